@@ -1,0 +1,284 @@
+"""Who may do what: users, invitations, projects and roles, API keys, the trail of events."""
+
+import uuid
+from typing import ClassVar, Self, TypeVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser, AnonymousUser, UserManager
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from knox.models import AbstractAuthToken, AuthTokenManager
+
+
+class User(AbstractUser):
+    """A person with an account. Operators are `is_staff`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField(_("e-mail address"), unique=True)
+    max_deployments = models.PositiveSmallIntegerField(
+        _("active deployments at once"),
+        default=1,
+        help_text=_("How many models the user may keep in service."),
+    )
+
+    objects: ClassVar[UserManager["User"]] = UserManager()
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+
+class Role(models.IntegerChoices):
+    """What a member may do; each role may do all that the smaller ones may."""
+
+    VIEWER = 10, _("viewer")
+    DEVELOPER = 20, _("developer")
+    RESEARCHER = 30, _("researcher")
+    MANAGER = 40, _("manager")
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    """Projects by what a user may do in them."""
+
+    def with_role(self, user: User | AnonymousUser, role: int) -> Self:
+        """Projects in which the user has at least this role; operators have all."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.is_staff:
+            return self
+        return self.filter(
+            pk__in=Membership.objects.filter(user=user, role__gte=role).values("project_id")
+        )
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Projects that the user is a member of."""
+        return self.with_role(user, Role.VIEWER)
+
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """Projects whose people and limits the user manages."""
+        return self.with_role(user, Role.MANAGER)
+
+
+class Project(models.Model):
+    """A group of people that owns things. Everybody has a personal one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(_("name"), max_length=80)
+    personal_of = models.OneToOneField(
+        User, on_delete=models.CASCADE, null=True, blank=True, related_name="personal_project"
+    )
+    members = models.ManyToManyField(User, through="Membership", related_name="projects")
+    max_active_jobs = models.PositiveSmallIntegerField(
+        _("jobs waiting or running at once"), default=20
+    )
+    max_storage_bytes = models.PositiveBigIntegerField(_("storage, bytes"), default=200 * 2**30)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name = _("project")
+        verbose_name_plural = _("projects")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def role_of(self, user: User | AnonymousUser) -> int:
+        """The user's role as a number, 0 for a stranger; operators count as managers."""
+        if not user.is_authenticated:
+            return 0
+        if user.is_staff:
+            return int(Role.MANAGER)
+        membership = Membership.objects.filter(project=self, user=user).first()
+        return membership.role if membership else 0
+
+
+class Membership(models.Model):
+    """A user's role in a project."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.PositiveSmallIntegerField(_("role"), choices=Role.choices, default=Role.VIEWER)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("project", "user"), name="one_role_per_project"),
+        )
+        verbose_name = _("member")
+        verbose_name_plural = _("members")
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.get_role_display()}"
+
+
+Owned = TypeVar("Owned", bound="ProjectOwned")
+
+
+class ProjectOwnedQuerySet(models.QuerySet[Owned]):
+    """Rows of projects by what a user may do with them. The one rule that pages, API and sockets share."""
+
+    edit_role: ClassVar[int] = Role.RESEARCHER
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Rows of projects that the user is a member of."""
+        return self.with_role(user, Role.VIEWER)
+
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """Rows that the user may change."""
+        return self.with_role(user, self.edit_role)
+
+    def with_role(self, user: User | AnonymousUser, role: int) -> Self:
+        """Rows of projects in which the user has at least this role; operators have all."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.is_staff:
+            return self
+        return self.filter(
+            project_id__in=Membership.objects.filter(user=user, role__gte=role).values("project_id")
+        )
+
+
+class ProjectOwned(models.Model):
+    """A row that belongs to exactly one project."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.PROTECT, related_name="+", verbose_name=_("project")
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("created by"),
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Invitations by whether they still open the door."""
+
+    def open(self) -> Self:
+        """Neither used up nor expired."""
+        return self.filter(
+            models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now()),
+            uses__lt=models.F("max_uses"),
+        )
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Only operators see invitations."""
+        return self if user.is_authenticated and user.is_staff else self.none()
+
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """Only operators change invitations."""
+        return self.visible_to(user)
+
+
+class Invitation(models.Model):
+    """A code that lets people register, a number of times and until a date. The code itself is not kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    prefix = models.CharField(_("starts with"), max_length=8, editable=False)
+    code_hash = models.CharField(max_length=64, unique=True, editable=False)
+    note = models.CharField(_("note"), max_length=120, blank=True)
+    max_uses = models.PositiveIntegerField(_("may be used"), default=1)
+    uses = models.PositiveIntegerField(_("used"), default=0, editable=False)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+    )
+    role = models.PositiveSmallIntegerField(
+        _("role in the project"), choices=Role.choices, default=Role.RESEARCHER
+    )
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """Keys belong to one person."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """The user's own keys."""
+        return self.filter(user=user) if user.is_authenticated else self.none()
+
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """The user's own keys."""
+        return self.visible_to(user)
+
+
+class ApiKey(AbstractAuthToken):
+    """A key for the API: shown once, stored as a hash, with a scope and an end."""
+
+    class Scope(models.TextChoices):
+        """What a key opens."""
+
+        ALL = "all", _("everything the user may do")
+        READ = "read", _("reading only")
+        CHAT = "chat", _("chat with deployed models only")
+
+    name = models.CharField(_("name"), max_length=80)
+    scope = models.CharField(_("scope"), max_length=8, choices=Scope.choices, default=Scope.ALL)
+    last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
+
+    objects = AuthTokenManager.from_queryset(ApiKeyQuerySet)()
+
+    class Meta(AbstractAuthToken.Meta):
+        abstract = False
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+
+
+class EventQuerySet(ProjectOwnedQuerySet["Event"]):
+    """What happened, newest last by id."""
+
+    def of(self, subject: models.Model) -> Self:
+        """Events of one thing."""
+        return self.filter(subject_id=subject.pk)
+
+
+class Event(models.Model):
+    """One change of one thing: who, from which state to which, and why. Never changed, never deleted by hand.
+
+    Live pages follow this table: the row is the news.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, related_name="+")
+    subject_type = models.CharField(max_length=60)  # app_label.model
+    subject_id = models.UUIDField()
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    verb = models.CharField(max_length=40)
+    old = models.CharField(max_length=24, blank=True)
+    new = models.CharField(max_length=24, blank=True)
+    reason = models.TextField(blank=True)
+    data = models.JSONField(default=dict, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        indexes = (models.Index(fields=("subject_id", "id"), name="event_of_subject"),)
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+
+    def __str__(self) -> str:
+        return f"{self.subject_type} {self.verb}"

@@ -1,0 +1,5 @@
+"""Sockets of the app."""
+
+from typing import Any
+
+websocket_urlpatterns: list[Any] = []

@@ -1,0 +1,7 @@
+"""Addresses of the app."""
+
+from typing import Any
+
+app_name = "accounts"
+urlpatterns: list[Any] = []
+api_urlpatterns: list[Any] = []

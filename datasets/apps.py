@@ -1,0 +1,9 @@
+"""The app's configuration."""
+
+from django.apps import AppConfig
+
+
+class DatasetsConfig(AppConfig):
+    """See the package's models."""
+
+    name = "datasets"

@@ -1,0 +1,9 @@
+"""The app's configuration."""
+
+from django.apps import AppConfig
+
+
+class InferenceConfig(AppConfig):
+    """See the package's models."""
+
+    name = "inference"

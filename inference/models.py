@@ -1,0 +1,159 @@
+"""Models in service: deployments, their replicas, conversations."""
+
+from typing import ClassVar, Self
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ProjectOwned, ProjectOwnedQuerySet, Role, User
+from nodes.models import Workload
+from registry.models import ModelVersion
+
+
+class DeploymentQuerySet(ProjectOwnedQuerySet["Deployment"]):
+    """Deployments by where they stand."""
+
+    edit_role: ClassVar[int] = Role.DEVELOPER
+
+    def active(self) -> Self:
+        """Those that hold or wait for a place."""
+        return self.exclude(state__in=Deployment.FINAL)
+
+
+class Deployment(ProjectOwned):
+    """A model version in service."""
+
+    class State(models.TextChoices):
+        """waiting → loading → ready → stopping → stopped."""
+
+        WAITING = "waiting", _("waiting")
+        LOADING = "loading", _("loading")
+        READY = "ready", _("ready")
+        STOPPING = "stopping", _("stopping")
+        STOPPED = "stopped", _("stopped")
+        FAILED = "failed", _("failed")
+
+    FINAL: ClassVar[tuple[str, ...]] = (State.STOPPED, State.FAILED)
+    MOVES: ClassVar[dict[str, set[str]]] = {
+        State.WAITING: {State.LOADING, State.STOPPING, State.STOPPED, State.FAILED},
+        State.LOADING: {State.READY, State.STOPPING, State.STOPPED, State.FAILED, State.WAITING},
+        State.READY: {State.STOPPING, State.STOPPED, State.FAILED, State.WAITING},
+        State.STOPPING: {State.STOPPED, State.FAILED},
+        State.STOPPED: set(),
+        State.FAILED: set(),
+    }
+
+    name = models.CharField(_("name"), max_length=120)  # what `model` is called in the API
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="deployments")
+    state = models.CharField(
+        _("state"), max_length=10, choices=State.choices, default=State.WAITING
+    )
+    reason = models.TextField(blank=True)
+    idle_seconds = models.PositiveIntegerField(_("unload after idle seconds"), default=300)
+    last_used_at = models.DateTimeField(null=True)
+    open_streams = models.PositiveIntegerField(default=0)
+    ready_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = DeploymentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = _("deployment")
+        verbose_name_plural = _("deployments")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def can_become(self, state: str) -> bool:
+        """Whether the move is one of `MOVES`."""
+        return state in self.MOVES[self.state]
+
+
+class Replica(models.Model):
+    """One workload that serves a deployment."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="replicas")
+    workload = models.OneToOneField(Workload, on_delete=models.PROTECT, related_name="replica")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("created_at",)
+        verbose_name = _("replica")
+        verbose_name_plural = _("replicas")
+
+    def __str__(self) -> str:
+        return f"{self.deployment} · {self.workload_id}"
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    """Conversations are their owner's alone."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """The user's own, in projects the user still belongs to."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self.filter(created_by=user)
+
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """The user's own."""
+        return self.visible_to(user)
+
+
+class Conversation(ProjectOwned):
+    """A saved chat with a deployed model."""
+
+    title = models.CharField(_("title"), max_length=120, blank=True)
+    deployment = models.ForeignKey(
+        Deployment, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations"
+    )
+    system_prompt = models.TextField(_("system prompt"), blank=True, max_length=20000)
+    sampling = models.JSONField(default=dict, blank=True)  # temperature, top_p, max_tokens, seed
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-updated_at",)
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+
+    def __str__(self) -> str:
+        return self.title or str(self.pk)
+
+
+class Message(models.Model):
+    """One turn of a conversation."""
+
+    class Role(models.TextChoices):
+        """Who speaks."""
+
+        USER = "user", _("you")
+        ASSISTANT = "assistant", _("model")
+
+    class State(models.TextChoices):
+        """How an answer ended."""
+
+        WRITING = "writing", _("being written")
+        DONE = "done", _("complete")
+        STOPPED = "stopped", _("stopped")
+        FAILED = "failed", _("failed")
+
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="messages"
+    )
+    role = models.CharField(max_length=10, choices=Role.choices)
+    content = models.TextField(blank=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.DONE)
+    model_name = models.CharField(max_length=120, blank=True)  # who answered
+    usage = models.JSONField(default=dict, blank=True)  # tokens and seconds
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("id",)
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.content[:40]}"

@@ -1,0 +1,271 @@
+"""Work on models: training, evaluation, export; its attempts, checkpoints and metrics."""
+
+from typing import ClassVar, Self
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ProjectOwned, ProjectOwnedQuerySet
+from datasets.models import DatasetVersion
+from nodes.models import Workload
+from registry.models import Evaluation, ModelVersion
+
+
+class JobQuerySet(ProjectOwnedQuerySet["Job"]):
+    """Jobs by where they stand."""
+
+    def active(self) -> Self:
+        """Not in a final state and not paused."""
+        return self.exclude(state__in=(*Job.FINAL, Job.State.PAUSED))
+
+
+class Job(ProjectOwned):
+    """What a user asked for. The configuration is rendered once and stored with it."""
+
+    class Kind(models.TextChoices):
+        """What is done."""
+
+        TRAIN = "train", _("training")
+        EVALUATE = "evaluate", _("evaluation")
+        EXPORT = "export", _("export")
+
+    class Stage(models.TextChoices):
+        """What a training teaches."""
+
+        PT = "pt", _("pretraining")
+        SFT = "sft", _("supervised fine-tuning")
+        RM = "rm", _("reward model")
+        DPO = "dpo", _("preference optimisation")
+        KTO = "kto", _("good and bad marks (KTO)")
+
+    class Method(models.TextChoices):
+        """Which weights a training changes."""
+
+        LORA = "lora", "LoRA"
+        QLORA = "qlora", "QLoRA"
+        FREEZE = "freeze", _("freeze")
+        FULL = "full", _("full")
+
+    class State(models.TextChoices):
+        """See `MOVES`."""
+
+        QUEUED = "queued", _("waiting")
+        PREPARING = "preparing", _("preparing")
+        RUNNING = "running", _("running")
+        PAUSING = "pausing", _("pausing")
+        PAUSED = "paused", _("paused")
+        STOPPING = "stopping", _("stopping")
+        FINALIZING = "finalizing", _("finishing")
+        STOPPED = "stopped", _("stopped")
+        CANCELLED = "cancelled", _("cancelled")
+        SUCCEEDED = "succeeded", _("done")
+        FAILED = "failed", _("failed")
+
+    class Failure(models.TextChoices):
+        """Kinds of failure."""
+
+        USER_DATA = "user_data", _("the data")
+        USER_CONFIG = "user_config", _("the settings")
+        OOM = "oom", _("out of memory")
+        DISK = "disk", _("disk full")
+        NETWORK_HUB = "network_hub", _("network or hub")
+        NODE_LOST = "node_lost", _("node lost")
+        GPU_HW = "gpu_hw", _("GPU hardware")
+        ENGINE_BUG = "engine_bug", _("engine")
+        TIMEOUT = "timeout", _("time limit")
+        QUOTA = "quota", _("quota")
+
+    FINAL: ClassVar[tuple[str, ...]] = (
+        State.STOPPED,
+        State.CANCELLED,
+        State.SUCCEEDED,
+        State.FAILED,
+    )
+    MOVES: ClassVar[dict[str, set[str]]] = {
+        State.QUEUED: {
+            State.PREPARING,
+            State.RUNNING,
+            State.FINALIZING,
+            State.CANCELLED,
+            State.FAILED,
+        },
+        State.PREPARING: {
+            State.RUNNING,
+            State.PAUSING,
+            State.STOPPING,
+            State.FINALIZING,
+            State.CANCELLED,
+            State.FAILED,
+            State.QUEUED,
+        },
+        State.RUNNING: {
+            State.PAUSING,
+            State.STOPPING,
+            State.FINALIZING,
+            State.CANCELLED,
+            State.FAILED,
+            State.QUEUED,
+        },
+        State.PAUSING: {
+            State.PAUSED,
+            State.STOPPING,
+            State.FINALIZING,
+            State.CANCELLED,
+            State.FAILED,
+            State.QUEUED,
+        },
+        State.PAUSED: {State.QUEUED, State.CANCELLED, State.STOPPED},
+        State.STOPPING: {State.STOPPED, State.FINALIZING, State.CANCELLED, State.FAILED},
+        State.FINALIZING: {State.SUCCEEDED, State.STOPPED, State.FAILED},
+        State.STOPPED: {State.QUEUED},
+        State.FAILED: {State.QUEUED},
+        State.CANCELLED: set(),
+        State.SUCCEEDED: set(),
+    }
+
+    name = models.CharField(_("name"), max_length=80)
+    remark = models.TextField(_("remark"), blank=True, max_length=2000)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    engine = models.CharField(max_length=40, default="llamafactory")
+    stage = models.CharField(_("goal"), max_length=8, choices=Stage.choices, blank=True)
+    method = models.CharField(_("method"), max_length=8, choices=Method.choices, blank=True)
+    preset = models.CharField(max_length=16, blank=True)
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="jobs")
+    dataset_versions = models.ManyToManyField(
+        DatasetVersion, through="JobDataset", related_name="jobs"
+    )
+    settings = models.JSONField(default=dict)  # the form's fields, engine argument -> value
+    config_overrides = models.TextField(blank=True)  # YAML as the user typed it
+    config = models.TextField(blank=True)  # the final YAML
+    parent = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="clones"
+    )
+    priority = models.SmallIntegerField(_("priority"), default=50)
+
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.QUEUED)
+    failure = models.CharField(max_length=12, choices=Failure.choices, blank=True)
+    failure_line = models.TextField(blank=True)  # the log line that proves it
+    step = models.PositiveIntegerField(default=0)
+    total_steps = models.PositiveIntegerField(default=0)
+    phase = models.CharField(max_length=24, blank=True)
+    latest = models.JSONField(default=dict)  # metric -> newest value
+    result = models.JSONField(default=dict)  # what the engine reported at the end
+    output_version = models.OneToOneField(
+        ModelVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="produced_by"
+    )
+    evaluations = models.ManyToManyField(Evaluation, related_name="jobs", blank=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        indexes = (models.Index(fields=("project", "-created_at"), name="job_of_project"),)
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def can_become(self, state: str) -> bool:
+        """Whether the move is one of `MOVES`."""
+        return state in self.MOVES[self.state]
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing will happen to it by itself any more."""
+        return self.state in self.FINAL
+
+
+class JobDataset(models.Model):
+    """What a dataset version is to a job."""
+
+    class Use(models.TextChoices):
+        """What it is used for."""
+
+        TRAIN = "train", _("training")
+        EVAL = "eval", _("evaluation")
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="datasets")
+    dataset_version = models.ForeignKey(
+        DatasetVersion, on_delete=models.PROTECT, related_name="uses"
+    )
+    use = models.CharField(max_length=8, choices=Use.choices, default=Use.TRAIN)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ("use", "position")
+        verbose_name = _("dataset of a job")
+        verbose_name_plural = _("datasets of jobs")
+
+    def __str__(self) -> str:
+        return f"{self.job} · {self.dataset_version}"
+
+
+class Attempt(models.Model):
+    """One try at a job: one workload."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    workload = models.OneToOneField(Workload, on_delete=models.PROTECT, related_name="attempt")
+    resumed_from = models.ForeignKey(
+        "Checkpoint", on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    metrics_offset = models.PositiveBigIntegerField(default=0)  # bytes of the metric file taken in
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("number",)
+        constraints = (
+            models.UniqueConstraint(fields=("job", "number"), name="one_attempt_of_a_number"),
+        )
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+
+    def __str__(self) -> str:
+        return f"{self.job} #{self.number}"
+
+
+class Checkpoint(models.Model):
+    """A resumable state that an attempt saved."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="checkpoints")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="checkpoints")
+    name = models.CharField(max_length=40)
+    step = models.PositiveIntegerField()
+    bytes = models.PositiveBigIntegerField(default=0)
+    saved_at = models.DateTimeField()
+    is_present = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ("step",)
+        constraints = (
+            models.UniqueConstraint(fields=("attempt", "step"), name="one_checkpoint_of_a_step"),
+        )
+        verbose_name = _("checkpoint")
+        verbose_name_plural = _("checkpoints")
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.name}"
+
+
+class Metric(models.Model):
+    """What the engine reported at one step. After a resume the newer attempt's values stand."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="metrics")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="+")
+    step = models.PositiveIntegerField()
+    epoch = models.FloatField(null=True)
+    at = models.DateTimeField()
+    values = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("step",)
+        constraints = (models.UniqueConstraint(fields=("job", "step"), name="one_point_of_a_step"),)
+        verbose_name = _("metric")
+        verbose_name_plural = _("metrics")
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.step}"

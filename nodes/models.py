@@ -1,0 +1,247 @@
+"""Where things run: nodes, GPUs, the queue of workloads, leases, samples."""
+
+import uuid
+from pathlib import Path
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ProjectOwned, ProjectOwnedQuerySet, Role, User
+
+
+class NodeQuerySet(models.QuerySet["Node"]):
+    """Nodes are seen by everybody with an account and changed by operators."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """All nodes, for people with an account."""
+        return self if user.is_authenticated and user.is_active else self.none()
+
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """All nodes, for operators."""
+        return self if user.is_authenticated and user.is_staff else self.none()
+
+
+class Node(models.Model):
+    """A machine that runs workloads."""
+
+    class State(models.TextChoices):
+        """Whether new work is placed here."""
+
+        READY = "ready", _("ready")
+        CORDONED = "cordoned", _("takes no new work")
+        LOST = "lost", _("silent")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.SlugField(_("name"), max_length=40, unique=True)
+    runner = models.CharField(_("runner"), max_length=16, default="process")
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.READY)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    address = models.CharField(max_length=200, blank=True)  # shown to operators only
+    cpu_count = models.PositiveSmallIntegerField(default=1)
+    memory_bytes = models.PositiveBigIntegerField(default=0)
+    disk_bytes = models.PositiveBigIntegerField(default=0)
+    facts = models.JSONField(
+        default=dict, blank=True
+    )  # versions of the system, drivers, engines on it
+    heartbeat_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = NodeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name = _("node")
+        verbose_name_plural = _("nodes")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def queue(self) -> str:
+        """The name of the node's own task queue."""
+        return f"node-{self.name}"
+
+
+class Gpu(models.Model):
+    """A device of a node, as NVML reports it."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="gpus")
+    index = models.PositiveSmallIntegerField()
+    uuid = models.CharField(max_length=80, unique=True)
+    name = models.CharField(max_length=80)
+    memory_bytes = models.PositiveBigIntegerField()
+    is_present = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ("node", "index")
+        verbose_name = _("GPU")
+        verbose_name_plural = _("GPUs")
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.index}: {self.name}"
+
+
+class WorkloadQuerySet(ProjectOwnedQuerySet["Workload"]):
+    """Workloads by where they stand."""
+
+    edit_role: ClassVar[int] = Role.DEVELOPER
+
+    def waiting(self) -> Self:
+        """In the order in which they are served: priority, then first come."""
+        return self.filter(state=Workload.State.WAITING).order_by("-priority", "queued_at", "id")
+
+    def active(self) -> Self:
+        """Those that hold a place on a node."""
+        return self.exclude(state__in=(Workload.State.WAITING, Workload.State.ENDED))
+
+
+class Workload(ProjectOwned):
+    """One process or container to run. `nodes` never asks why it exists.
+
+    The workload's directory holds `config.yaml` and other `files`, `inputs/<name>` (links or mounts of
+    the inputs' sources), `output/`, the log, and per epoch the process' identity, its exit and its result.
+    All paths inside configurations are relative to that directory.
+    """
+
+    class State(models.TextChoices):
+        """waiting → placed → starting → running → stopping → ended."""
+
+        WAITING = "waiting", _("waiting")
+        PLACED = "placed", _("placed")
+        STARTING = "starting", _("starting")
+        RUNNING = "running", _("running")
+        STOPPING = "stopping", _("stopping")
+        ENDED = "ended", _("ended")
+
+    class Outcome(models.TextChoices):
+        """How a workload ended."""
+
+        OK = "ok", _("ok")
+        ERROR = "error", _("error")
+        OOM = "oom", _("out of memory")
+        STOPPED = "stopped", _("stopped")
+        TIMEOUT = "timeout", _("time limit")
+        LOST = "lost", _("lost")
+
+    MOVES: ClassVar[dict[str, set[str]]] = {
+        State.WAITING: {State.PLACED, State.ENDED},
+        State.PLACED: {State.STARTING, State.WAITING, State.ENDED},
+        State.STARTING: {State.RUNNING, State.STOPPING, State.ENDED},
+        State.RUNNING: {State.STOPPING, State.ENDED},
+        State.STOPPING: {State.ENDED},
+        State.ENDED: set(),
+    }
+
+    name = models.CharField(max_length=120)
+    engine = models.CharField(max_length=40)  # the environment or image that runs it
+    verb = models.CharField(
+        max_length=24
+    )  # what its entrypoint does: train, predict, export, serve
+    inputs = models.JSONField(default=dict)  # name -> path under TRAINER_HOME
+    files = models.JSONField(default=dict)  # relative path -> text, written before the start
+    env = models.JSONField(default=dict)  # never secrets
+    is_service = models.BooleanField(default=False)  # runs until stopped
+    gpus = models.PositiveSmallIntegerField(default=0)
+    gpu_memory_bytes = models.PositiveBigIntegerField(default=0)  # at least this much on each
+    cpus = models.FloatField(default=1.0)
+    memory_bytes = models.PositiveBigIntegerField(default=2**30)
+    wall_seconds = models.PositiveIntegerField(null=True)
+    priority = models.SmallIntegerField(default=50)
+
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
+    reason = models.TextField(blank=True)  # why it waits or how it ended
+    epoch = models.PositiveIntegerField(
+        default=0
+    )  # raised at each claim; a stale writer is refused
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, related_name="workloads")
+    stop_mode = models.CharField(max_length=10, blank=True)  # "", "checkpoint", "kill"
+    stop_requested_at = models.DateTimeField(null=True)
+    exit_code = models.IntegerField(null=True)
+    queued_at = models.DateTimeField(auto_now_add=True)
+    placed_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = WorkloadQuerySet.as_manager()
+
+    class Meta:
+        indexes = (models.Index(fields=("state", "-priority", "queued_at"), name="workload_queue"),)
+        verbose_name = _("workload")
+        verbose_name_plural = _("workloads")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def can_become(self, state: str) -> bool:
+        """Whether the move is one of `MOVES`."""
+        return state in self.MOVES[self.state]
+
+    @property
+    def directory(self) -> Path:
+        """Where its files lie."""
+        return Path(settings.TRAINER_HOME) / "output" / str(self.pk)
+
+    @property
+    def log_path(self) -> Path:
+        """The file its output goes to; it only grows."""
+        return Path(settings.TRAINER_HOME) / "logs" / f"{self.pk}.log"
+
+    @property
+    def metrics_path(self) -> Path:
+        """The engine's own metric file, one JSON object a line; it only grows."""
+        return self.directory / "metrics.jsonl"
+
+    @property
+    def socket_path(self) -> Path:
+        """The unix socket a service listens on. Short: such paths are limited to 107 bytes."""
+        return Path(settings.TRAINER_HOME) / "temp" / f"{self.pk.hex[:16]}.sock"
+
+    def facts_path(self, kind: str) -> Path:
+        """The file of this epoch for `process`, `exit` or `result`."""
+        return self.directory / f"{kind}-{self.epoch}.json"
+
+
+class Lease(models.Model):
+    """A GPU held by a workload. `released_at` ends it."""
+
+    gpu = models.ForeignKey(Gpu, on_delete=models.PROTECT, related_name="leases")
+    workload = models.ForeignKey(Workload, on_delete=models.CASCADE, related_name="leases")
+    taken_at = models.DateTimeField(auto_now_add=True)
+    released_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("gpu",), condition=models.Q(released_at=None), name="one_holder_per_gpu"
+            ),
+        )
+        verbose_name = _("lease")
+        verbose_name_plural = _("leases")
+
+    def __str__(self) -> str:
+        return f"{self.gpu} · {self.workload}"
+
+
+class NodeSample(models.Model):
+    """A heartbeat's measurements, kept for the curves."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="samples")
+    at = models.DateTimeField()
+    cpu_percent = models.FloatField()
+    memory_used_bytes = models.PositiveBigIntegerField()
+    disk_used_bytes = models.PositiveBigIntegerField()
+    gpus = models.JSONField(
+        default=list
+    )  # index, percent, memory_used_bytes, temperature, watts of each
+
+    class Meta:
+        indexes = (models.Index(fields=("node", "at"), name="sample_of_node"),)
+        verbose_name = _("sample")
+        verbose_name_plural = _("samples")
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.at:%F %T}"

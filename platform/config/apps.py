@@ -1,0 +1,9 @@
+"""The house itself, which knows all apps."""
+
+from django.apps import AppConfig
+
+
+class ConfigConfig(AppConfig):
+    """Commands, checks and template tags of the whole."""
+
+    name = "config"

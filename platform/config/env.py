@@ -1,0 +1,49 @@
+"""Readers of environment variables that name what is wrong."""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def text(name: str, default: str | None = None) -> str:
+    """The variable's text, or `default`; without a default the variable must be set."""
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ImproperlyConfigured(f"{name} must be set")
+    return value
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """A yes or no: true, false, 1 or 0."""
+    value = text(name, str(default)).lower()
+    if value not in _FLAGS:
+        raise ImproperlyConfigured(f"{name}={value!r}: use 'true' or 'false'")
+    return _FLAGS[value]
+
+
+def integer(name: str, default: int) -> int:
+    """A whole number."""
+    value = text(name, str(default))
+    try:
+        return int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={value!r}: use a whole number") from None
+
+
+def items(name: str, default: str = "") -> list[str]:
+    """A list separated by commas."""
+    return [item.strip() for item in text(name, default).split(",") if item.strip()]
+
+
+def secret(name: str, default: str | None = None) -> str:
+    """A secret from the variable itself or from the file that `NAME_FILE` points to."""
+    path = os.environ.get(f"{name}_FILE")
+    if path is None:
+        return text(name, default)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE={path!r}: {error.strerror}") from None

@@ -1,0 +1,44 @@
+"""Every address of the site. The only place that knows all apps."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+import accounts.urls
+import datasets.urls
+import inference.urls
+import jobs.urls
+import nodes.urls
+import registry.urls
+from config import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("search/", views.search, name="search"),
+    path("account/", include("allauth.account.urls")),
+    path("", include(accounts.urls)),
+    path("datasets/", include(datasets.urls)),
+    path("", include(registry.urls)),
+    path("jobs/", include(jobs.urls)),
+    path("", include(inference.urls)),
+    path("nodes/", include(nodes.urls)),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path(
+        "api/v1/",
+        include(
+            [
+                path("", views.ApiRoot.as_view(), name="api-root"),
+                *accounts.urls.api_urlpatterns,
+                *datasets.urls.api_urlpatterns,
+                *registry.urls.api_urlpatterns,
+                *jobs.urls.api_urlpatterns,
+                *inference.urls.api_urlpatterns,
+                *nodes.urls.api_urlpatterns,
+            ]
+        ),
+    ),
+    path("v1/", include(inference.urls.gateway_urlpatterns)),
+]

@@ -1,0 +1,34 @@
+"""People, projects and parts that every test may use."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from accounts.models import Membership, Project, Role, User
+
+
+def make_user(name: str, **fields: object) -> User:
+    """A user without a password: tests force the login."""
+    user = User(username=name, email=f"{name}@example.org", **fields)
+    user.set_unusable_password()
+    user.save()
+    project = Project.objects.create(name=name, personal_of=user)
+    Membership.objects.create(project=project, user=user, role=Role.MANAGER)
+    return user
+
+
+@pytest.fixture
+def people(db) -> SimpleNamespace:
+    """A project `team` with its manager `owner`, researcher `member`, `viewer`; and `stranger`, `operator`."""
+    names = ("owner", "member", "developer", "viewer", "stranger")
+    users = {name: make_user(name) for name in names}
+    users["operator"] = make_user("operator", is_staff=True, is_superuser=True)
+    team = Project.objects.create(name="team")
+    for name, role in (
+        ("owner", Role.MANAGER),
+        ("member", Role.RESEARCHER),
+        ("developer", Role.DEVELOPER),
+        ("viewer", Role.VIEWER),
+    ):
+        Membership.objects.create(project=team, user=users[name], role=role)
+    return SimpleNamespace(**users, team=team)
