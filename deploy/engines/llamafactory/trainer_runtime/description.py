@@ -1,0 +1,162 @@
+"""The verb ``describe``: what this engine offers, as JSON that the platform reads without it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib.util
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from .workload import write_atomically
+
+QUANTISER = ("gptqmodel", "optimum")
+
+
+def _installed(*names: str) -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in names)
+
+
+def capabilities() -> dict[str, Any]:
+    """Return what this machine and this environment can do."""
+    import torch
+
+    qlora = _installed("bitsandbytes")
+    quantise = _installed(*QUANTISER)
+    reason = "" if quantise else f"GPTQ needs {' and '.join(QUANTISER)} in the engine's environment"
+    return {
+        "gpu": torch.cuda.is_available(),
+        "qlora": {"available": qlora, "reason": "" if qlora else "bitsandbytes is not installed"},
+        "quantise": {"available": quantise, "reason": reason},
+    }
+
+
+def catalogue() -> list[dict[str, str]]:
+    """Return the models that the engine knows, with the template each was made for."""
+    from llamafactory.extras.constants import DEFAULT_TEMPLATE, SUPPORTED_MODELS, DownloadSource
+
+    return [
+        {
+            "name": name,
+            "hf_id": sources.get(DownloadSource.DEFAULT, ""),
+            "ms_id": sources.get(DownloadSource.MODELSCOPE, ""),
+            "template": DEFAULT_TEMPLATE.get(name, ""),
+        }
+        for name, sources in SUPPORTED_MODELS.items()
+    ]
+
+
+def templates() -> list[str]:
+    """Return the names of all chat templates."""
+    from llamafactory.data.template import TEMPLATES
+
+    return sorted(TEMPLATES)
+
+
+def _parts(kind: Any) -> list[Any]:
+    """Return the members of a union, or the type alone."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return list(typing.get_args(kind))
+    return [kind]
+
+
+def _type_name(kind: Any) -> str:
+    """Return a short name of a type: bool, int, float, str, list, dict; joined by a bar."""
+    names: list[str] = []
+    for part in _parts(kind):
+        origin = typing.get_origin(part)
+        if part is type(None):
+            name = "null"
+        elif origin is typing.Literal:
+            name = type(typing.get_args(part)[0]).__name__
+        elif origin is not None:
+            name = getattr(origin, "__name__", str(origin))
+        elif isinstance(part, type) and issubclass(part, enum.Enum):
+            name = "str"
+        else:
+            name = getattr(part, "__name__", str(part))
+        if name not in names:
+            names.append(name)
+    return "|".join(names)
+
+
+def _choices(kind: Any, metadata: typing.Mapping[str, Any]) -> list[Any] | None:
+    """Return the allowed values where they are listed."""
+    if metadata.get("choices"):
+        return list(metadata["choices"])
+    for part in _parts(kind):
+        if typing.get_origin(part) is typing.Literal:
+            return list(typing.get_args(part))
+        if isinstance(part, type) and issubclass(part, enum.Enum):
+            return [member.value for member in part]
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    try:
+        json.dumps(value)
+    except TypeError:
+        return str(value)
+    return value
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return _plain(field.default)
+    if field.default_factory is not dataclasses.MISSING:
+        return _plain(field.default_factory())
+    return None
+
+
+def arguments() -> dict[str, dict[str, Any]]:
+    """Return every argument that a training configuration may hold."""
+    from llamafactory.hparams import (
+        DataArguments,
+        FinetuningArguments,
+        GeneratingArguments,
+        ModelArguments,
+        TrainingArguments,
+    )
+
+    groups: dict[str, Any] = {
+        "model": ModelArguments,
+        "data": DataArguments,
+        "training": TrainingArguments,
+        "finetuning": FinetuningArguments,
+        "generating": GeneratingArguments,
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for group, kind in groups.items():
+        hints = typing.get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            if not field.init or field.name in found:
+                continue
+            hint = hints.get(field.name, str)
+            found[field.name] = {
+                "type": _type_name(hint),
+                "default": _default(field),
+                "choices": _plain(_choices(hint, field.metadata)),
+                "help": " ".join(str(field.metadata.get("help") or "").split()),
+                "group": group,
+            }
+    return found
+
+
+def describe(folder: Path) -> None:
+    """Write the four files."""
+    contents = {
+        "capabilities.json": capabilities(),
+        "catalogue.json": catalogue(),
+        "templates.json": templates(),
+        "arguments.json": arguments(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        write_atomically(folder / name, text)
