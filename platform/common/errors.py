@@ -6,8 +6,8 @@ from collections.abc import Mapping
 class DomainError(Exception):
     """A rule said no. `message` tells a person what happened, why, and what to do.
 
-    `field` names the input that is to blame, `code` is a stable machine-readable word, `data` carries
-    further facts for the API (line numbers, limits).
+    `field` names the input that is to blame, `code` is a stable machine-readable word, `data`
+    carries further facts for the API (line numbers, limits).
     """
 
     http_status = 422

@@ -1,4 +1,4 @@
-"""Django settings. Everything an installation changes comes from TRAINER_* environment variables."""
+"""Django settings. What an installation changes comes from TRAINER_* environment variables."""
 
 import os
 import secrets

@@ -1,0 +1,93 @@
+# LLM Cloud Trainer: one command each. `make help` lists them.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+export TRAINER_HOME ?= $(CURDIR)/var
+export TRAINER_ENGINES_DIR ?= $(TRAINER_HOME)/engines
+HOST ?= 127.0.0.1
+PORT ?= 8000
+PIP := .venv/bin/pip install --quiet --disable-pip-version-check
+RUN := .venv/bin/python manage.py
+SCRIPTS := $(shell find static/src static/build.mjs -type f 2>/dev/null)
+MESSAGES := $(wildcard locale/*/LC_MESSAGES/django.po)
+
+.PHONY: help setup engine database demo run test check format lock images bench-overhead bench-logs bench-chat bench-start
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+.venv/runtime: requirements.txt pyproject.toml
+	@echo "· Python packages"
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/development: requirements-dev.txt .venv/runtime
+	@echo "· Python packages for tests and checks"
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+node_modules/installed: package.json package-lock.json
+	@echo "· front-end packages"
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+static/dist/built: node_modules/installed $(SCRIPTS)
+	@echo "· styles and scripts"
+	@npm run --silent build
+	@touch $@
+
+locale/compiled: .venv/runtime $(MESSAGES)
+	@for file in $(MESSAGES); do .venv/bin/pybabel --quiet compile --input-file $$file --output-file $${file%.po}.mo; done
+	@touch $@
+
+database: .venv/runtime static/dist/built locale/compiled
+	@echo "· database and static files"
+	@$(RUN) migrate --verbosity 0
+	@$(RUN) createcachetable
+	@$(RUN) collectstatic --noinput --verbosity 0
+
+engine: .venv/runtime ## install the training engine in an environment of its own and test it
+	@.venv/bin/python deploy/engines/llamafactory/install.py --target $(TRAINER_ENGINES_DIR)/llamafactory
+
+setup: database engine ## everything that demo, run and test need
+	@$(RUN) catalogue_import
+	@$(RUN) demo_model_create
+
+demo: setup ## the main job from data to chat, through the REST API of a started platform
+	@.venv/bin/python deploy/demo/run.py
+
+run: setup ## serve the platform (web, control worker, one local node) until Ctrl-C
+	@$(RUN) serve --host $(HOST) --port $(PORT)
+
+test: setup .venv/development ## all tests; TRAINER_REQUIRE_ALL=1 makes a missing part a failure
+	@.venv/bin/python tests/run.py $(TESTS)
+
+check: .venv/development node_modules/installed ## lint, types, imports, migrations, templates
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy .
+	.venv/bin/lint-imports
+	$(RUN) makemigrations --check --dry-run
+	.venv/bin/djlint --lint --quiet templates
+
+format: .venv/development
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+lock: .venv/development ## write the locked requirements anew
+	.venv/bin/uv pip compile --quiet requirements.in --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --output-file requirements.txt
+	.venv/bin/uv pip compile --quiet requirements-dev.in --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --output-file requirements-dev.txt
+
+bench-overhead: setup ## a training through the platform against the same YAML by hand
+	@.venv/bin/python benchmarks/overhead.py
+
+bench-logs: setup ## 100,000 log lines in 10 s to a browser-like client
+	@.venv/bin/python benchmarks/logs.py
+
+bench-chat: setup .venv/development ## chat through the gateway against the engine's own port
+	@.venv/bin/python benchmarks/chat.py
+
+bench-start: setup ## from submitting a job to the engine's process
+	@.venv/bin/python benchmarks/start_latency.py

@@ -1,0 +1,72 @@
+"""Which parts that tests need are reachable here, and what to say of those that are not.
+
+A test marked `engine`, `browser`, `postgres`, `redis` or `docker` runs where that part is there. With
+TRAINER_REQUIRE_ALL=1 a missing part fails the run.
+"""
+
+import os
+import shutil
+import socket
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+REQUIRE_ALL = os.environ.get("TRAINER_REQUIRE_ALL") == "1"
+POSTGRES_URL = os.environ.get("TRAINER_TEST_POSTGRES", "")
+REDIS_URL = os.environ.get("TRAINER_TEST_REDIS", "")
+
+
+def _listens(url: str, default_port: int) -> bool:
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or default_port), 2):
+            return True
+    except OSError:
+        return False
+
+
+def engines_dir() -> Path:
+    """Where the engine environments are installed."""
+    return Path(os.environ.get("TRAINER_ENGINES_DIR", ROOT / "var" / "engines"))
+
+
+def chromium() -> str:
+    """The browser's program, empty when there is none."""
+    return os.environ.get("TRAINER_CHROMIUM") or shutil.which("chromium") or ""
+
+
+@cache
+def missing(part: str) -> str:
+    """Why tests of this part cannot run here; empty when they can."""
+    if part == "engine":
+        found = (engines_dir() / "llamafactory" / "engine.json").exists()
+        return "" if found else f"no engine in {engines_dir()}: run `make engine`"
+    if part == "browser":
+        return "" if chromium() else "no chromium: install it or set TRAINER_CHROMIUM"
+    if part == "postgres":
+        if not POSTGRES_URL:
+            return "TRAINER_TEST_POSTGRES is not set"
+        return "" if _listens(POSTGRES_URL, 5432) else "no PostgreSQL at TRAINER_TEST_POSTGRES"
+    if part == "redis":
+        if not REDIS_URL:
+            return "TRAINER_TEST_REDIS is not set"
+        return "" if _listens(REDIS_URL, 6379) else "no Redis at TRAINER_TEST_REDIS"
+    raise ValueError(part)
+
+
+PARTS = ("engine", "browser", "postgres", "redis")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out the tests whose part is missing, or fails the run when all parts are required."""
+    for part in PARTS:
+        marked = [item for item in items if item.get_closest_marker(part)]
+        if not marked or not missing(part):
+            continue
+        if REQUIRE_ALL:
+            pytest.exit(f"{part} is required: {missing(part)}", returncode=1)
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=f"{part}: {missing(part)}"))
