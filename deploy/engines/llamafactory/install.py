@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -133,8 +134,8 @@ def check_machine(plan: Plan, *, needs_download: bool) -> None:
     """Refuse early what would fail late."""
     if any(character.isspace() for character in str(plan.target)):
         raise InstallError(
-            f"The target path contains a blank: {str(plan.target)!r}. The engine splits its command "
-            "lines at blanks; choose a target folder without any."
+            f"The target path contains a blank: {str(plan.target)!r}. The engine splits its "
+            "command lines at blanks; choose a target folder without any."
         )
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         raise InstallError(
@@ -148,8 +149,8 @@ def check_machine(plan: Plan, *, needs_download: bool) -> None:
         needed = FREE_BYTES_NEEDED[plan.variant]
         if free < needed:
             raise InstallError(
-                f"{plan.target} has {free / 1024**3:.1f} GiB free; the {plan.variant} variant needs "
-                f"{needed / 1024**3:.0f} GiB. Free some space or choose another --target."
+                f"{plan.target} has {free / 1024**3:.1f} GiB free; the variant {plan.variant} "
+                f"needs {needed / 1024**3:.0f} GiB. Free some space or choose another --target."
             )
 
 
@@ -228,9 +229,10 @@ def pip_install(plan: Plan, progress: Progress, arguments: list[str], total: int
     def on_line(line: str) -> None:
         nonlocal seen
         text = line.strip()
-        if text.startswith(("Collecting ", "Requirement already satisfied: ")):
+        if text.startswith(("Collecting ", "Processing ", "Requirement already satisfied: ")):
             seen += 1
-            name = text.split(": ")[-1].removeprefix("Collecting ").split(" ")[0].split("==")[0]
+            named = text.split(": ")[-1].removeprefix("Collecting ").removeprefix("Processing ")
+            name = re.split(r"[ =<>!~;\[]", named, maxsplit=1)[0].split("/")[-1].split("-")[0]
             count = f"{seen} of {total}" if total else f"{seen}"
             progress.say(f"    package {count}: {name}")
         elif text.startswith("Downloading ") and ("MB)" in text or "GB)" in text):

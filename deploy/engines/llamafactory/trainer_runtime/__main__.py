@@ -73,7 +73,7 @@ def run_workload(verb: str) -> int:
     except SystemExit as ended:
         failures.report(RuntimeError(f"The engine ended by itself: {ended.code}"), workload.stage)
         return EXIT_FAILED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the edge of the program
         failures.report(error, workload.stage)
         return EXIT_FAILED
     return EXIT_FINISHED

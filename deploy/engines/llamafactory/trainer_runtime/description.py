@@ -16,7 +16,7 @@ from .workload import write_atomically
 QUANTISER = ("gptqmodel", "optimum")
 
 
-def _installed(*names: str) -> bool:
+def installed(*names: str) -> bool:
     return all(importlib.util.find_spec(name) is not None for name in names)
 
 
@@ -24,8 +24,8 @@ def capabilities() -> dict[str, Any]:
     """Return what this machine and this environment can do."""
     import torch
 
-    qlora = _installed("bitsandbytes")
-    quantise = _installed(*QUANTISER)
+    qlora = installed("bitsandbytes")
+    quantise = installed(*QUANTISER)
     reason = "" if quantise else f"GPTQ needs {' and '.join(QUANTISER)} in the engine's environment"
     return {
         "gpu": torch.cuda.is_available(),

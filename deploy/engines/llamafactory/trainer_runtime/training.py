@@ -42,6 +42,8 @@ class Reporter(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._report_checkpoint()
+        if self.workload.stage == "evaluating":
+            self.workload.phase("training", state.global_step, state.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.facts["steps"] = state.global_step
@@ -50,6 +52,10 @@ class Reporter(TrainerCallback):
             control.should_save = True
             control.should_evaluate = False
             control.should_training_stop = True
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.workload.stage != "evaluating":
+            self.workload.phase("evaluating")
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         logs = dict(kwargs.get("logs") or {})

@@ -1,3 +1,3 @@
-"""Stand-in for torchaudio: the engine imports the name at its start and text training never uses it."""
+"""Stand-in for torchaudio: the engine imports it at its start, text training never uses it."""
 
 __version__ = "2.13.0"
