@@ -1,6 +1,6 @@
 """Which parts that tests need are reachable here, and what to say of those that are not.
 
-A test marked `engine`, `browser`, `postgres`, `redis` or `docker` runs where that part is there. With
+A test marked `engine`, `browser`, `postgres` or `redis` runs where that part is there. With
 TRAINER_REQUIRE_ALL=1 a missing part fails the run.
 """
 

@@ -1,4 +1,4 @@
-"""What import-linter cannot see: relations named by strings, and code that reaches upward by them."""
+"""What import-linter cannot see: relations named by strings."""
 
 from django.apps import apps
 
