@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 from collections.abc import Callable
@@ -115,6 +116,9 @@ def prepared(config: dict[str, Any]) -> dict[str, Any]:
 def _reporting(phase: str, workload: Workload, inner: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that reports a phase before it does what it did."""
 
+    inner = getattr(inner, "__wrapped__", inner)
+
+    @functools.wraps(inner)
     def outer(*args: Any, **kwargs: Any) -> Any:
         workload.phase(phase)
         return inner(*args, **kwargs)
