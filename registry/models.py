@@ -91,6 +91,10 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
             models.Q(model__project=None, model__is_enabled=True) | models.Q(model__project=project)
         )
 
+    def on_disk(self) -> Self:
+        """Those whose weights lie on this installation's disk."""
+        return self.exclude(path="")
+
 
 class ModelVersion(models.Model):
     """Immutable weights with what is needed to use them rightly: base, template, origin."""
@@ -156,6 +160,51 @@ class ModelVersion(models.Model):
         """Where the weights lie; None while they are only on a hub."""
         return Path(settings.TRAINER_HOME) / self.path if self.path else None
 
+    @property
+    def label(self) -> str:
+        """How the version is called beside its model's name: `v3`."""
+        return f"v{self.number}"
+
+    @property
+    def location(self) -> str:
+        """What an engine loads: the path under TRAINER_HOME, else `hub:<id>`."""
+        return self.path or f"hub:{self.hf_id or self.ms_id}"
+
+    def chain(self) -> tuple[str, str | None]:
+        """What an engine must load: the base's location, and the adapter's path or None.
+
+        An adapter is loaded onto the nearest complete weights below it: one that was trained on
+        from another adapter holds all that the other had learnt. Everything else stands alone.
+        """
+        if self.kind != self.Kind.ADAPTER:
+            return self.location, None
+        for base in self.lineage():
+            if base.kind != self.Kind.ADAPTER:
+                return base.location, self.path
+        return self.location, None
+
+    def lineage(self) -> list["ModelVersion"]:
+        """The versions this one came from, the nearest first."""
+        found: list[ModelVersion] = []
+        seen = {self.pk}
+        version = self.base
+        while version is not None and version.pk not in seen:
+            found.append(version)
+            seen.add(version.pk)
+            version = version.base
+        return found
+
+    def files(self) -> list[tuple[str, int]]:
+        """Name and size of each file of the weights; empty when they are only on a hub."""
+        directory = self.directory
+        if directory is None or not directory.is_dir():
+            return []
+        return [
+            (path.relative_to(directory).as_posix(), path.stat().st_size)
+            for path in sorted(directory.rglob("*"))
+            if path.is_file() and not path.is_symlink()
+        ]
+
 
 class EvaluationQuerySet(ProjectOwnedQuerySet["Evaluation"]):
     """Scores by project."""
@@ -177,6 +226,8 @@ class Evaluation(ProjectOwned):
     )  # under TRAINER_HOME, one JSON object a line
     rows = models.PositiveIntegerField(default=0)
     scores = models.JSONField(default=dict)  # metric -> value
+    # 95 % intervals, the tokenizer behind BLEU, and the comparison with the baseline
+    details = models.JSONField(default=dict)
 
     objects = EvaluationQuerySet.as_manager()
 
@@ -187,3 +238,13 @@ class Evaluation(ProjectOwned):
 
     def __str__(self) -> str:
         return f"{self.version} · {self.dataset_label}"
+
+    @property
+    def predictions(self) -> Path:
+        """The file of answers, one JSON object a line."""
+        return Path(settings.TRAINER_HOME) / self.predictions_path
+
+    @property
+    def row_scores(self) -> Path:
+        """The file of scores per row, beside the answers."""
+        return self.predictions.with_name(f"{self.predictions.stem}.{self.pk}.scores.jsonl")

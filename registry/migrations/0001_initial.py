@@ -68,6 +68,7 @@ class Migration(migrations.Migration):
                 ('predictions_path', models.CharField(max_length=500)),
                 ('rows', models.PositiveIntegerField(default=0)),
                 ('scores', models.JSONField(default=dict)),
+                ('details', models.JSONField(default=dict)),
                 ('baseline', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='registry.evaluation')),
                 ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='created by')),
                 ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.project', verbose_name='project')),
