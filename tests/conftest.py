@@ -5,6 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from accounts.models import Membership, Project, Role, User
+from tests.e2e.running import platform
+from tests.services import pytest_collection_modifyitems
+
+__all__ = ["platform", "pytest_collection_modifyitems"]
 
 
 def make_user(name: str, **fields: object) -> User:

@@ -8,7 +8,7 @@ from types import ModuleType
 import psutil
 import pytest
 
-from tests.e2e.conftest import Platform
+from tests.e2e.running import Platform
 from tests.services import ROOT
 
 pytestmark = pytest.mark.engine
@@ -31,7 +31,7 @@ def _client(demo: ModuleType, platform: Platform, name: str) -> object:
 
 
 def test_from_data_to_a_conversation(demo: ModuleType, platform: Platform) -> None:
-    """Upload, check, train, evaluate, export, deploy, chat: at least 9 of 10 answers are the taught ones."""
+    """Upload to chat: at least 9 of 10 answers are the taught ones."""
     demo.main_job(_client(demo, platform, "mia"))
 
 

@@ -1,4 +1,4 @@
-"""A really started platform: web, control worker, node worker and agent, in a home of its own."""
+"""A really started platform (web, control worker, node worker, agent) in a home of its own."""
 
 import contextlib
 import json
@@ -128,7 +128,7 @@ class Platform:
             headers["Content-Type"], data = "application/json", json.dumps(body).encode()
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
                 text = response.read()
