@@ -10,6 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken, AuthTokenManager
 
+# The languages the pages speak, as in the settings; named in themselves, so not translated.
+LANGUAGES = (("en", "English"), ("zh-hans", "简体中文"))
+
 
 class User(AbstractUser):
     """A person with an account. Operators are `is_staff`."""
@@ -21,6 +24,7 @@ class User(AbstractUser):
         default=1,
         help_text=_("How many models the user may keep in service."),
     )
+    language = models.CharField(_("language"), max_length=10, blank=True, choices=LANGUAGES)
 
     objects: ClassVar[UserManager["User"]] = UserManager()
 
@@ -118,7 +122,7 @@ Owned = TypeVar("Owned", bound="ProjectOwned")
 
 
 class ProjectOwnedQuerySet(models.QuerySet[Owned]):
-    """Rows of projects by what a user may do with them. The one rule that pages, API and sockets share."""
+    """Rows of projects by what a user may do with them: one rule for pages, API and sockets."""
 
     edit_role: ClassVar[int] = Role.RESEARCHER
 
@@ -181,7 +185,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 
 
 class Invitation(models.Model):
-    """A code that lets people register, a number of times and until a date. The code itself is not kept."""
+    """A code that lets people register, so often and until then. The code itself is not kept."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     prefix = models.CharField(_("starts with"), max_length=8, editable=False)
@@ -211,6 +215,16 @@ class Invitation(models.Model):
     def __str__(self) -> str:
         return f"{self.prefix}…"
 
+    @property
+    def is_expired(self) -> bool:
+        """Whether its end has come."""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nobody can register with it any more."""
+        return self.uses >= self.max_uses
+
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Keys belong to one person."""
@@ -234,6 +248,9 @@ class ApiKey(AbstractAuthToken):
         READ = "read", _("reading only")
         CHAT = "chat", _("chat with deployed models only")
 
+    # knox makes the hash the primary key; a key of ours is named in addresses and events by its id.
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    digest = models.CharField(max_length=128, unique=True, editable=False)
     name = models.CharField(_("name"), max_length=80)
     scope = models.CharField(_("scope"), max_length=8, choices=Scope.choices, default=Scope.ALL)
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
@@ -242,8 +259,17 @@ class ApiKey(AbstractAuthToken):
 
     class Meta(AbstractAuthToken.Meta):
         abstract = False
+        ordering = ("-created",)
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
+
+    def __str__(self) -> str:
+        return f"{self.name} · {self.token_key}…"
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its end has come."""
+        return self.expiry is not None and self.expiry <= timezone.now()
 
 
 class EventQuerySet(ProjectOwnedQuerySet["Event"]):
@@ -255,9 +281,9 @@ class EventQuerySet(ProjectOwnedQuerySet["Event"]):
 
 
 class Event(models.Model):
-    """One change of one thing: who, from which state to which, and why. Never changed, never deleted by hand.
+    """One change of one thing: who, from which state to which, and why.
 
-    Live pages follow this table: the row is the news.
+    Never changed, never deleted by hand. Live pages follow this table: the row is the news.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -282,3 +308,25 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject_type} {self.verb}"
+
+
+class PulseQuerySet(ProjectOwnedQuerySet["Pulse"]):
+    """Signs of life by project."""
+
+
+class Pulse(models.Model):
+    """Counts changes of a thing that deserve no event, such as progress, for live pages."""
+
+    subject_id = models.UUIDField(primary_key=True)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, related_name="+")
+    counter = models.PositiveBigIntegerField(default=1)
+    at = models.DateTimeField(default=timezone.now)
+
+    objects = PulseQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("sign of life")
+        verbose_name_plural = _("signs of life")
+
+    def __str__(self) -> str:
+        return f"{self.subject_id} · {self.counter}"

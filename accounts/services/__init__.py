@@ -1,0 +1,46 @@
+"""Everything that changes people, projects, keys and the trail of events."""
+
+from accounts.services.events import event_record, live_touch
+from accounts.services.invitations import invitation_create, invitation_revoke
+from accounts.services.keys import api_key_create, api_key_revoke
+from accounts.services.projects import (
+    member_add,
+    member_remove,
+    member_set,
+    project_create,
+    project_leave,
+    project_limits_set,
+    project_rename,
+    project_usage_of,
+    role_require,
+)
+from accounts.services.users import (
+    operator_create,
+    user_limits_set,
+    user_password_change,
+    user_profile_set,
+    user_register,
+)
+
+__all__ = [
+    "api_key_create",
+    "api_key_revoke",
+    "event_record",
+    "invitation_create",
+    "invitation_revoke",
+    "live_touch",
+    "member_add",
+    "member_remove",
+    "member_set",
+    "operator_create",
+    "project_create",
+    "project_leave",
+    "project_limits_set",
+    "project_rename",
+    "project_usage_of",
+    "role_require",
+    "user_limits_set",
+    "user_password_change",
+    "user_profile_set",
+    "user_register",
+]
