@@ -38,6 +38,7 @@ class Node(models.Model):
     name = models.SlugField(_("name"), max_length=40, unique=True)
     runner = models.CharField(_("runner"), max_length=16, default="process")
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.READY)
+    is_cordoned = models.BooleanField(_("takes no new work"), default=False)  # outlives a silence
     note = models.CharField(_("note"), max_length=200, blank=True)
     address = models.CharField(max_length=200, blank=True)  # shown to operators only
     cpu_count = models.PositiveSmallIntegerField(default=1)
@@ -147,13 +148,16 @@ class Workload(ProjectOwned):
     gpus = models.PositiveSmallIntegerField(default=0)
     gpu_memory_bytes = models.PositiveBigIntegerField(default=0)  # at least this much on each
     cpus = models.FloatField(default=1.0)
-    memory_bytes = models.PositiveBigIntegerField(default=2**30)
+    memory_bytes = models.PositiveBigIntegerField(default=2**30)  # asked for, not enforced
+    memory_limit_bytes = models.PositiveBigIntegerField(null=True)  # ended when it holds more
     wall_seconds = models.PositiveIntegerField(null=True)
     priority = models.SmallIntegerField(default=50)
 
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
     reason = models.TextField(blank=True)  # why it waits or how it ended
+    waits_for = models.JSONField(default=dict, blank=True)  # the code and facts behind the wait
+    end_facts = models.JSONField(default=dict, blank=True)  # what was seen at the end: memory, error
     epoch = models.PositiveIntegerField(
         default=0
     )  # raised at each claim; a stale writer is refused

@@ -1,0 +1,12 @@
+"""News of workloads, sent after the commit in the process that saw it.
+
+Receivers must be quick: they may change a row of their own or enqueue a task, never wait.
+"""
+
+from django.dispatch import Signal
+
+# workload_id: UUID, old: str, new: str, sent for every change of state.
+workload_changed = Signal()
+
+# workload_id: UUID, sent when the workload's metric file has grown, at most four times a second.
+workload_progressed = Signal()
