@@ -55,7 +55,7 @@ def changed_lately(topics: list[uuid.UUID]) -> dict[str, str]:
             "subject_id", "project_id"
         )
     ]
-    return {str(subject): str(project or "") for subject, project in rows}
+    return {str(subject): "" if project is None else str(project) for subject, project in rows}
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]

@@ -1,9 +1,14 @@
 """Who asks, and in which project."""
 
+import uuid
+from collections.abc import Mapping
+
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Project, User
+from common.errors import DomainError
 
 
 def actor(request: HttpRequest) -> User:
@@ -14,15 +19,46 @@ def actor(request: HttpRequest) -> User:
 
 
 def project_of(request: HttpRequest) -> Project:
-    """The project the user works in now: the one chosen in this session, else the personal one."""
+    """The project the user works in now.
+
+    Over the API the one named by the field `project` or the header `X-Project` (DomainError when
+    the user does not see it); on pages the one chosen in this session; else the personal one.
+    """
     user = actor(request)
+    if named := _named(request):
+        return _project_named(user, named)
     chosen = request.session.get("project") if hasattr(request, "session") else None
     project = Project.objects.visible_to(user).filter(pk=chosen).first() if chosen else None
-    if project is None:
-        project = Project.objects.filter(personal_of=user).first()
-    if project is None:
-        membership = Membership.objects.filter(user=user).select_related("project").first()
-        if membership is None:
-            raise PermissionDenied
-        project = membership.project
-    return project
+    return project or _home_of(user)
+
+
+def _named(request: HttpRequest) -> str:
+    """The project's id as an API call names it."""
+    data = getattr(request, "data", None)  # DRF's requests only: a page's form has no such say
+    value = data.get("project") if isinstance(data, Mapping) else None
+    return str(value or request.headers.get("X-Project") or "")
+
+
+def _project_named(user: User, named: str) -> Project:
+    try:
+        found = Project.objects.visible_to(user).filter(pk=uuid.UUID(named)).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise DomainError(
+            _("You are in no project with this id. GET /api/v1/projects/ lists yours."),
+            field="project",
+            code="project_unknown",
+        )
+    return found
+
+
+def _home_of(user: User) -> Project:
+    """The personal project, or where there is none the first the user is a member of."""
+    project = Project.objects.filter(personal_of=user).first()
+    if project is not None:
+        return project
+    membership = Membership.objects.filter(user=user).select_related("project").first()
+    if membership is None:
+        raise PermissionDenied
+    return membership.project

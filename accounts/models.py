@@ -14,7 +14,7 @@ from knox.models import AbstractAuthToken, AuthTokenManager
 LANGUAGES = (("en", "English"), ("zh-hans", "简体中文"))
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]
     """A person with an account. Operators are `is_staff`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -26,7 +26,7 @@ class User(AbstractUser):
     )
     language = models.CharField(_("language"), max_length=10, blank=True, choices=LANGUAGES)
 
-    objects: ClassVar[UserManager["User"]] = UserManager()
+    objects: ClassVar[UserManager["User"]] = UserManager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("user")
@@ -118,7 +118,7 @@ class Membership(models.Model):
         return f"{self.user} · {self.get_role_display()}"
 
 
-Owned = TypeVar("Owned", bound="ProjectOwned")
+Owned = TypeVar("Owned", bound=models.Model)
 
 
 class ProjectOwnedQuerySet(models.QuerySet[Owned]):
@@ -238,7 +238,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.visible_to(user)
 
 
-class ApiKey(AbstractAuthToken):
+class ApiKey(AbstractAuthToken):  # type: ignore[misc]
     """A key for the API: shown once, stored as a hash, with a scope and an end."""
 
     class Scope(models.TextChoices):
@@ -257,7 +257,7 @@ class ApiKey(AbstractAuthToken):
 
     objects = AuthTokenManager.from_queryset(ApiKeyQuerySet)()
 
-    class Meta(AbstractAuthToken.Meta):
+    class Meta(AbstractAuthToken.Meta):  # type: ignore[misc]
         abstract = False
         ordering = ("-created",)
         verbose_name = _("API key")

@@ -35,7 +35,8 @@ def project_usage_of(project: Project) -> dict[str, int]:
     """What the project uses now, as the apps above count it: `active_jobs`, `storage_bytes`."""
     total: dict[str, int] = {}
     for _receiver, answer in project_usage.send(Project, project=project):
-        for word, amount in (answer or {}).items():
+        counts: dict[str, int] = answer if isinstance(answer, dict) else {}
+        for word, amount in counts.items():
             total[word] = total.get(word, 0) + int(amount)
     return total
 

@@ -1,0 +1,352 @@
+"""Pages of people, projects and keys."""
+
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import models
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import services
+from accounts.forms import ApiKeyForm, LimitsForm, MemberForm, ProfileForm, ProjectForm, RoleForm
+from accounts.http import actor, project_of
+from accounts.models import ApiKey, Event, Membership, Project, Role, User
+from common.errors import DomainError
+
+GIB = 2**30
+
+
+def _accepted(form: Form, act: Callable[[dict[str, Any]], object]) -> bool:
+    """Whether the form is valid and `act` took its data; a refusal becomes the form's error."""
+    if not form.is_valid():
+        return False
+    try:
+        act(form.cleaned_data)
+    except DomainError as refused:
+        form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+        return False
+    return True
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile(request: HttpRequest) -> HttpResponse:
+    """Name, address and language of oneself."""
+    user = actor(request)
+    now = {"first_name": user.first_name, "email": user.email, "language": user.language}
+    form = ProfileForm(request.POST if request.method == "POST" else None, initial=now)
+    if form.is_bound and _accepted(form, lambda data: services.user_profile_set(user.pk, **data)):
+        messages.success(request, _("Saved."))
+        response = redirect("accounts:profile")
+        _speak(response, form.cleaned_data["language"])
+        return response
+    page = {
+        "nav": "settings",
+        "form": form,
+        "keys": ApiKey.objects.visible_to(user).count(),
+        "memberships": Membership.objects.filter(user=user).select_related("project"),
+    }
+    return render(request, "accounts/profile.html", page, status=422 if form.is_bound else 200)
+
+
+def _speak(response: HttpResponse, language: str) -> None:
+    """Keeps the language for this browser, or leaves it to the browser's own wish."""
+    if language:
+        age = 365 * 24 * 3600
+        response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=age, samesite="Lax")
+    else:
+        response.delete_cookie(settings.LANGUAGE_COOKIE_NAME)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def api_key_list(request: HttpRequest) -> HttpResponse:
+    """One's keys, and a new one, which is shown in the answer to the form and never again."""
+    user = actor(request)
+    form = ApiKeyForm(request.POST if request.method == "POST" else None)
+    made: list[tuple[ApiKey, str]] = []
+
+    def create(data: dict[str, Any]) -> None:
+        days = data.pop("expires_in_days") or None
+        made.append(services.api_key_create(user, expires_in_days=days, **data))
+
+    refused = form.is_bound and not _accepted(form, create)
+    page = {
+        "nav": "settings",
+        "form": form if refused else ApiKeyForm(),
+        "keys": ApiKey.objects.visible_to(user),
+        "key": made[0][0] if made else None,
+        "secret": made[0][1] if made else "",
+        "base_url": request.build_absolute_uri("/v1"),
+    }
+    response = render(request, "accounts/api_key_list.html", page, status=422 if refused else 200)
+    if made:
+        response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+@require_POST
+def api_key_revoke(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
+    """Ends one of one's own keys."""
+    key = get_object_or_404(ApiKey.objects.editable_by(actor(request)), pk=key_id)
+    services.api_key_revoke(key.pk, by=actor(request))
+    messages.success(request, _("The key “%(name)s” opens nothing any more.") % {"name": key.name})
+    return redirect("accounts:api_key_list")
+
+
+@login_required
+@require_GET
+def project_list(request: HttpRequest) -> HttpResponse:
+    """The projects one is in; operators see all and their own first."""
+    user = actor(request)
+    mine = Membership.objects.filter(user=user, project=models.OuterRef("pk")).values("role")[:1]
+    projects = (
+        Project.objects.visible_to(user)
+        .annotate(
+            role=models.Subquery(mine),
+            people=models.Count("memberships"),
+            others=models.Case(
+                models.When(personal_of=user, then=0),
+                models.When(role__gt=0, then=1),
+                default=2,
+            ),
+        )
+        .order_by("others", "name")
+    )
+    page = {
+        "nav": "project",
+        "projects": _with_role_names(projects.select_related("personal_of")),
+        "now": project_of(request),
+    }
+    return render(request, "accounts/project_list.html", page)
+
+
+def _with_role_names(projects: Iterable[Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "project": row,
+            "people": row.people,
+            "role": Role(row.role).label if row.role else "",
+        }
+        for row in projects
+    ]
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def project_create(request: HttpRequest) -> HttpResponse:
+    """A new project, in which one works from then on."""
+    form = ProjectForm(request.POST if request.method == "POST" else None)
+    made: list[Project] = []
+
+    def create(data: dict[str, Any]) -> None:
+        made.append(services.project_create(name=data["name"], created_by=actor(request)))
+
+    if form.is_bound and _accepted(form, create):
+        request.session["project"] = str(made[0].pk)
+        messages.success(
+            request, _("%(project)s is there. Add the people next.") % {"project": made[0].name}
+        )
+        return redirect("accounts:project_detail", made[0].pk)
+    page = {"nav": "project", "form": form}
+    return render(
+        request, "accounts/project_create.html", page, status=422 if form.is_bound else 200
+    )
+
+
+@login_required
+@require_GET
+def project_current(request: HttpRequest) -> HttpResponse:
+    """To the project one works in."""
+    return redirect("accounts:project_detail", project_of(request).pk)
+
+
+@login_required
+@require_GET
+def project_detail(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
+    """The project's people, limits and trail."""
+    project = get_object_or_404(Project.objects.visible_to(actor(request)), pk=project_id)
+    return _project_page(request, project)
+
+
+def _project_page(request: HttpRequest, project: Project, **forms: Form) -> HttpResponse:
+    """The page of a project, with a refused form in the place of a fresh one."""
+    user = actor(request)
+    manages = Project.objects.editable_by(user).filter(pk=project.pk).exists()
+    people = project.memberships.select_related("user").order_by("-role", "user__username")
+    limits = {
+        "max_active_jobs": project.max_active_jobs,
+        "max_storage_gib": round(project.max_storage_bytes / GIB, 2),
+    }
+    page = {
+        "nav": "project",
+        "project": project,
+        "is_personal": project.personal_of_id is not None,
+        "is_current": project_of(request).pk == project.pk,
+        "is_member": any(row.user_id == user.pk for row in people),
+        "manages": manages,
+        "people": people,
+        "roles": Role.choices,
+        "usage": _usage(project),
+        "events": Event.objects.visible_to(user)
+        .of(project)
+        .select_related("actor")
+        .order_by("-id")[:20],
+        "rename_form": ProjectForm(initial={"name": project.name}),
+        "member_form": MemberForm(),
+        "limits_form": LimitsForm(initial=limits),
+        **forms,
+    }
+    return render(request, "accounts/project_detail.html", page, status=422 if forms else 200)
+
+
+def _usage(project: Project) -> dict[str, Any]:
+    """What is used of the limits, with percentages where the apps above count it."""
+    used = services.project_usage_of(project)
+    jobs, stored = used.get("active_jobs"), used.get("storage_bytes")
+    return {
+        "jobs": jobs,
+        "jobs_percent": _percent(jobs, project.max_active_jobs),
+        "storage": stored,
+        "storage_percent": _percent(stored, project.max_storage_bytes),
+    }
+
+
+def _percent(used: int | None, limit: int) -> int | None:
+    if used is None:
+        return None
+    return min(100, round(100 * used / limit)) if limit else 100
+
+
+@login_required
+@require_POST
+def project_switch(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
+    """Works in another project from now on; goes back to where one was (`next`), if it is ours."""
+    project = get_object_or_404(Project.objects.visible_to(actor(request)), pk=project_id)
+    request.session["project"] = str(project.pk)
+    messages.success(request, _("You work in %(project)s now.") % {"project": project.name})
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure())
+    return redirect(target if safe else reverse("home"))
+
+
+def _managed(request: HttpRequest, project_id: uuid.UUID) -> Project:
+    return get_object_or_404(Project.objects.editable_by(actor(request)), pk=project_id)
+
+
+@login_required
+@require_POST
+def project_rename(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
+    """Another name for the project."""
+    project, form = _managed(request, project_id), ProjectForm(request.POST)
+
+    def rename(data: dict[str, Any]) -> None:
+        services.project_rename(project.pk, name=data["name"], by=actor(request))
+
+    if not _accepted(form, rename):
+        return _project_page(request, project, rename_form=form)
+    messages.success(request, _("Saved."))
+    return redirect("accounts:project_detail", project.pk)
+
+
+@login_required
+@require_POST
+def project_limits_set(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
+    """What the project may use; for operators."""
+    everyones = Project.objects.all() if actor(request).is_staff else Project.objects.none()
+    project, form = get_object_or_404(everyones, pk=project_id), LimitsForm(request.POST)
+
+    def limit(data: dict[str, Any]) -> None:
+        services.project_limits_set(
+            project.pk,
+            by=actor(request),
+            max_active_jobs=data["max_active_jobs"],
+            max_storage_bytes=round(data["max_storage_gib"] * GIB),
+        )
+
+    if not _accepted(form, limit):
+        return _project_page(request, project, limits_form=form)
+    messages.success(request, _("Saved."))
+    return redirect("accounts:project_detail", project.pk)
+
+
+@login_required
+@require_POST
+def project_leave(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
+    """Ends one's own membership."""
+    user = actor(request)
+    project = get_object_or_404(Project.objects.filter(memberships__user=user), pk=project_id)
+    try:
+        services.project_leave(project.pk, by=user)
+    except DomainError as refused:
+        messages.error(request, refused.message)
+        return redirect("accounts:project_detail", project.pk)
+    messages.success(request, _("You have left %(project)s.") % {"project": project.name})
+    return redirect("accounts:project_list")
+
+
+@login_required
+@require_POST
+def member_add(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
+    """A new member, by user name or e-mail address."""
+    project, form = _managed(request, project_id), MemberForm(request.POST)
+
+    def add(data: dict[str, Any]) -> None:
+        services.member_add(project.pk, who=data["user"], role=data["role"], by=actor(request))
+
+    if not _accepted(form, add):
+        return _project_page(request, project, member_form=form)
+    messages.success(request, _("%(user)s is in.") % {"user": form.cleaned_data["user"]})
+    return redirect("accounts:project_detail", project.pk)
+
+
+def _member(project: Project, user_id: uuid.UUID) -> User:
+    membership = get_object_or_404(project.memberships.select_related("user"), user_id=user_id)
+    return membership.user
+
+
+@login_required
+@require_POST
+def member_set(request: HttpRequest, project_id: uuid.UUID, user_id: uuid.UUID) -> HttpResponse:
+    """Another role for a member."""
+    project, form = _managed(request, project_id), RoleForm(request.POST)
+    user = _member(project, user_id)
+
+    def change(data: dict[str, Any]) -> None:
+        services.member_set(project.pk, user.pk, role=data["role"], by=actor(request))
+
+    if _accepted(form, change):
+        messages.success(
+            request,
+            _("%(user)s is %(role)s now.")
+            % {"user": user.username, "role": Role(form.cleaned_data["role"]).label},
+        )
+    else:
+        for errors in form.errors.values():
+            messages.error(request, " ".join(map(str, errors)))
+    return redirect("accounts:project_detail", project.pk)
+
+
+@login_required
+@require_POST
+def member_remove(request: HttpRequest, project_id: uuid.UUID, user_id: uuid.UUID) -> HttpResponse:
+    """Takes a member out; what the member made stays."""
+    project = _managed(request, project_id)
+    user = _member(project, user_id)
+    try:
+        services.member_remove(project.pk, user.pk, by=actor(request))
+    except DomainError as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, _("%(user)s is out.") % {"user": user.username})
+    return redirect("accounts:project_detail", project.pk)
