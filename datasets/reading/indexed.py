@@ -1,0 +1,169 @@
+"""JSON lines with an index beside them, so that any page of millions is found at once.
+
+The index holds two unsigned 64-bit numbers a line: where the line begins in the file, and the line
+of the uploaded file it comes from.
+"""
+
+import json
+import struct
+import time
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+_RECORD = struct.Struct("<QQ")
+_BLOCK = 1 << 20
+PREVIEW_MAX = 256 * 1024  # a longer line is not shown in a page
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One stored line: its number from 0, the line of the uploaded file, its bytes.
+
+    `data` is None when the line has more than `PREVIEW_MAX` bytes; `size` always tells how many.
+    """
+
+    number: int
+    source_line: int
+    data: bytes | None
+    size: int
+
+    @property
+    def value(self) -> Any:
+        """The parsed line, None when it is too long."""
+        return None if self.data is None else orjson.loads(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, and up to which line it has looked."""
+
+    lines: list[Line]
+    looked: int  # the next line to look at
+    total: int
+
+
+def index_of(path: Path) -> Path:
+    """Where the index of a file of lines lies."""
+    return path.with_suffix(".idx")
+
+
+class IndexedWriter:
+    """Writes lines and their index; nothing is promised before it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = path.open("wb", buffering=_BLOCK)
+        self._index = index_of(path).open("wb", buffering=_BLOCK // 16)
+        self._offset = 0
+        self.count = 0
+
+    def write(self, value: Any, source_line: int) -> int:
+        """Appends one value; the bytes it took."""
+        data = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+        self._index.write(_RECORD.pack(self._offset, source_line))
+        self._lines.write(data)
+        self._offset += len(data)
+        self.count += 1
+        return len(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lines.close()
+        self._index.close()
+
+
+class IndexedReader:
+    """Reads pages of lines written by `IndexedWriter`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = path.stat().st_size
+        self.count = index_of(path).stat().st_size // _RECORD.size
+
+    def page(self, start: int, count: int) -> list[Line]:
+        """Up to `count` lines from number `start`."""
+        marks = self._marks(start, count + 1)
+        lines = []
+        with self._path.open("rb") as file:
+            for place, (offset, source_line) in enumerate(marks[:count]):
+                end = marks[place + 1][0] if place + 1 < len(marks) else self._size
+                size = end - offset - 1
+                data = None
+                if size <= PREVIEW_MAX:
+                    file.seek(offset)
+                    data = file.read(size)
+                lines.append(Line(start + place, source_line, data, size))
+        return lines
+
+    def search(self, words: str, *, start: int, count: int, seconds: float) -> Found:
+        """Lines from `start` on in whose values the words occur, whatever their case.
+
+        Stops after `count` lines or when `seconds` are over; `looked` tells where to go on.
+        """
+        needle = json.dumps(words, ensure_ascii=False)[1:-1].casefold()
+        deadline = time.monotonic() + seconds
+        found: list[Line] = []
+        number = start
+        for block in self._blocks(start):
+            text = block.decode("utf-8").casefold()
+            if needle not in text:
+                number += block.count(b"\n")
+            else:
+                for line in text.split("\n")[:-1]:
+                    if needle in line:
+                        found += [row for row in self.page(number, 1) if _holds(row, words)]
+                    number += 1
+                    if len(found) == count:
+                        return Found(found, number, self.count)
+            if time.monotonic() > deadline:
+                break
+        return Found(found, number, self.count)
+
+    def _marks(self, start: int, count: int) -> list[tuple[int, int]]:
+        numbers = array("Q")
+        with index_of(self._path).open("rb") as file:
+            file.seek(start * _RECORD.size)
+            numbers.frombytes(file.read(max(count, 0) * _RECORD.size))
+        return list(zip(numbers[0::2], numbers[1::2], strict=True))
+
+    def _blocks(self, start: int) -> Iterator[bytes]:
+        """Whole lines in pieces of about a megabyte."""
+        marks = self._marks(start, 1)
+        if not marks:
+            return
+        with self._path.open("rb") as file:
+            file.seek(marks[0][0])
+            while block := file.read(_BLOCK):
+                yield block + (b"" if block.endswith(b"\n") else file.readline())
+
+
+def _holds(line: Line, words: str) -> bool:
+    """Whether a value, not only a column's name, holds the words; long lines are not asked."""
+    if line.data is None:
+        return True
+    return any(words.casefold() in text.casefold() for text in _texts(line.value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+    elif value is not None:
+        yield json.dumps(value)

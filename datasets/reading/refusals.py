@@ -1,0 +1,24 @@
+"""How a file is refused: what, where, and what to do."""
+
+from common.errors import DomainError
+
+
+class BadFile(DomainError):
+    """An uploaded file that cannot be read. `data` says where: line, column, offset."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        line: int | None = None,
+        column: int | None = None,
+        offset: int | None = None,
+    ) -> None:
+        places = {"line": line, "column": column, "offset": offset}
+        super().__init__(
+            message,
+            field="file",
+            code=code,
+            data={name: value for name, value in places.items() if value is not None},
+        )

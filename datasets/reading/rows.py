@@ -1,0 +1,216 @@
+"""Rows of a UTF-8 file with the lines they come from, one at a time."""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+from django.utils.translation import gettext as _
+
+from datasets.reading.refusals import BadFile
+from datasets.reading.splitter import ArraySplitter, broken_json, too_deep, too_long
+
+PIECE = 256 * 1024
+DEPTH_MAX = 64  # deeper data is no training example, and costs parsers their stack
+VALUES_MAX = 200_000  # in one row; every value costs some 60 bytes once it is parsed
+COLUMNS_MAX = 200
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+Progress = Callable[[int], None]  # called with the bytes read so far
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One value of the file and the line, from 1, in which it begins."""
+
+    line: int
+    value: Any
+
+
+def rows_read(
+    path: Path, file_format: str, *, limit: int, progress: Progress = lambda _done: None
+) -> Iterator[Row]:
+    """Rows of a `json`, `jsonl` or `csv` file in UTF-8.
+
+    `limit` is the most bytes of one row. `BadFile` names line and column of what cannot be read.
+    """
+    with path.open("rb") as file:
+        if file_format == "csv":
+            yield from _csv_rows(file, limit, progress)
+        elif file_format == "json" or _first_sign(file) == b"[":
+            yield from _array_rows(file, limit, progress)
+        else:
+            yield from _line_rows(file, limit, progress)
+
+
+def json_kind(path: Path, named: str) -> str:
+    """`json` or `jsonl` by what the file holds: people name files of lines `.json`, too."""
+    with path.open("rb") as file:
+        sign = _first_sign(file)
+    return {b"[": "json", b"{": "jsonl"}.get(sign, named)
+
+
+def _first_sign(file: BinaryIO) -> bytes:
+    while piece := file.read(PIECE):
+        if stripped := piece.lstrip():
+            file.seek(0)
+            return stripped[:1]
+    raise BadFile(_("The file is empty."), code="empty")
+
+
+def _array_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
+    splitter = ArraySplitter(limit=limit, depth_limit=DEPTH_MAX)
+    done = 0
+    while piece := file.read(PIECE):
+        for element in splitter.feed(piece):
+            yield Row(element.line, parsed(element.data, element.line, element.column))
+        done += len(piece)
+        progress(done)
+    splitter.close()
+
+
+def _line_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
+    number = done = 0
+    while line := file.readline(limit + 2):
+        number += 1
+        if len(line.rstrip(b"\r\n")) > limit:
+            raise too_long(number, limit)
+        done += len(line)
+        if line.strip():
+            yield Row(number, parsed(line, number, 1))
+        progress(done)
+
+
+def parsed(data: bytes, line: int, column: int) -> Any:
+    """The value of one piece of JSON that begins at this place."""
+    _refuse_costly(data, line)
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        reason = error.msg.split(": line ")[0]
+        at = error.colno + (column - 1 if error.lineno == 1 else 0)
+        raise broken_json(reason, line + error.lineno - 1, at) from error
+
+
+def _refuse_costly(data: bytes, line: int) -> None:
+    """Refuses what is small as text and huge once it is parsed."""
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets > DEPTH_MAX:
+        depth = 0
+        for bracket in _BRACKET.finditer(_STRING.sub(b"", data)):
+            depth += 1 if bracket.group() in b"[{" else -1
+            if depth > DEPTH_MAX:
+                raise too_deep(line, DEPTH_MAX)
+    if data.count(b",") > VALUES_MAX and _STRING.sub(b"", data).count(b",") > VALUES_MAX:
+        raise BadFile(
+            _("The row in line %(line)s holds more than %(limit)s values.")
+            % {"line": line, "limit": VALUES_MAX},
+            code="too_many_values",
+            line=line,
+        )
+
+
+class _Lines:
+    """Lines of text for the CSV reader, which itself would read a record of any length."""
+
+    def __init__(self, file: BinaryIO, limit: int, progress: Progress) -> None:
+        self._file = file
+        self._limit = limit
+        self._progress = progress
+        self._done = 0
+        self.number = 0
+        self.record = 0  # bytes since the last record began; the reader's caller sets it to 0
+        self.record_line = 1
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(self._limit + 2)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.record += len(line)
+        if self.record > self._limit:
+            raise too_long(self.record_line, self._limit)
+        self._done += len(line)
+        self._progress(self._done)
+        return line.decode("utf-8")
+
+    def begin(self) -> None:
+        """A record ended; the next line begins another."""
+        self.record = 0
+        self.record_line = self.number + 1
+
+
+def _csv_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
+    header_line = file.readline(limit + 2)
+    if len(header_line) > limit:
+        raise too_long(1, limit)
+    file.seek(0)
+    lines = _Lines(file, limit, progress)
+    csv.field_size_limit(limit)
+    reader = csv.reader(lines, delimiter=_delimiter(header_line), strict=True)
+    try:
+        header = _header(next(reader, []))
+        lines.begin()
+        while True:
+            line = lines.record_line
+            record = next(reader, None)
+            if record is None:
+                return
+            lines.begin()
+            if record:
+                yield Row(line, _named(header, record, line))
+    except csv.Error as error:
+        raise BadFile(
+            _("Line %(line)s is not valid CSV: %(reason)s.")
+            % {"line": lines.record_line, "reason": error},
+            code="broken_csv",
+            line=lines.record_line,
+        ) from error
+
+
+def _delimiter(header: bytes) -> str:
+    """The sign between columns: the most frequent one outside quotation marks of the first line."""
+    bare = re.sub(rb'"[^"]*"', b"", header)
+    return max((",", ";", "\t"), key=lambda sign: bare.count(sign.encode()))
+
+
+def _header(names: list[str]) -> list[str]:
+    header = [name.strip().lstrip("\ufeff") for name in names]
+    if not header:
+        raise BadFile(_("The file is empty."), code="empty")
+    if len(header) > COLUMNS_MAX:
+        raise BadFile(
+            _("The first line names %(count)s columns; at most %(limit)s are read.")
+            % {"count": len(header), "limit": COLUMNS_MAX},
+            code="broken_csv",
+            line=1,
+        )
+    for position, name in enumerate(header, start=1):
+        if not name or name in header[: position - 1]:
+            raise BadFile(
+                _("Column %(position)s in the first line has no name.") % {"position": position}
+                if not name
+                else _("The first line names the column “%(name)s” twice.") % {"name": name},
+                code="broken_csv",
+                line=1,
+            )
+    return header
+
+
+def _named(header: list[str], record: list[str], line: int) -> dict[str, str | None]:
+    if len(record) > len(header):
+        raise BadFile(
+            _("Line %(line)s has %(found)s fields, the first line names %(wanted)s columns.")
+            % {"line": line, "found": len(record), "wanted": len(header)},
+            code="broken_csv",
+            line=line,
+        )
+    values: list[str | None] = [*record, *([None] * (len(header) - len(record)))]
+    return dict(zip(header, values, strict=True))

@@ -1,0 +1,7 @@
+"""News of this app."""
+
+from django.dispatch import Signal
+
+# Sent inside the transaction, before anything is removed, with `dataset` and `versions` (a list).
+# Whoever still needs them raises common.errors.Conflict that names what uses them.
+dataset_deleting = Signal()
