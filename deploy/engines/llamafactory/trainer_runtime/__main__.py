@@ -94,7 +94,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     demo.add_argument("--seed", type=int, default=42)
     demo.add_argument("--vocab-size", type=int, default=4096)
     demo.add_argument("--hidden-size", type=int, default=256)
-    demo.add_argument("--layers", type=int, default=4)
+    demo.add_argument("--layers", type=int, default=2)
     return parser.parse_args(arguments)
 
 

@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from .workload import make_readable
+
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 END_OF_TEXT = "<|endoftext|>"
@@ -34,7 +36,7 @@ class Shape:
 
     vocab_size: int = 4096
     hidden_size: int = 256
-    layers: int = 4
+    layers: int = 2  # more of them learn the same rows three times slower
 
 
 def _make_tokenizer(lines: list[str], vocab_size: int, folder: Path) -> dict[str, int]:
@@ -99,5 +101,6 @@ def make_demo_model(corpus: Path, folder: Path, *, seed: int, shape: Shape) -> N
         eos_token_id=[end, pad], pad_token_id=pad, do_sample=True, temperature=0.7, top_p=0.9
     )
     model.save_pretrained(folder)
+    make_readable(folder)
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"{count:,} parameters, {len(vocabulary):,} tokens, written to {folder}")

@@ -9,7 +9,7 @@ import torch
 
 from .description import QUANTISER, installed
 from .models import Loaded, engine_arguments, load, release
-from .workload import ConfigError, Workload
+from .workload import ConfigError, Workload, make_readable
 
 OUTPUT = Path("output")
 PROMPTS = (
@@ -139,6 +139,7 @@ def export(workload: Workload, config: dict[str, Any]) -> dict[str, Any]:
     workload.phase("merging")
     OUTPUT.mkdir(exist_ok=True)
     export_model(arguments)
+    make_readable(OUTPUT)
     release()
     facts: dict[str, Any] = {"bytes": _size(OUTPUT), "dtype": arguments.get("infer_dtype", "auto")}
     if not prompts or arguments.get("stage", "sft") == "rm":

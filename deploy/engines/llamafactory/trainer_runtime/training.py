@@ -11,7 +11,14 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from .workload import ConfigError, StopRequested, Workload, finite_numbers
+from .workload import (
+    ConfigError,
+    StopRequested,
+    Workload,
+    finite_numbers,
+    is_main_process,
+    make_readable,
+)
 
 STAGES = ("pt", "sft", "rm", "dpo", "kto")
 DEFAULTS: dict[str, Any] = {"do_train": True, "disable_tqdm": True, "report_to": "none"}
@@ -20,8 +27,9 @@ DEFAULTS: dict[str, Any] = {"do_train": True, "disable_tqdm": True, "report_to":
 class Reporter(TrainerCallback):
     """Writes the metrics and stops the training, with a checkpoint, where that was asked for."""
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, output: Path) -> None:
         self.workload = workload
+        self.output = output
         self.facts: dict[str, Any] = {}
         self.last_values: dict[str, float | int] = {}
         self.stopping = False
@@ -79,8 +87,9 @@ class Reporter(TrainerCallback):
 
     def _report_checkpoint(self) -> None:
         """Name a checkpoint once every other callback is through with it."""
-        if self._saved_step is not None:
+        if self._saved_step is not None and is_main_process():
             step, self._saved_step = self._saved_step, None
+            make_readable(self.output / f"checkpoint-{step}")
             self.workload.metrics.write("checkpoint", step=step, name=f"checkpoint-{step}")
 
     def _stop_wanted(self, args: Any) -> bool:
@@ -158,8 +167,8 @@ def train(workload: Workload, config: dict[str, Any]) -> dict[str, Any]:
     from llamafactory.train.tuner import run_exp
 
     _report_phases(config.get("stage", "sft"), workload)
-    reporter = Reporter(workload)
     output = Path(config["output_dir"])
+    reporter = Reporter(workload, output)
     output.mkdir(parents=True, exist_ok=True)
     try:
         run_exp(config, callbacks=[reporter])
@@ -167,5 +176,7 @@ def train(workload: Workload, config: dict[str, Any]) -> dict[str, Any]:
         facts = reporter.facts | {"checkpoints": checkpoints(output)}
         stop.args = ({"metrics": reporter.last_values, **facts},)
         raise
+    if is_main_process():
+        make_readable(output)
     metrics = final_metrics(output)
     return {**reporter.facts, "metrics": metrics, "checkpoints": checkpoints(output)}

@@ -65,6 +65,15 @@ def write_atomically(path: Path, text: str) -> None:
     draft.replace(path)
 
 
+def make_readable(folder: Path) -> None:
+    """Give files the usual rights; some libraries write weights that only their owner may read."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(0o666 & ~mask)
+
+
 def read_config() -> dict[str, Any]:
     """Read the configuration as the engine itself would."""
     from omegaconf import OmegaConf
