@@ -1,0 +1,2 @@
+import { Terminal } from "@xterm/xterm";
+window.Terminal = Terminal;
