@@ -10,6 +10,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Membership, Project, ProjectOwned, ProjectOwnedQuerySet, Role, User
+from registry import weights
 
 
 class ModelQuerySet(models.QuerySet["Model"]):
@@ -39,7 +40,7 @@ class ModelQuerySet(models.QuerySet["Model"]):
 
 
 class Model(models.Model):
-    """A name for weights that grow by versions. Without a project it is a base model for everybody."""
+    """A name for weights that grow by versions. Without a project: a base model for everybody."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(
@@ -86,7 +87,7 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         return self.filter(model__in=Model.objects.editable_by(user))
 
     def usable_in(self, project: Project) -> Self:
-        """What may be trained, evaluated, exported or deployed there: enabled base models and its own."""
+        """What may be used there: enabled base models and the project's own."""
         return self.filter(
             models.Q(model__project=None, model__is_enabled=True) | models.Q(model__project=project)
         )
@@ -197,13 +198,7 @@ class ModelVersion(models.Model):
     def files(self) -> list[tuple[str, int]]:
         """Name and size of each file of the weights; empty when they are only on a hub."""
         directory = self.directory
-        if directory is None or not directory.is_dir():
-            return []
-        return [
-            (path.relative_to(directory).as_posix(), path.stat().st_size)
-            for path in sorted(directory.rglob("*"))
-            if path.is_file() and not path.is_symlink()
-        ]
+        return weights.files_of(directory) if directory and directory.is_dir() else []
 
 
 class EvaluationQuerySet(ProjectOwnedQuerySet["Evaluation"]):
@@ -233,6 +228,11 @@ class Evaluation(ProjectOwned):
 
     class Meta:
         ordering = ("-created_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("version", "predictions_path"), name="one_evaluation_of_predictions"
+            ),
+        )
         verbose_name = _("evaluation")
         verbose_name_plural = _("evaluations")
 

@@ -92,4 +92,8 @@ class Migration(migrations.Migration):
             model_name='modelversion',
             constraint=models.UniqueConstraint(fields=('model', 'number'), name='one_model_version_of_a_number'),
         ),
+        migrations.AddConstraint(
+            model_name='evaluation',
+            constraint=models.UniqueConstraint(fields=('version', 'predictions_path'), name='one_evaluation_of_predictions'),
+        ),
     ]
