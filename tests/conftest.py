@@ -23,7 +23,7 @@ def make_user(name: str, **fields: object) -> User:
 
 @pytest.fixture
 def people(db) -> SimpleNamespace:
-    """A project `team` with its manager `owner`, researcher `member`, `viewer`; and `stranger`, `operator`."""
+    """A project `team`, one person for each role in it, a stranger and an operator."""
     names = ("owner", "member", "developer", "viewer", "stranger")
     users = {name: make_user(name) for name in names}
     users["operator"] = make_user("operator", is_staff=True, is_superuser=True)

@@ -162,7 +162,8 @@ class Upload:
         """The content type and the body."""
         boundary = "trainer-form"
         parts = [
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+            f"{value}\r\n".encode()
             for name, value in self.fields.items()
         ]
         parts.append(

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
@@ -139,16 +140,14 @@ class Command(BaseCommand):
     @contextlib.contextmanager
     def _alone(self) -> Any:
         """Two supervisors on one home would start every part twice."""
-        import fcntl
-
         path = Path(settings.TRAINER_HOME) / "serve.lock"
         with path.open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise CommandError(
-                    f"The platform is already being served from {settings.TRAINER_HOME}. End that one"
-                    " first, or set TRAINER_HOME to another directory."
+                    f"The platform is already being served from {settings.TRAINER_HOME}."
+                    " End that one first, or set TRAINER_HOME to another directory."
                 ) from None
             yield
 
@@ -191,10 +190,11 @@ class Command(BaseCommand):
         """Says where the pages are once they answer."""
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
         url = f"http://{shown}:{port}"
+        page = f"{url}/account/login/"
         for _ in range(300):
             with (
                 contextlib.suppress(OSError),
-                urllib.request.urlopen(f"{url}/account/login/", timeout=5),
+                urllib.request.urlopen(page, timeout=5),  # noqa: S310  always our own address
             ):
                 self.stdout.write(self.style.SUCCESS(f"LLM Cloud Trainer is at {url}"))
                 return
