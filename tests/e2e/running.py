@@ -175,18 +175,14 @@ class Upload:
         return f"multipart/form-data; boundary={boundary}", b"".join(parts)
 
 
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """One platform for all end-to-end tests, with the demo model."""
-    home = tmp_path_factory.mktemp("platform")
+@contextlib.contextmanager
+def prepared_platform(home: Path) -> Iterator[Platform]:
+    """A platform that runs in this home, with the demo model."""
     env = {
         name: value
         for name, value in os.environ.items()
         if name not in {"TRAINER_DATABASE_URL", "TRAINER_REDIS_URL"}
-    } | {
-        "TRAINER_HOME": str(home),
-        "TRAINER_ENGINES_DIR": str(engines_dir()),
-    }
+    } | {"TRAINER_HOME": str(home), "TRAINER_ENGINES_DIR": str(engines_dir())}
     running = Platform(home, free_port(), env)
     running.manage("migrate", "--verbosity", "0")
     running.manage("createcachetable")
@@ -194,5 +190,14 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     running.manage("catalogue_import")
     running.manage("demo_model_create")
     running.start()
-    yield running
-    running.stop()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """One platform for all end-to-end tests."""
+    with prepared_platform(tmp_path_factory.mktemp("platform")) as running:
+        yield running
