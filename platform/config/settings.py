@@ -98,6 +98,7 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_cotton",
+    "django.forms",
     "django_filters",
     "django_htmx",
     "django_q",
