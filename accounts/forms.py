@@ -108,6 +108,12 @@ class ProjectForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=80)
 
 
+class SwitchForm(forms.Form):
+    """The project to work in."""
+
+    project = forms.UUIDField()
+
+
 class MemberForm(forms.Form):
     """A person to add."""
 

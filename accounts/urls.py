@@ -9,14 +9,14 @@ from accounts import api, views
 
 app_name = "accounts"
 urlpatterns: list[Any] = [
-    path("settings/", views.profile, name="profile"),
+    path("settings/", views.profile, name="settings"),
     path("settings/keys/", views.api_key_list, name="api_key_list"),
     path("settings/keys/<uuid:key_id>/revoke/", views.api_key_revoke, name="api_key_revoke"),
     path("projects/", views.project_list, name="project_list"),
     path("projects/new/", views.project_create, name="project_create"),
     path("projects/current/", views.project_current, name="project_current"),
     path("projects/<uuid:project_id>/", views.project_detail, name="project_detail"),
-    path("projects/<uuid:project_id>/switch/", views.project_switch, name="project_switch"),
+    path("projects/switch/", views.project_switch, name="project_switch"),
     path("projects/<uuid:project_id>/rename/", views.project_rename, name="project_rename"),
     path("projects/<uuid:project_id>/limits/", views.project_limits_set, name="project_limits_set"),
     path("projects/<uuid:project_id>/leave/", views.project_leave, name="project_leave"),

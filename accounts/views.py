@@ -17,7 +17,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import services
-from accounts.forms import ApiKeyForm, LimitsForm, MemberForm, ProfileForm, ProjectForm, RoleForm
+from accounts.forms import (
+    ApiKeyForm,
+    LimitsForm,
+    MemberForm,
+    ProfileForm,
+    ProjectForm,
+    RoleForm,
+    SwitchForm,
+)
 from accounts.http import actor, project_of
 from accounts.models import ApiKey, Event, Membership, Project, Role, User
 from common.errors import DomainError
@@ -46,7 +54,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST if request.method == "POST" else None, initial=now)
     if form.is_bound and _accepted(form, lambda data: services.user_profile_set(user.pk, **data)):
         messages.success(request, _("Saved."))
-        response = redirect("accounts:profile")
+        response = redirect("accounts:settings")
         _speak(response, form.cleaned_data["language"])
         return response
     page = {
@@ -230,9 +238,11 @@ def _percent(used: int | None, limit: int) -> int | None:
 
 @login_required
 @require_POST
-def project_switch(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
-    """Works in another project from now on; goes back to where one was (`next`), if it is ours."""
-    project = get_object_or_404(Project.objects.visible_to(actor(request)), pk=project_id)
+def project_switch(request: HttpRequest) -> HttpResponse:
+    """Works in the posted `project` from now on; goes to `next`, where that is ours, else home."""
+    form = SwitchForm(request.POST)
+    wanted = form.cleaned_data["project"] if form.is_valid() else None
+    project = get_object_or_404(Project.objects.visible_to(actor(request)), pk=wanted)
     request.session["project"] = str(project.pk)
     messages.success(request, _("You work in %(project)s now.") % {"project": project.name})
     target = request.POST.get("next", "")

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from django.db import connection
 
 from accounts.models import Membership, Project, Role, User
 from tests.e2e.running import platform
@@ -36,3 +37,18 @@ def people(db) -> SimpleNamespace:
     ):
         Membership.objects.create(project=team, user=users[name], role=role)
     return SimpleNamespace(**users, team=team)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory) -> None:
+    """SQLite's test database is a file: in memory, a second thread finds it locked at once."""
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        settings["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "db.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings) -> None:
+    """Pages name their scripts and styles without looking for what a deployment has collected."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}

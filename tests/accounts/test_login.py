@@ -1,0 +1,128 @@
+"""Log-in, its limits, and passwords."""
+
+import re
+
+import pytest
+from django.core import mail
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from accounts import services
+from accounts.models import User
+
+PASSWORD = "long-Enough-77"
+
+
+@pytest.fixture
+def ada(db) -> User:
+    code = services.invitation_create(created_by=None)[1]
+    return services.user_register(
+        username="ada", email="ada@example.org", password=PASSWORD, code=code
+    )
+
+
+def log_in(client, password: str, login: str = "ada"):
+    return client.post(reverse("account_login"), {"login": login, "password": password})
+
+
+@pytest.mark.parametrize("login", ["ada", "ADA", "ada@example.org"])
+def test_name_and_address_both_log_in(client, ada, login) -> None:
+    assert log_in(client, PASSWORD, login).status_code == 302
+    assert "_auth_user_id" in client.session
+
+
+def test_the_sixth_wrong_try_is_refused_and_the_right_password_meanwhile_too(client, ada) -> None:
+    for _try in range(5):
+        assert "not correct" in str(log_in(client, "wrong").context["form"].errors)
+    assert "Too many" in str(log_in(client, "wrong").context["form"].errors)
+    assert "Too many" in str(log_in(client, PASSWORD).context["form"].errors)
+    api = APIClient().post(reverse("api-login"), {"username": "ada", "password": PASSWORD})
+    assert api.status_code == 429
+    assert "_auth_user_id" not in client.session
+
+
+def test_wrong_passwords_over_the_api_count_with_those_of_the_page(client, ada) -> None:
+    for _try in range(5):
+        answer = APIClient().post(reverse("api-login"), {"username": "ada", "password": "wrong"})
+        assert answer.status_code == 401
+    assert "Too many" in str(log_in(client, PASSWORD).context["form"].errors)
+
+
+def test_the_api_gives_a_key_with_name_scope_and_end(ada) -> None:
+    answer = APIClient().post(
+        reverse("api-login"),
+        {
+            "username": "ada@example.org",
+            "password": PASSWORD,
+            "name": "laptop",
+            "scope": "read",
+            "expires_in_days": 3,
+        },
+    )
+    assert answer.status_code == 201
+    key = answer.json()["api_key"]
+    assert (key["name"], key["scope"]) == ("laptop", "read")
+    assert key["expires_at"] > key["created_at"]
+
+
+def test_who_was_switched_off_gets_in_nowhere(client, ada) -> None:
+    User.objects.update(is_active=False)
+    log_in(client, PASSWORD)
+    assert "_auth_user_id" not in client.session
+    answer = APIClient().post(reverse("api-login"), {"username": "ada", "password": PASSWORD})
+    assert answer.status_code == 401
+
+
+def test_the_admin_has_no_login_of_its_own(client, ada) -> None:
+    answer = client.get("/admin/login/?next=/admin/")
+    assert answer.status_code == 302
+    assert answer["Location"].startswith(reverse("account_login"))
+    client.force_login(ada)
+    assert client.get("/admin/login/").status_code == 403
+    assert client.post("/admin/login/", {"username": "ada", "password": "x"}).status_code == 403
+
+
+def test_a_forgotten_password_is_reset_by_mail(client, ada) -> None:
+    client.post(reverse("account_reset_password"), {"email": "ada@example.org"})
+    link = re.search(r"https?://[^/]+(/account/password/reset/key/\S+)", mail.outbox[0].body)
+    page = client.get(link[1], follow=True)
+    new = {"password1": "another-Good-88", "password2": "another-Good-88"}
+    client.post(page.request["PATH_INFO"], new)
+    assert User.objects.get().check_password("another-Good-88")
+
+
+def test_the_reset_page_does_not_tell_which_addresses_exist(client, ada) -> None:
+    known = client.post(reverse("account_reset_password"), {"email": "ada@example.org"})
+    sent = len(mail.outbox)
+    unknown = client.post(reverse("account_reset_password"), {"email": "eve@example.org"})
+    assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
+    assert (sent, len(mail.outbox)) == (1, 1)
+
+
+def test_the_password_is_changed_on_the_page_and_over_the_api(client, ada) -> None:
+    client.force_login(ada)
+    answer = client.post(
+        reverse("account_change_password"),
+        {"oldpassword": PASSWORD, "password1": "another-Good-88", "password2": "another-Good-88"},
+    )
+    assert answer.status_code == 302
+    api = APIClient()
+    api.force_authenticate(User.objects.get())
+    wrong = api.post(
+        reverse("api-me-password"), {"old_password": PASSWORD, "new_password": "third-Good-99"}
+    )
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "old_password")
+    weak = api.post(
+        reverse("api-me-password"), {"old_password": "another-Good-88", "new_password": "1"}
+    )
+    assert (weak.status_code, weak.json()["field"]) == (422, "new_password")
+    api.post(
+        reverse("api-me-password"),
+        {"old_password": "another-Good-88", "new_password": "third-Good-99"},
+    )
+    assert User.objects.get().check_password("third-Good-99")
+
+
+def test_the_language_of_the_profile_follows_the_log_in(client, ada) -> None:
+    services.user_profile_set(ada.pk, language="zh-hans")
+    assert log_in(client, PASSWORD).cookies["django_language"].value == "zh-hans"
