@@ -9,9 +9,7 @@ const source = join(here, "src"), target = join(here, "dist");
 const options = {
   entryPoints: readdirSync(source).filter(name => /\.(js|css)$/.test(name)).map(name => join(source, name)),
   outdir: target, bundle: true, minify: true, format: "iife", target: "es2022", logLevel: "info", legalComments: "none",
-  loader: { ".woff": "dataurl", ".woff2": "dataurl", ".svg": "dataurl" },
-  // Tabler names a source map that is not shipped with the bundle; the manifest would miss it.
-  sourcemap: false,
+  loader: { ".woff2": "file", ".svg": "dataurl" }, assetNames: "[name]-[hash]",
 };
 
 if (process.argv.includes("--watch")) {
