@@ -7,3 +7,7 @@ class InferenceConfig(AppConfig):
     """See the package's models."""
 
     name = "inference"
+
+    def ready(self) -> None:
+        """Connects the receivers."""
+        from inference import receivers  # noqa: F401

@@ -1,12 +1,13 @@
 """Models in service: deployments, their replicas, conversations."""
 
+from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ProjectOwned, ProjectOwnedQuerySet, Role, User
+from accounts.models import Project, ProjectOwned, ProjectOwnedQuerySet, Role, User
 from nodes.models import Workload
 from registry.models import ModelVersion
 
@@ -25,7 +26,7 @@ class Deployment(ProjectOwned):
     """A model version in service."""
 
     class State(models.TextChoices):
-        """waiting → loading → ready → stopping → stopped."""
+        """waiting → loading → ready → stopping → stopped; deploying again starts anew."""
 
         WAITING = "waiting", _("waiting")
         LOADING = "loading", _("loading")
@@ -40,8 +41,8 @@ class Deployment(ProjectOwned):
         State.LOADING: {State.READY, State.STOPPING, State.STOPPED, State.FAILED, State.WAITING},
         State.READY: {State.STOPPING, State.STOPPED, State.FAILED, State.WAITING},
         State.STOPPING: {State.STOPPED, State.FAILED},
-        State.STOPPED: set(),
-        State.FAILED: set(),
+        State.STOPPED: {State.WAITING},
+        State.FAILED: {State.WAITING},
     }
 
     name = models.CharField(_("name"), max_length=120)  # what `model` is called in the API
@@ -51,8 +52,10 @@ class Deployment(ProjectOwned):
     )
     reason = models.TextField(blank=True)
     idle_seconds = models.PositiveIntegerField(_("unload after idle seconds"), default=300)
+    # Refreshed every few seconds while a request is open, so that no counter of open streams has to
+    # survive a crash of the process that served them.
     last_used_at = models.DateTimeField(null=True)
-    open_streams = models.PositiveIntegerField(default=0)
+    restarts = models.PositiveSmallIntegerField(default=0)  # by itself, after an unexpected end
     ready_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 
@@ -60,6 +63,13 @@ class Deployment(ProjectOwned):
 
     class Meta:
         ordering = ("-created_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("project", "name"),
+                condition=~models.Q(state__in=("stopped", "failed")),
+                name="one_active_deployment_of_a_name",
+            ),
+        )
         verbose_name = _("deployment")
         verbose_name_plural = _("deployments")
 
@@ -70,6 +80,24 @@ class Deployment(ProjectOwned):
         """Whether the move is one of `MOVES`."""
         return state in self.MOVES[self.state]
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it holds or waits for a place."""
+        return self.state not in self.FINAL
+
+    @property
+    def unloads_at(self) -> datetime | None:
+        """When it is unloaded if nobody uses it any more; None unless it is ready."""
+        used = self.last_used_at or self.ready_at
+        if self.state != self.State.READY or used is None:
+            return None
+        return used + timedelta(seconds=self.idle_seconds)
+
+    @property
+    def replica(self) -> "Replica | None":
+        """The newest replica, the one that counts."""
+        return self.replicas.select_related("workload").order_by("created_at", "id").last()
+
 
 class Replica(models.Model):
     """One workload that serves a deployment."""
@@ -79,7 +107,7 @@ class Replica(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ("created_at",)
+        ordering = ("created_at", "id")
         verbose_name = _("replica")
         verbose_name_plural = _("replicas")
 
@@ -92,9 +120,9 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """The user's own, in projects the user still belongs to."""
-        if not user.is_authenticated or not user.is_active:
-            return self.none()
-        return self.filter(created_by=user)
+        return self.filter(
+            created_by_id=user.pk, project_id__in=Project.objects.visible_to(user).values("pk")
+        )
 
     def editable_by(self, user: User | AnonymousUser) -> Self:
         """The user's own."""
@@ -147,8 +175,10 @@ class Message(models.Model):
     content = models.TextField(blank=True)
     state = models.CharField(max_length=8, choices=State.choices, default=State.DONE)
     model_name = models.CharField(max_length=120, blank=True)  # who answered
-    usage = models.JSONField(default=dict, blank=True)  # tokens and seconds
+    usage = models.JSONField(default=dict, blank=True)  # tokens and milliseconds
+    error = models.TextField(blank=True)  # why an answer failed
     created_at = models.DateTimeField(auto_now_add=True)
+    saved_at = models.DateTimeField(auto_now=True)  # a sign of life of whoever writes the answer
 
     class Meta:
         ordering = ("id",)

@@ -10,3 +10,10 @@ workload_changed = Signal()
 
 # workload_id: UUID, sent when the workload's metric file has grown, at most four times a second.
 workload_progressed = Signal()
+
+# node_id: UUID, sent by a node's agent about once a second, in its process on that node, for the
+# regular work of other apps that has to be done on the node itself.
+agent_tick = Signal()
+
+# node_id: UUID, sent by each node's agent about once a second. Receivers return at once.
+agent_tick = Signal()

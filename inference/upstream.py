@@ -1,0 +1,223 @@
+"""The engine's side of the gateway: requests to a replica over its unix socket.
+
+One HTTP session per event loop and socket is kept, so that connections are reused. Errors come out
+as `ApiError` without addresses, keys or paths.
+"""
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import orjson
+
+from inference.openai import ApiError, ChatRequest
+from inference.services import Target
+
+SESSIONS_MAX = 64  # of one process; the least used one is closed
+READ_SECONDS = 600  # between two bytes; a request may wait for others at the engine
+REFUSAL_MAX_BYTES = 64 * 1024
+MESSAGE_MAX = 500
+UNAVAILABLE = (aiohttp.ClientError, TimeoutError, OSError)
+_PATHS = re.compile(r"(?:/[\w.@~+-]+){2,}")
+_ERROR_EVENT = b'data: {"error"'
+logger = logging.getLogger(__name__)
+
+Sessions = OrderedDict[str, aiohttp.ClientSession]
+_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Sessions] = WeakKeyDictionary()
+_private: ContextVar[Sessions | None] = ContextVar("private_sessions", default=None)
+_closing: set[asyncio.Task[None]] = set()
+
+
+def _session(socket_path: str) -> aiohttp.ClientSession:
+    """The session of this loop for a socket."""
+    sessions = _private.get()
+    if sessions is None:
+        sessions = _sessions.setdefault(asyncio.get_running_loop(), OrderedDict())
+    session = sessions.get(socket_path)
+    if session is None or session.closed:
+        session = sessions[socket_path] = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(socket_path, limit=0, keepalive_timeout=60),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=READ_SECONDS),
+            auto_decompress=False,
+        )
+    sessions.move_to_end(socket_path)
+    while len(sessions) > SESSIONS_MAX:
+        _path, old = sessions.popitem(last=False)
+        task = asyncio.create_task(old.close())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+    return session
+
+
+@asynccontextmanager
+async def private_sessions() -> AsyncIterator[None]:
+    """Sessions that are closed at the end, for code whose event loop may not live on."""
+    sessions: Sessions = OrderedDict()
+    before = _private.set(sessions)
+    try:
+        yield
+    finally:
+        _private.reset(before)
+        for session in sessions.values():
+            await session.close()
+
+
+def unavailable() -> ApiError:
+    """The replica cannot be reached; it may be about to be found dead and started again."""
+    return ApiError(
+        "The model does not answer at the moment. Try again in a few seconds.",
+        status=503,
+        kind="server_error",
+        code="model_unavailable",
+        retry_after=2,
+    )
+
+
+def broken() -> ApiError:
+    """The replica failed in the middle of an answer."""
+    return ApiError(
+        "The model stopped in the middle of its answer. Ask again.",
+        status=500,
+        kind="server_error",
+        code="answer_interrupted",
+    )
+
+
+class Answer:
+    """An opened answer of a replica. Closing it before its end stops the generation at once.
+
+    Use `async with`, or call `close`; both may be done twice.
+    """
+
+    def __init__(self, target: Target, request: ChatRequest) -> None:
+        self._target = target
+        self._request = request
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def open(self) -> Self:
+        """Sends the request; ApiError when the replica refuses it or is not there."""
+        try:
+            self._response = await _session(self._target.socket_path).post(
+                "http://replica/v1/chat/completions",
+                data=orjson.dumps(self._request.upstream_body(self._target.name)),
+                headers={
+                    "Authorization": f"Bearer {self._target.key}",
+                    "Content-Type": "application/json",
+                },
+            )
+            if self._response.status != 200:
+                raw = await self._response.content.read(REFUSAL_MAX_BYTES)
+                raise _refusal(self._response.status, raw)
+        except UNAVAILABLE as error:
+            self.close()
+            logger.warning("deployment %s: %r", self._target.deployment_id, error)
+            raise unavailable() from None
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    async def whole(self) -> bytes:
+        """The answer of a request that does not stream, as JSON text."""
+        try:
+            return await self._opened().read()
+        except UNAVAILABLE as error:
+            logger.warning("deployment %s: %r", self._target.deployment_id, error)
+            raise broken() from None
+        finally:
+            self.close()
+
+    def events(self) -> "EventStream":
+        """The answer of a streaming request."""
+        return EventStream(self._opened(), self._target)
+
+    def close(self) -> None:
+        """Ends it; an unfinished answer loses its connection, which the engine notices."""
+        if self._response is not None:
+            if self._response.content.at_eof():
+                self._response.release()
+            else:
+                self._response.close()
+
+    def _opened(self) -> aiohttp.ClientResponse:
+        if self._response is None:
+            raise RuntimeError("the answer was not opened")
+        return self._response
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class EventStream:
+    """Whole server-sent events as they come, several at once when they came at once.
+
+    Nothing but whole events is passed on, so that an error can follow at any point.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, target: Target) -> None:
+        self._chunks = response.content.iter_any()
+        self._target = target
+        self._rest = b""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """One or more events; ApiError when the replica breaks off."""
+        while True:
+            try:
+                chunk = self._rest + await anext(self._chunks)
+            except StopAsyncIteration:
+                if self._rest.strip():
+                    raise broken() from None
+                raise
+            except UNAVAILABLE as error:
+                logger.warning("deployment %s: %r", self._target.deployment_id, error)
+                raise broken() from None
+            end = chunk.rfind(b"\n\n") + 2
+            if end < 2:
+                self._rest = chunk
+                continue
+            self._rest = chunk[end:]
+            if _ERROR_EVENT in chunk:
+                raise broken()
+            return chunk[:end]
+
+
+def _refusal(status: int, raw: bytes) -> ApiError:
+    """What the engine refused, as far as it is the client's business."""
+    if not 400 <= status < 500 or status in {401, 403, 408, 409, 429}:
+        return ApiError(
+            "The model failed while answering.",
+            status=500,
+            kind="server_error",
+            code="engine_failed",
+        )
+    try:
+        error: Any = orjson.loads(raw)["error"]
+        message = _PATHS.sub("…", str(error["message"]))[:MESSAGE_MAX]
+        param, code = error.get("param"), error.get("code")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message, param, code = "The model refused the request.", None, None
+    return ApiError(
+        message,
+        status=400,
+        param=str(param) if param else None,
+        code=str(code) if code else None,
+    )
