@@ -102,8 +102,8 @@ class WorkloadQuerySet(ProjectOwnedQuerySet["Workload"]):
 class Workload(ProjectOwned):
     """One process or container to run. `nodes` never asks why it exists.
 
-    The workload's directory holds `config.yaml` and other `files`, `inputs/<name>` (links or mounts of
-    the inputs' sources), `output/`, the log, and per epoch the process' identity, its exit and its result.
+    The workload's directory holds `config.yaml` and other `files`, `inputs/<name>` (links or mounts
+    of the inputs' sources), `output/`, and per epoch the process' identity, its exit and its result.
     All paths inside configurations are relative to that directory.
     """
 
@@ -157,7 +157,7 @@ class Workload(ProjectOwned):
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
     reason = models.TextField(blank=True)  # why it waits or how it ended
     waits_for = models.JSONField(default=dict, blank=True)  # the code and facts behind the wait
-    end_facts = models.JSONField(default=dict, blank=True)  # what was seen at the end: memory, error
+    end_facts = models.JSONField(default=dict, blank=True)  # memory, error line, seconds
     epoch = models.PositiveIntegerField(
         default=0
     )  # raised at each claim; a stale writer is refused

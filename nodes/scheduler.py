@@ -5,9 +5,9 @@ Workloads are served by priority, then first come. Three rules keep that fair an
 1. What no node could ever hold waits with its reason and holds up nobody.
 2. The first workload that could run on a node but finds it busy keeps that node: what becomes free
    there is saved up for it, so that a stream of small workloads cannot starve a big one.
-3. A later workload may still use a kept node when the kept workload, all that started there since it
-   was queued, and the later one fit on the node together. Then the kept workload can start as soon as
-   those that ran before it have ended, whatever the later one does.
+3. A later workload may still use a kept node when the kept workload, all that started there since
+   it was queued, and the later one fit on the node together. Then the kept workload can start as
+   soon as those that ran before it have ended, whatever the later one does.
 
 Services run until somebody stops them, so waiting for one has no end. A node is kept only where the
 workload fits beside the services; where it does not, nothing is held back for it.
@@ -147,7 +147,7 @@ class _Room:
         )
 
     def keep(self, request: Request) -> None:
-        """Saves the machine up for a workload: its free devices first, then those that come free."""
+        """Saves the machine up: its free devices first, then those that come free."""
         services = [tenant for tenant in self.tenants if tenant.is_service]
         unusable = self.held(services) | self.kept_devices
         busy = self.held(self.tenants)
@@ -180,9 +180,7 @@ def plan(
     now: datetime,
 ) -> list[Decision]:
     """What to start and why the rest waits, in the order of the queue."""
-    rooms = {
-        machine.key: _Room(machine, []) for machine in sorted(nodes, key=lambda one: one.name)
-    }
+    rooms = {machine.key: _Room(machine, []) for machine in sorted(nodes, key=lambda one: one.name)}
     for tenant in sorted(running, key=lambda one: one.key):
         if tenant.machine in rooms:
             rooms[tenant.machine].tenants.append(tenant)

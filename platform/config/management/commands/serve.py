@@ -1,201 +1,229 @@
-"""Serves the platform on one machine: web, control worker, node worker and node agent."""
+"""`manage.py serve`: the whole platform on one machine, until Ctrl-C.
 
-import contextlib
+Starts and watches the web process, the control worker, the node's worker and the node's agent. A part
+that dies is started again. Trainings and deployments are processes of their own and go on when this
+ends; the next start finds them.
+"""
+
+import asyncio
 import ctypes
 import fcntl
+import json
 import os
 import signal
-import subprocess
 import sys
-import threading
 import time
+import urllib.error
 import urllib.request
-from argparse import ArgumentParser
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from nodes.runners.shim import boot_id, start_time_of
 
 PR_SET_PDEATHSIG = 1
-FIRST_PAUSE = (
-    1.0  # seconds before a part that died is started again; doubled each time up to the last
-)
-LAST_PAUSE = 30.0
-STEADY = 60.0  # a part that lived this long starts afresh with the first pause
-GRACE = 10.0  # seconds a part has for ending by itself
+STOP_SECONDS = 8.0  # for the parts to end politely
+CALM_SECONDS = 30.0  # a part that lived that long is started again without delay
+MAX_DELAY_SECONDS = 15.0
+READY_SECONDS = 60.0
 
 
-_LIBC = ctypes.CDLL(None)  # loaded before any fork: a child must not take the loader's lock
-
-
-def _die_with_parent() -> None:
-    """Asks the kernel to end this child when the supervisor is killed."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _session(leader: int) -> list[psutil.Process]:
-    """The processes of a part. Trainings are not among them: each has a session of its own."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if os.getsid(process.pid) == leader:
-                found.append(process)
-    return found
-
-
-@dataclass
+@dataclass(slots=True)
 class Part:
-    """One process that is kept running. A queue's worker is signalled at its main process only:
-    a signal to the whole group would leave it hanging."""
+    """One process of the platform."""
 
     name: str
     command: list[str]
     env: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[str] | None = None
-    started: float = 0.0
-    pause: float = FIRST_PAUSE
+    process: asyncio.subprocess.Process | None = None
+    delay: float = 0.5
 
-    def start(self) -> None:
-        """Starts the process and passes its lines on with its name before them."""
-        self.started = time.monotonic()
-        self.process = subprocess.Popen(
-            self.command,
-            env=os.environ | self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
-        assert self.process.stdout is not None
-        threading.Thread(target=self._pass_on, args=(self.process.stdout,), daemon=True).start()
 
-    def _pass_on(self, lines: IO[str]) -> None:
-        for line in lines:
-            sys.stdout.write(f"{self.name:<8} {line}")
-            sys.stdout.flush()
+def _die_with_parent() -> None:
+    """Runs in the child: the kernel tells it when this supervisor is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
-    def died(self) -> bool:
-        """Whether it should run and does not."""
-        return self.process is not None and self.process.poll() is not None
 
-    def start_again(self) -> None:
-        """Starts it anew; a queue's worker whose main process died leaves others that go on."""
-        self.gone(0)
-        self.start()
+class Supervisor:
+    """Keeps the parts alive, and ends them all."""
 
-    def end(self) -> None:
-        """Asks it to end."""
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
+    def __init__(self, parts: list[Part], record: Path, say: Callable[[str], object]) -> None:
+        self.parts = parts
+        self.record = record
+        self.say = say
+        self.stopping = asyncio.Event()
 
-    def gone(self, deadline: float) -> None:
-        """Waits until the deadline, then kills what is left of it and of its children."""
-        if self.process is None:
+    async def run(self, ready: Callable[[], bool], address: str) -> None:
+        """Until SIGINT or SIGTERM."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.stopping.set)
+        self.end_left_overs()
+        async with asyncio.TaskGroup() as group:
+            for part in self.parts:
+                group.create_task(self._keep(part))
+            group.create_task(self._announce(ready, address))
+        self.record.unlink(missing_ok=True)
+
+    async def _keep(self, part: Part) -> None:
+        while not self.stopping.is_set():
+            started = time.monotonic()
+            part.process = await asyncio.create_subprocess_exec(
+                *part.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**os.environ, **part.env, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  this process has one thread
+            )
+            self._write_record()
+            reader = asyncio.create_task(self._relay(part))
+            stop = asyncio.create_task(self.stopping.wait())
+            end = asyncio.create_task(part.process.wait())
+            await asyncio.wait({stop, end}, return_when=asyncio.FIRST_COMPLETED)
+            if not end.done():
+                await self._stop(part, end)
+            stop.cancel()
+            # The children of a worker that was killed would go on taking messages.
+            _kill_group(part.process.pid, signal.SIGKILL)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader, 1)
+            if not self.stopping.is_set():
+                await self._pause(part, end.result(), time.monotonic() - started)
+
+    async def _pause(self, part: Part, code: int, lived: float) -> None:
+        part.delay = 0.5 if lived > CALM_SECONDS else min(part.delay * 2, MAX_DELAY_SECONDS)
+        self.say(f"{part.name} ended with {code}; starting it again in {part.delay:.1f} s")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), part.delay)
+
+    async def _stop(self, part: Part, end: "asyncio.Task[int]") -> None:
+        """SIGTERM to the main process only: a worker's children have no handler for it."""
+        assert part.process is not None
+        with suppress(ProcessLookupError):
+            part.process.terminate()
+        done, _pending = await asyncio.wait({end}, timeout=STOP_SECONDS)
+        if not done:
+            _kill_group(part.process.pid, signal.SIGKILL)
+            await end
+
+    async def _relay(self, part: Part) -> None:
+        assert part.process is not None
+        assert part.process.stdout is not None
+        while True:
+            try:
+                line = await part.process.stdout.readline()
+            except ValueError:  # a line longer than the buffer: its rest follows
+                continue
+            if not line:
+                return
+            self.say(f"{part.name:<7}| {line.decode('utf-8', 'replace').rstrip()}")
+
+    async def _announce(self, ready: Callable[[], bool], address: str) -> None:
+        until = time.monotonic() + READY_SECONDS
+        while time.monotonic() < until and not self.stopping.is_set():
+            if await asyncio.to_thread(ready):
+                self.say(f"Ready: {address}")
+                return
+            await asyncio.sleep(0.3)
+        if not self.stopping.is_set():
+            self.say(f"The web process does not answer at {address}; its lines above say why.")
+
+    def _write_record(self) -> None:
+        """Who the parts are, for the next start to tidy up should this one be killed."""
+        alive = [part.process.pid for part in self.parts if part.process is not None]
+        content = {
+            "boot_id": boot_id(),
+            "parts": [[pid, start_time_of(pid)] for pid in alive],
+        }
+        draft = self.record.with_suffix(".draft")
+        draft.write_text(json.dumps(content))
+        draft.replace(self.record)
+
+    def end_left_overs(self) -> None:
+        """Ends parts of an earlier start that was killed."""
+        try:
+            content = json.loads(self.record.read_text())
+        except (OSError, ValueError):
             return
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(max(0.1, deadline - time.monotonic()))
-        for left in _session(self.process.pid):
-            with contextlib.suppress(psutil.Error):
-                left.kill()
-        self.process.wait()
+        if content.get("boot_id") != boot_id():
+            return
+        for pid, start_time in content["parts"]:
+            # A leader that is gone leaves its number to its group, as long as that has members.
+            if start_time_of(pid) in (0, start_time) and _kill_group(pid, signal.SIGTERM):
+                time.sleep(0.5)
+                _kill_group(pid, signal.SIGKILL)
+
+
+def _kill_group(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 class Command(BaseCommand):
-    """Starts all parts, starts again what dies, ends all on Ctrl-C. Trainings outlive it."""
+    """Web, control worker, one node."""
 
-    help = "Serve the platform (web, control worker, one local node) until Ctrl-C."
+    help = "Serves the platform: web, control worker and one local node."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         """Where to listen."""
-        parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Runs until a signal."""
-        with self._alone():
-            parts = self._parts(options["host"], options["port"])
-            ending = threading.Event()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: ending.set())
-            for part in parts:
-                part.start()
-            threading.Thread(
-                target=self._announce, args=(options["host"], options["port"]), daemon=True
-            ).start()
-            while not ending.wait(0.2):
-                for part in parts:
-                    self._revive(part)
-            for part in parts:
-                part.end()
-            deadline = time.monotonic() + GRACE
-            for part in parts:
-                part.gone(deadline)
+        """Runs until Ctrl-C."""
+        home = Path(settings.TRAINER_HOME)
+        lock = self._lock(home / "temp" / "serve.lock")
+        host, port = options["host"], options["port"]
+        shown = "localhost" if host in {"0.0.0.0", "::"} else host  # noqa: S104
+        address = f"http://{shown}:{port}/"
+        supervisor = Supervisor(_parts(host, port), home / "temp" / "serve.json", self._say)
+        try:
+            asyncio.run(supervisor.run(lambda: _answers(address), address))
+        finally:
+            lock.close()
 
-    @contextlib.contextmanager
-    def _alone(self) -> Any:
-        """Two supervisors on one home would start every part twice."""
-        path = Path(settings.TRAINER_HOME) / "serve.lock"
-        with path.open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise CommandError(
-                    f"The platform is already being served from {settings.TRAINER_HOME}."
-                    " End that one first, or set TRAINER_HOME to another directory."
-                ) from None
-            yield
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
 
-    def _parts(self, host: str, port: int) -> list[Part]:
-        manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-        web = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", host]
-        web += [
-            "--port",
-            str(port),
-            "--ws",
-            "websockets",
-            "--no-access-log",
-            "--log-level",
-            "warning",
-        ]
-        web += ["--timeout-graceful-shutdown", "3"]
-        queue = f"node-{settings.NODE_NAME}"
-        return [
-            Part("web", web),
-            Part("control", [*manage, "qcluster"]),
-            Part("worker", [*manage, "qcluster"], {"Q_CLUSTER_NAME": queue}),
-            Part("agent", [*manage, "node_agent"]),
-        ]
+    def _lock(self, path: Path) -> IO[str]:
+        file = path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise CommandError("The platform is being served from this directory already.") from None
+        return file
 
-    def _revive(self, part: Part) -> None:
-        """Starts a part again that died, after a pause that grows while it keeps dying."""
-        if not part.died():
-            return
-        lived = time.monotonic() - part.started
-        if lived > STEADY:
-            part.pause = FIRST_PAUSE
-        if lived < part.pause:
-            return
-        assert part.process is not None
-        self.stderr.write(f"{part.name:<8} ended with {part.process.returncode}; started again")
-        part.pause = min(part.pause * 2, LAST_PAUSE)
-        part.start_again()
 
-    def _announce(self, host: str, port: int) -> None:
-        """Says where the pages are once they answer."""
-        shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
-        url = f"http://{shown}:{port}"
-        page = f"{url}/account/login/"
-        for _ in range(300):
-            with (
-                contextlib.suppress(OSError),
-                urllib.request.urlopen(page, timeout=5),  # noqa: S310  always our own address
-            ):
-                self.stdout.write(self.style.SUCCESS(f"LLM Cloud Trainer is at {url}"))
-                return
-            time.sleep(0.2)
+def _parts(host: str, port: int) -> list[Part]:
+    python, manage = sys.executable, str(Path(settings.BASE_DIR) / "manage.py")
+    web = [python, "-m", "uvicorn", "config.asgi:application", "--host", host, "--port", str(port)]
+    web += ["--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3"]
+    node = settings.NODE_NAME
+    return [
+        Part("web", web, {"DJANGO_SETTINGS_MODULE": "config.settings"}),
+        Part("control", [python, manage, "qcluster"]),
+        Part("worker", [python, manage, "qcluster"], {"Q_CLUSTER_NAME": f"node-{node}"}),
+        Part("agent", [python, manage, "node_agent", "--name", node]),
+    ]
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5):  # noqa: S310  our own address
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False

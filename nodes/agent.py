@@ -1,0 +1,279 @@
+"""The node agent: beats, follows what runs here, notices ends, adopts after a restart, tidies up.
+
+It may be killed at any moment: what it knows is in the database and in the workloads' files. All its
+database work runs in one thread, step by step; a failing database is waited for.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import Error, connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from nodes import services
+from nodes.machine import Machine
+from nodes.models import Node, Workload
+from nodes.runners import Place, Runner, Sight, runner
+from nodes.services import follow, machines
+from nodes.signals import agent_tick, workload_progressed
+
+logger = logging.getLogger(__name__)
+State = Workload.State
+
+FOLLOW_SECONDS = 0.2
+ROWS_SECONDS = 0.4
+BEAT_SECONDS = 5.0
+SAMPLE_SECONDS = 15.0
+THIN_SECONDS = 3600.0
+TICK_SECONDS = 1.0
+SWEEP_SECONDS = 2.0
+ORPHAN_SECONDS = 10.0
+MEMORY_SECONDS = 2.0
+PROGRESS_SECONDS = 0.25
+UNCLAIMED_SECONDS = 3.0  # then the agent starts a placed workload itself
+BEGUN_SECONDS = 15.0  # then a start that brought no process is taken over
+GRACE_SECONDS = {"kill": 5.0, "checkpoint": 600.0}  # between the polite signal and the last one
+RETRY_SECONDS = 1.0
+TRUST_SECONDS = 60.0  # how long the database must have answered before others count as silent
+
+
+@dataclass(slots=True)
+class Followed:
+    """What the agent remembers of a workload between two looks."""
+
+    epoch: int
+    seen_at: float = field(default_factory=time.monotonic)
+    metrics_bytes: int = 0
+    metrics_at: float = 0.0
+    memory_at: float = 0.0
+
+
+class Agent:
+    """One node's agent."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.machine = Machine(Path(settings.TRAINER_HOME))
+        self.driver: Runner = runner("process", services.installation_id(name))
+        self.node_id = uuid.UUID(int=0)
+        self.followed: dict[uuid.UUID, Followed] = {}
+        self.rows: list[Workload] = []
+        self.rows_at = 0.0
+        self.orphans: dict[tuple[uuid.UUID, int], float] = {}
+        self.heard_since = time.monotonic()
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        await self._patiently(self.register)
+        logger.info("node %s: agent works", self.name)
+        loops = (
+            self._every(FOLLOW_SECONDS, self.follow),
+            self._every(BEAT_SECONDS, self.beat),
+            self._every(SAMPLE_SECONDS, self.sample),
+            self._every(THIN_SECONDS, self.thin),
+            self._every(TICK_SECONDS, self.tick),
+            self._every(SWEEP_SECONDS, self.sweep),
+            self._look_for_orphans(),
+        )
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop)
+
+    async def _every(self, seconds: float, step: Callable[[], None]) -> None:
+        while True:
+            await self._patiently(step)
+            await asyncio.sleep(seconds)
+
+    async def _patiently(self, step: Callable[[], None]) -> None:
+        """Runs a step, again and again while the database does not answer."""
+        while True:
+            try:
+                await sync_to_async(step)()
+            except Error as error:
+                logger.warning("node %s: the database does not answer: %s", self.name, error)
+                self.heard_since = time.monotonic()
+                await sync_to_async(connection.close)()
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    def register(self) -> None:
+        """Enters the node with what it has."""
+        devices = [
+            machines.Device(gpu.index, gpu.uuid, gpu.name, gpu.memory_bytes)
+            for gpu in self.machine.gpus()
+        ]
+        node = services.node_register(
+            self.name,
+            cpu_count=self.machine.cpu_count,
+            memory_bytes=self.machine.memory_bytes,
+            disk_bytes=self.machine.disk_bytes,
+            facts={**self.machine.facts(), "engines": services.engines_installed()},
+            devices=devices,
+            address=socket.gethostname(),
+        )
+        self.node_id = node.pk
+
+    def beat(self) -> None:
+        """The sign of life; enters the node again if an operator removed it."""
+        try:
+            services.node_beat(self.node_id, engines=services.engines_installed())
+        except Node.DoesNotExist:
+            self.register()
+
+    def sample(self) -> None:
+        """A point of the curves."""
+        load = self.machine.load()
+        if Node.objects.filter(pk=self.node_id).exists():
+            services.sample_record(
+                self.node_id,
+                cpu_percent=load.cpu_percent,
+                memory_used_bytes=load.memory_used_bytes,
+                disk_used_bytes=load.disk_used_bytes,
+                gpus=load.gpus,
+            )
+
+    def thin(self) -> None:
+        """Keeps the curves' table small."""
+        services.samples_thin(self.node_id)
+
+    def tick(self) -> None:
+        """Lets others do on the node what they do regularly."""
+        for receiver, answer in agent_tick.send_robust(sender=Agent, node_id=self.node_id):
+            if isinstance(answer, Exception):
+                logger.error("%s failed at a tick", receiver, exc_info=answer)
+
+    def sweep(self) -> None:
+        """The safety net for all nodes; any agent's does."""
+        services.nodes_sweep(judge=time.monotonic() - self.heard_since > TRUST_SECONDS)
+
+    def follow(self) -> None:
+        """Looks at every workload that has its place here."""
+        now = time.monotonic()
+        if now - self.rows_at >= ROWS_SECONDS:
+            rows = Workload.objects.active().filter(node_id=self.node_id)
+            self.rows, self.rows_at = list(rows.select_related("node")), now
+            present = {row.pk for row in self.rows}
+            self.followed = {pk: one for pk, one in self.followed.items() if pk in present}
+        for row in list(self.rows):
+            self._look_at(row, now)
+
+    def _look_at(self, row: Workload, now: float) -> None:
+        known = self.followed.get(row.pk)
+        if known is None or known.epoch != row.epoch:
+            known = self.followed[row.pk] = Followed(row.epoch)
+        if row.state == State.PLACED:
+            self._start_if_nobody_does(row)
+            return
+        place = follow.place_of(row)
+        sight, exit_ = self.driver.poll(place)
+        self._report_progress(row, known, now, last=sight is not Sight.ALIVE)
+        if sight is Sight.ENDED and exit_ is not None:
+            services.workload_ended(row.pk, row.epoch, exit_)
+            self._forget(row)
+        elif sight is Sight.GONE:
+            self.driver.remove(row.pk, row.epoch, force=True)
+            why = _("Its process is gone, and nothing says how it ended.")
+            services.workload_lost(row.pk, row.epoch, reason=why)
+            self._forget(row)
+        elif sight is Sight.ALIVE:
+            self._look_after(row, known, place, now)
+        elif now - known.seen_at > BEGUN_SECONDS or row.state == State.STOPPING:
+            self._take_over(row, place, now - known.seen_at)
+
+    def _forget(self, row: Workload) -> None:
+        self.rows = [other for other in self.rows if other.pk != row.pk]
+
+    def _start_if_nobody_does(self, row: Workload) -> None:
+        placed_at = row.placed_at or row.queued_at
+        if (timezone.now() - placed_at).total_seconds() > UNCLAIMED_SECONDS:
+            services.workload_start(row.pk, row.epoch)
+            self.rows_at = 0.0
+
+    def _take_over(self, row: Workload, place: Place, seconds: float) -> None:
+        """A start that brought no process: by somebody who was killed in the middle of it."""
+        if row.state == State.STOPPING and seconds < GRACE_SECONDS["kill"]:
+            return
+        self.driver.call_off(place)
+        if self.driver.poll(place)[0] is Sight.ALIVE:
+            return
+        claimed = services.workload_reclaim(row.pk, row.epoch)
+        if claimed is not None:
+            follow.workload_launch(claimed)
+        self.rows_at = 0.0
+
+    def _look_after(self, row: Workload, known: Followed, place: Place, now: float) -> None:
+        """A process that lives: started, to be stopped, or too greedy."""
+        if row.started_at is None and services.workload_started(row.pk, row.epoch):
+            self.rows_at = 0.0
+        if row.state == State.STOPPING:
+            asked = row.stop_requested_at or timezone.now()
+            grace = GRACE_SECONDS.get(row.stop_mode, GRACE_SECONDS["kill"])
+            overdue = (timezone.now() - asked).total_seconds() > grace
+            self.driver.stop(place, force=overdue)
+        if row.memory_limit_bytes and now - known.memory_at > MEMORY_SECONDS:
+            known.memory_at = now
+            used = self.driver.memory(place)
+            if used > row.memory_limit_bytes:
+                services.workload_overrun(row.pk, row.epoch, used_bytes=used)
+                self.driver.stop(place, force=True)
+
+    def _report_progress(self, row: Workload, known: Followed, now: float, *, last: bool) -> None:
+        """Tells that the metric file has grown, at most four times a second and once at the end."""
+        try:
+            size = row.metrics_path.stat().st_size
+        except OSError:
+            return
+        if size == known.metrics_bytes or (now - known.metrics_at < PROGRESS_SECONDS and not last):
+            return
+        known.metrics_bytes, known.metrics_at = size, now
+        for receiver, answer in workload_progressed.send_robust(
+            sender=Workload, workload_id=row.pk
+        ):
+            if isinstance(answer, Exception):
+                logger.error("%s failed on progress of %s", receiver, row.pk, exc_info=answer)
+
+    async def _look_for_orphans(self) -> None:
+        while True:
+            found = await asyncio.to_thread(lambda: list(self.driver.owned()))
+            pairs = {(workload, epoch) for workload, epoch, _pid in found}
+            await self._patiently(lambda pairs=pairs: self.remove_orphans(pairs))
+            await asyncio.sleep(ORPHAN_SECONDS)
+
+    def remove_orphans(self, found: set[tuple[uuid.UUID, int]]) -> None:
+        """Ends processes that no workload of this node accounts for: politely, then for good."""
+        wanted = set(
+            Workload.objects.filter(node_id=self.node_id)
+            .exclude(state__in=(State.ENDED, State.WAITING))
+            .values_list("pk", "epoch")
+        )
+        orphans = found - wanted
+        now = time.monotonic()
+        self.orphans = {pair: self.orphans.get(pair, now) for pair in orphans}
+        for (workload, epoch), since in self.orphans.items():
+            age = now - since
+            if age == 0.0:
+                continue  # it may be on its way out: it gets one more round
+            logger.warning("node %s: ends orphan %s epoch %s", self.name, workload, epoch)
+            self.driver.remove(workload, epoch, force=age > 1.5 * ORPHAN_SECONDS)
+
+
+async def run(name: str, until: Coroutine[None, None, object]) -> None:
+    """Runs the agent of this node until the coroutine `until` ends."""
+    agent = asyncio.create_task(Agent(name).run())
+    waiter = asyncio.create_task(until)
+    done, pending = await asyncio.wait({agent, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -1,0 +1,292 @@
+"""Stands beside one engine process for as long as that lives, and writes down how it ended.
+
+Run as ``python -I -S shim.py`` with the description of the start as JSON on the standard input. It
+needs the standard library only and imports little, so that it is there in about 20 ms. It detaches
+itself, writes `process-<epoch>.json` before the engine's first instruction, keeps the time limit even
+when nothing else of the platform is alive, leaves no process of the engine behind, and writes
+`exit-<epoch>.json` as its last act. It returns to its caller with 0 once the engine is on its way.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+
+KILL_GRACE_SECONDS = 30.0  # between the polite and the final signal at the time limit
+LEFT_OVER_SECONDS = 2.0  # for processes that outlive the engine's main one
+EXIT_NOT_STARTED = 127
+PR_SET_CHILD_SUBREAPER = 36
+
+Json = dict[str, object]
+
+
+def start_time_of(pid: int) -> int:
+    """The kernel's start time of a process, in clock ticks since the boot; 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123  pathlib costs 10 ms
+            # The name stands in parentheses and may hold anything; the 20th field after it counts.
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def boot_id() -> str:
+    """What differs after each boot, so that a number of a process is not taken for another's."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def write_atomically(path: str, content: Json) -> None:
+    """A reader sees the whole file or none."""
+    draft = f"{path}.{os.getpid()}"
+    with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)  # noqa: PTH105
+
+
+def oom_kills() -> int:
+    """How often the kernel ended a process for want of memory, here and on the machine."""
+    total = 0
+    for path in (_memory_events(), "/proc/vmstat"):
+        try:
+            with open(path) as file:  # noqa: PTH123
+                for line in file:
+                    name, _, count = line.partition(" ")
+                    if name == "oom_kill":
+                        total += int(count)
+        except (OSError, ValueError):
+            continue
+    return total
+
+
+def _memory_events() -> str:
+    try:
+        with open("/proc/self/cgroup") as file:  # noqa: PTH123
+            for line in file:
+                number, controllers, group = line.rstrip("\n").split(":", 2)
+                if number == "0":
+                    return f"/sys/fs/cgroup{group}/memory.events"
+                if "memory" in controllers.split(","):
+                    return f"/sys/fs/cgroup/memory{group}/memory.oom_control"
+    except (OSError, ValueError):
+        pass
+    return ""
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of every descendant whose own parent ends."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        return  # then only the engine's own process group is tidied up
+
+
+class Watch:
+    """The engine process of one start."""
+
+    def __init__(self, spec: Json) -> None:
+        self.spec = spec
+        self.pid = 0
+        self.code: int | None = None
+        self.signal: int | None = None
+        self.max_rss = 0
+        self.timeout = False
+        self.started_at = time.time()
+        self.kills_before = oom_kills()
+
+    def text(self, name: str) -> str:
+        return str(self.spec[name])
+
+    def say(self, line: str) -> None:
+        """Adds a line of ours to the workload's log."""
+        with open(self.text("log"), "ab") as log:  # noqa: PTH123
+            log.write(f"trainer: {line}\n".encode())
+
+    def spawn(self) -> None:
+        """Starts the engine in a group of its own; it waits until its identity is on the disk."""
+        gate, opener = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(opener)
+            self._become_engine(gate)
+        os.close(gate)
+        with suppress(OSError):  # the child was faster
+            os.setpgid(self.pid, self.pid)
+        write_atomically(self.text("process_file"), self._identity())
+        os.write(opener, b"1")
+        os.close(opener)
+
+    def _identity(self) -> Json:
+        me = os.getpid()
+        return {
+            "workload": self.spec["workload"],
+            "epoch": self.spec["epoch"],
+            "pid": me,
+            "start_time": start_time_of(me),
+            "boot_id": boot_id(),
+            "pgid": self.pid,
+            "engine_start_time": start_time_of(self.pid),
+            "command": self.spec["command"],
+            "started_at": self.started_at,
+        }
+
+    def _become_engine(self, gate: int) -> None:
+        try:
+            os.setpgid(0, 0)
+            os.chdir(self.text("directory"))
+            log = os.open(self.text("log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            if not os.read(gate, 1):
+                os._exit(EXIT_NOT_STARTED)
+            for target, source in ((0, nothing), (1, log), (2, log)):
+                os.dup2(source, target)
+            os.closerange(3, 256)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            command = [str(part) for part in self.spec["command"]]  # type: ignore[attr-defined]
+            os.execve(command[0], command, self.spec["env"])  # type: ignore[arg-type]  # noqa: S606
+        except OSError as error:
+            os.write(2, f"trainer: could not start the engine: {error}\n".encode())
+        finally:
+            os._exit(EXIT_NOT_STARTED)
+
+    def follow(self) -> None:
+        """Waits for the end of the engine's main process, and enforces the time limit."""
+        wall = self.spec.get("wall_seconds")
+        deadline = time.monotonic() + float(str(wall)) if wall else None
+        forced = False
+        watched = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
+        while not self.reap():
+            left = 3600.0 if deadline is None else max(0.0, deadline - time.monotonic())
+            news = signal.sigtimedwait(watched, left)
+            if news is not None and news.si_signo in (signal.SIGTERM, signal.SIGINT):
+                self.send(signal.SIGTERM)
+            if deadline is None or time.monotonic() < deadline:
+                continue
+            if not self.timeout:
+                self.timeout = True
+                self.say(f"the time limit of {wall} s is over, stopping")
+                self.send(signal.SIGTERM)
+                deadline = time.monotonic() + KILL_GRACE_SECONDS
+            elif not forced:
+                forced = True
+                self.send(signal.SIGKILL)
+                deadline = None
+
+    def send(self, number: int) -> None:
+        """Signals the engine's whole group."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def reap(self) -> bool:
+        """Collects ended children; whether the engine's main process is among the ended."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            self.max_rss = max(self.max_rss, usage.ru_maxrss * 1024)
+            if pid == self.pid:
+                if os.WIFSIGNALED(status):
+                    self.signal = os.WTERMSIG(status)
+                else:
+                    self.code = os.WEXITSTATUS(status)
+        return self.code is not None or self.signal is not None
+
+    def tidy_up(self) -> None:
+        """Ends what the engine left behind, in its group or outside of it."""
+        for number, seconds in ((signal.SIGTERM, LEFT_OVER_SECONDS), (signal.SIGKILL, 1.0)):
+            self.send(number)
+            for pid in children():
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    continue
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                self.reap()
+                if not children():
+                    return
+                time.sleep(0.02)
+
+    def report(self) -> None:
+        """The last act."""
+        killed = self.signal == signal.SIGKILL or self.code == 128 + signal.SIGKILL
+        content: Json = {
+            "epoch": self.spec["epoch"],
+            "code": self.code,
+            "signal": self.signal,
+            "started_at": self.started_at,
+            "ended_at": time.time(),
+            "max_rss_bytes": self.max_rss,
+            "oom": killed and not self.timeout and oom_kills() > self.kills_before,
+            "timeout": self.timeout,
+        }
+        write_atomically(self.text("exit_file"), content)
+
+
+def children() -> list[int]:
+    """The direct children of this process."""
+    me = os.getpid()
+    try:
+        with open(f"/proc/{me}/task/{me}/children") as file:  # noqa: PTH123
+            return [int(pid) for pid in file.read().split()]
+    except (OSError, ValueError):
+        return []
+
+
+def is_called_off(marker: str) -> bool:
+    """Whether somebody else has taken this start over in the meantime."""
+    try:
+        with open(marker) as file:  # noqa: PTH123
+            return file.read() == "void"
+    except OSError:
+        return True
+
+
+def detach() -> int:
+    """Leaves the caller's session. Returns what to write to once all works."""
+    gate, opener = os.pipe()
+    if os.fork():
+        os.close(opener)
+        os._exit(0 if os.read(gate, 1) else 1)
+    os.close(gate)
+    os.setsid()
+    return opener
+
+
+def main() -> None:
+    """Reads the description and stays until the engine has ended."""
+    spec = json.load(sys.stdin)
+    opener = detach()
+    blocked = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    if is_called_off(str(spec["marker"])):
+        os._exit(1)
+    os.umask(0o027)
+    adopt_orphans()
+    watch = Watch(spec)
+    watch.spawn()
+    os.write(opener, b"1")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for target in (0, 1, 2, opener):
+        os.dup2(nothing, target)
+    watch.follow()
+    watch.tidy_up()
+    watch.report()
+
+
+if __name__ == "__main__":
+    main()

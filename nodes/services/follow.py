@@ -1,0 +1,286 @@
+"""What happens to a workload on its node: claimed, started, ended. Called by its worker and its agent.
+
+Every write carries the epoch of its writer; a writer of an older epoch changes nothing.
+"""
+
+import json
+import logging
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from nodes.models import Gpu, Workload
+from nodes.runners import AlreadyStarted, CannotStart, Exit, Launch, Place, runner
+from nodes.services.engines import EngineMissing, engine_command, engine_environment
+from nodes.services.keys import installation_id
+from nodes.services.moves import locked, move
+from nodes.services.queue import schedule
+
+logger = logging.getLogger(__name__)
+State = Workload.State
+Outcome = Workload.Outcome
+MAX_EPOCHS = 3  # a start that takes its worker down with it is not tried for ever
+EXIT_STOPPED = 75  # the entrypoint's status for: stopped on request, with a checkpoint
+LOG_TAIL_BYTES = 16_384
+ERROR_MARK = "trainer-error: "
+
+
+def place_of(workload: Workload) -> Place:
+    """Where the files of the workload's present epoch lie."""
+    return Place(workload.pk, workload.epoch, workload.directory)
+
+
+@transaction.atomic
+def workload_claim(workload_id: uuid.UUID, epoch: int) -> Workload | None:
+    """Takes a placed workload for its start and raises its epoch; None when somebody else has."""
+    taken = Workload.objects.filter(pk=workload_id, state=State.PLACED, epoch=epoch)
+    workload = taken.select_for_update().first()
+    if workload is None:
+        return None
+    workload.epoch += 1
+    return move(workload, State.STARTING, reason=workload.reason, fields=("epoch",))
+
+
+@transaction.atomic
+def workload_reclaim(workload_id: uuid.UUID, epoch: int) -> Workload | None:
+    """Takes over a start that was begun and not finished, under a new epoch.
+
+    The caller has made sure that the old start cannot bring a process any more. Ends the workload
+    when that has happened too often.
+    """
+    workload = _held(workload_id, epoch, State.STARTING, State.STOPPING)
+    if workload is None:
+        return None
+    if workload.state == State.STOPPING or workload.epoch >= MAX_EPOCHS:
+        stopped = workload.state == State.STOPPING
+        _end(
+            workload,
+            Outcome.STOPPED if stopped else Outcome.ERROR,
+            workload.reason
+            if stopped
+            else _("It could not be started in %(count)s tries.") % {"count": MAX_EPOCHS},
+        )
+        return None
+    workload.epoch += 1
+    workload.save(update_fields=["epoch"])
+    return workload
+
+
+def workload_start(workload_id: uuid.UUID, epoch: int) -> bool:
+    """Claims a placed workload and starts its process. Whether this call started it."""
+    workload = workload_claim(workload_id, epoch)
+    return workload is not None and workload_launch(workload)
+
+
+def workload_launch(workload: Workload) -> bool:
+    """Starts the process of a claimed workload's present epoch. Whether this call started it."""
+    if workload.node is None:
+        return False
+    try:
+        launch = _launch(workload)
+        runner(workload.node.runner, installation_id(workload.node.name)).start(launch)
+    except AlreadyStarted:
+        return False
+    except EngineMissing:
+        why = _("The engine %(engine)s is not installed on %(node)s.")
+        facts = {"engine": workload.engine, "node": workload.node.name}
+        workload_end(workload.pk, workload.epoch, outcome=Outcome.ERROR, reason=why % facts)
+        return False
+    except CannotStart as error:
+        why = _("It could not be started: %(error)s") % {"error": error}
+        workload_end(workload.pk, workload.epoch, outcome=Outcome.ERROR, reason=why)
+        return False
+    workload_started(workload.pk, workload.epoch)
+    return True
+
+
+def _launch(workload: Workload) -> Launch:
+    home = Path(settings.TRAINER_HOME)
+    inputs: dict[str, Path] = {}
+    for name, value in workload.inputs.items():
+        if value.startswith("hub:"):
+            continue
+        source = (home / value).resolve()
+        if not source.is_relative_to(home):
+            raise CannotStart(_("the input %(name)s lies outside of the home") % {"name": name})
+        inputs[name] = source
+    leased = Gpu.objects.filter(leases__workload=workload, leases__released_at=None)
+    uuids = list(leased.order_by("index").values_list("uuid", flat=True))
+    if workload.is_service:
+        workload.socket_path.unlink(missing_ok=True)
+    return Launch(
+        place=place_of(workload),
+        command=engine_command(workload.engine, workload.verb),
+        log=workload.log_path,
+        env=engine_environment(workload, gpu_uuids=uuids),
+        files=workload.files,
+        inputs=inputs,
+        wall_seconds=workload.wall_seconds,
+    )
+
+
+def _held(workload_id: uuid.UUID, epoch: int, *states: str) -> Workload | None:
+    """The locked row if it is of this epoch and in one of these states."""
+    rows = Workload.objects.select_for_update().filter(pk=workload_id, epoch=epoch)
+    workload = rows.first()
+    return workload if workload is not None and workload.state in states else None
+
+
+@transaction.atomic
+def workload_started(workload_id: uuid.UUID, epoch: int) -> bool:
+    """The process is there. Whether this call was the one that noticed."""
+    workload = _held(workload_id, epoch, State.STARTING, State.STOPPING)
+    if workload is None or workload.started_at is not None:
+        return False
+    workload.started_at = timezone.now()
+    if workload.state == State.STOPPING:
+        workload.save(update_fields=["started_at"])
+        return True
+    move(workload, State.RUNNING, reason=workload.reason, fields=("started_at",))
+    return True
+
+
+@transaction.atomic
+def workload_overrun(workload_id: uuid.UUID, epoch: int, *, used_bytes: int) -> bool:
+    """Writes down that it held more memory than its limit, before it is ended for that."""
+    workload = _held(workload_id, epoch, State.RUNNING, State.STOPPING)
+    if workload is None:
+        return False
+    workload.end_facts = {**workload.end_facts, "memory_overrun_bytes": used_bytes}
+    workload.save(update_fields=["end_facts"])
+    return True
+
+
+def workload_ended(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # noqa: A002
+    """The process has ended. Exit and result file say how well. Whether this call ended it."""
+    workload = Workload.objects.filter(pk=workload_id, epoch=epoch).first()
+    if workload is None or workload.state == State.ENDED:
+        return False
+    result = _result(workload)
+    error = _error_of_log(workload)
+    with transaction.atomic():
+        held = _held(workload_id, epoch, State.STARTING, State.RUNNING, State.STOPPING)
+        if held is None:
+            return False
+        held.exit_code = -exit.signal if exit.signal is not None else exit.code
+        held.end_facts = {**held.end_facts, **_facts(exit, result, error)}
+        if held.started_at is None:
+            held.started_at = datetime.fromtimestamp(exit.started_at, UTC)
+        outcome, reason = _judge(held, exit, result, error)
+        _end(held, outcome, reason, "exit_code", "end_facts", "started_at")
+    return True
+
+
+def _facts(exit: Exit, result: str, error: dict[str, Any] | None) -> dict[str, Any]:  # noqa: A002
+    facts: dict[str, Any] = {
+        "max_rss_bytes": exit.max_rss_bytes,
+        "seconds": round(exit.ended_at - exit.started_at, 3),
+        "result": result,
+    }
+    if error:
+        facts["error"] = error
+    return facts
+
+
+def _judge(
+    workload: Workload,
+    exit: Exit,  # noqa: A002
+    result: str,
+    error: dict[str, Any] | None,
+) -> tuple[str, str]:
+    """Outcome and reason. Well is only: status 0 and the finished result of this epoch."""
+    stop_asked = bool(workload.stop_mode)
+    if exit.code == 0 and result == "finished" and not (workload.is_service and stop_asked):
+        return Outcome.OK, ""
+    if exit.timeout:
+        limit = workload.wall_seconds or 0
+        return Outcome.TIMEOUT, ngettext(
+            "Its time limit of %(seconds)s second was over.",
+            "Its time limit of %(seconds)s seconds was over.",
+            limit,
+        ) % {"seconds": limit}
+    if "memory_overrun_bytes" in workload.end_facts:
+        return Outcome.OOM, _("Its processes held more memory than its limit allows.")
+    if stop_asked or (exit.code == EXIT_STOPPED and result == "stopped"):
+        return Outcome.STOPPED, workload.reason
+    if exit.oom:
+        return Outcome.OOM, _("The machine's memory was full, and the system ended the process.")
+    if error:
+        kind = Outcome.OOM if error.get("class") == "oom" else Outcome.ERROR
+        return kind, str(error.get("message") or error.get("type") or "")
+    if exit.signal is not None:
+        return Outcome.ERROR, _("Its process was ended by signal %(signal)s.") % {
+            "signal": exit.signal
+        }
+    if exit.code == 0:
+        return Outcome.ERROR, _("Its process ended without having finished its work.")
+    return Outcome.ERROR, _("Its process ended with status %(code)s.") % {"code": exit.code}
+
+
+def _result(workload: Workload) -> str:
+    """The status in this epoch's result file, empty when there is none."""
+    try:
+        content = json.loads(workload.facts_path("result").read_bytes())
+    except (OSError, ValueError):
+        return ""
+    if not isinstance(content, dict) or content.get("epoch") != workload.epoch:
+        return ""
+    return str(content.get("status", ""))
+
+
+def _error_of_log(workload: Workload) -> dict[str, Any] | None:
+    """What the entrypoint's last error line says."""
+    try:
+        with workload.log_path.open("rb") as log:
+            log.seek(0, 2)
+            log.seek(max(0, log.tell() - LOG_TAIL_BYTES))
+            lines = log.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        if line.startswith(ERROR_MARK):
+            try:
+                facts = json.loads(line.removeprefix(ERROR_MARK))
+            except ValueError:
+                return None
+            return facts if isinstance(facts, dict) else None
+    return None
+
+
+def _end(workload: Workload, outcome: str, reason: str, *fields: str) -> None:
+    """Ends a locked row and gives its place to the next."""
+    workload.outcome = outcome
+    move(workload, State.ENDED, reason=reason, fields=("outcome", *fields))
+    schedule()
+
+
+@transaction.atomic
+def workload_end(workload_id: uuid.UUID, epoch: int, *, outcome: str, reason: str) -> bool:
+    """Ends a workload that has no exit to read. Whether this call ended it."""
+    workload = _held(workload_id, epoch, State.STARTING, State.RUNNING, State.STOPPING)
+    if workload is None:
+        return False
+    _end(workload, outcome, reason)
+    return True
+
+
+def workload_lost(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
+    """Its process, or its node, is gone without a word."""
+    return workload_end(workload_id, epoch, outcome=Outcome.LOST, reason=reason)
+
+
+@transaction.atomic
+def workload_signal(workload_id: uuid.UUID, epoch: int) -> None:
+    """Passes a stop on to the process, on the workload's own node."""
+    workload = locked(workload_id)
+    if workload.state != State.STOPPING or workload.epoch != epoch or workload.node is None:
+        return
+    driver = runner(workload.node.runner, installation_id(workload.node.name))
+    driver.stop(place_of(workload), force=False)

@@ -1,0 +1,26 @@
+"""Secrets and labels derived from the installation's own secret; none of them is stored."""
+
+import hashlib
+import hmac
+import uuid
+
+from django.conf import settings
+from django.db import connection
+
+from nodes.models import Workload
+
+
+def _derived(purpose: str, text: str) -> str:
+    key = str(settings.SECRET_KEY).encode()
+    return hmac.new(key, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def serve_key(workload: Workload | uuid.UUID) -> str:
+    """What a request to the engine process of a service must carry."""
+    return _derived("serve", str(workload.pk if isinstance(workload, Workload) else workload))
+
+
+def installation_id(node: str) -> str:
+    """Labels processes, so that nobody ends those of another database or node."""
+    name = connection.settings_dict["NAME"]
+    return _derived("installation", f"{settings.TRAINER_HOME}|{name}|{node}")[:24]

@@ -1,0 +1,63 @@
+"""The one door for a workload's state."""
+
+import uuid
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.services import event_record
+from common.errors import Conflict
+from nodes.models import Lease, Workload
+from nodes.signals import workload_changed
+
+State = Workload.State
+
+
+def locked(workload_id: uuid.UUID) -> Workload:
+    """The row, held until the end of the transaction. Raises `Workload.DoesNotExist`."""
+    return Workload.objects.select_for_update().get(pk=workload_id)
+
+
+def move(
+    workload: Workload,
+    to: str,
+    *,
+    reason: str = "",
+    actor: User | None = None,
+    fields: tuple[str, ...] = (),
+) -> Workload:
+    """Moves a row that the caller holds locked, and saves `fields` with it. Raises `Conflict`."""
+    if not workload.can_become(to):
+        raise Conflict(
+            _("A workload that is “%(old)s” cannot become “%(new)s”.")
+            % {"old": workload.get_state_display(), "new": State(to).label}
+        )
+    old, workload.state = workload.state, to
+    if to != State.WAITING:
+        workload.waits_for = {}
+    workload.reason = reason
+    if to == State.ENDED:
+        workload.ended_at = timezone.now()
+    workload.save(
+        update_fields={"state", "reason", "waits_for", "ended_at", *fields},
+    )
+    if to in {State.ENDED, State.WAITING}:
+        Lease.objects.filter(workload=workload, released_at=None).update(released_at=timezone.now())
+    event_record(
+        workload,
+        project=workload.project,
+        actor=actor,
+        verb="state",
+        old=old,
+        new=to,
+        reason=reason,
+        data={"epoch": workload.epoch, "outcome": workload.outcome},
+    )
+    announce = partial(
+        workload_changed.send_robust, sender=Workload, workload_id=workload.pk, old=old, new=to
+    )
+    transaction.on_commit(announce, robust=True)
+    return workload

@@ -1,0 +1,308 @@
+"""The queue: submit, order, place, stop."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+from django_q.tasks import async_task
+
+from accounts.models import Project, User
+from accounts.services import event_record
+from common.errors import Conflict, DomainError
+from nodes import scheduler
+from nodes.models import Gpu, Lease, Node, Workload
+from nodes.services.moves import locked, move
+from nodes.services.reasons import reason_text
+
+State = Workload.State
+PLACED_TOO_LONG = timedelta(seconds=30)  # a placed workload that nobody claimed is queued again
+
+
+@transaction.atomic
+def workload_submit(
+    *,
+    project: Project,
+    created_by: User | None,
+    name: str,
+    engine: str,
+    verb: str,
+    inputs: Mapping[str, str],
+    files: Mapping[str, str],
+    env: Mapping[str, str] | None = None,
+    is_service: bool = False,
+    gpus: int = 0,
+    gpu_memory_bytes: int = 0,
+    cpus: float = 1.0,
+    memory_bytes: int = 2**30,
+    memory_limit_bytes: int | None = None,
+    wall_seconds: int | None = None,
+    priority: int = 50,
+) -> Workload:
+    """Queues a workload, and places it at once where there is room.
+
+    `inputs` are paths relative to TRAINER_HOME, or `hub:<id>` for what the engine fetches itself.
+    Memory is in bytes; `memory_limit_bytes` ends the workload when its processes hold more.
+    """
+    _refuse_bad_inputs(inputs)
+    workload = Workload.objects.create(
+        project=project,
+        created_by=created_by,
+        name=name,
+        engine=engine,
+        verb=verb,
+        inputs=dict(inputs),
+        files=dict(files),
+        env=dict(env or {}),
+        is_service=is_service,
+        gpus=gpus,
+        gpu_memory_bytes=gpu_memory_bytes,
+        cpus=cpus,
+        memory_bytes=memory_bytes,
+        memory_limit_bytes=memory_limit_bytes,
+        wall_seconds=wall_seconds,
+        priority=priority,
+    )
+    event_record(
+        workload, project=project, actor=created_by, verb="submitted", new=State.WAITING.value
+    )
+    schedule()
+    workload.refresh_from_db()
+    return workload
+
+
+def _refuse_bad_inputs(inputs: Mapping[str, str]) -> None:
+    """Inputs lie under TRAINER_HOME and nowhere else."""
+    home = settings.TRAINER_HOME
+    for name, value in inputs.items():
+        if value.startswith("hub:"):
+            continue
+        if not (home / value).resolve().is_relative_to(home):
+            raise DomainError(
+                _("The input “%(name)s” lies outside of the platform's own directory.")
+                % {"name": name},
+                field=name,
+                code="outside",
+            )
+
+
+@transaction.atomic
+def schedule() -> int:
+    """Plans and applies. Called on every change and by a sweep; returns how many were placed."""
+    # All planners take these locks first and in this order, so that one plans at a time.
+    nodes = list(Node.objects.select_for_update().order_by("pk"))
+    waiting = {row.pk: row for row in Workload.objects.waiting()}
+    if not waiting:
+        return 0
+    active = list(Workload.objects.active().filter(node__isnull=False))
+    decisions = scheduler.plan(
+        [_request(row) for row in waiting.values()],
+        _tenants(active),
+        _machines(nodes),
+        timezone.now(),
+    )
+    by_key = {node.pk: node for node in nodes}
+    placed = 0
+    for decision in decisions:
+        if isinstance(decision, scheduler.Placement):
+            placed += _place(decision, by_key[decision.machine])
+        else:
+            _note_wait(waiting[decision.request], decision)
+    return placed
+
+
+def _request(row: Workload) -> scheduler.Request:
+    return scheduler.Request(
+        key=row.pk,
+        priority=row.priority,
+        queued_at=row.queued_at,
+        engine=row.engine,
+        gpus=row.gpus,
+        gpu_memory_bytes=row.gpu_memory_bytes,
+        cpus=row.cpus,
+        memory_bytes=row.memory_bytes,
+    )
+
+
+def _tenants(active: list[Workload]) -> list[scheduler.Tenant]:
+    held: dict[uuid.UUID, set[int]] = {}
+    for workload_id, gpu_id in Lease.objects.filter(released_at=None).values_list(
+        "workload_id", "gpu_id"
+    ):
+        held.setdefault(workload_id, set()).add(gpu_id)
+    return [
+        scheduler.Tenant(
+            key=row.pk,
+            machine=row.node_id,
+            placed_at=row.placed_at or row.queued_at,
+            cpus=row.cpus,
+            memory_bytes=row.memory_bytes,
+            devices=frozenset(held.get(row.pk, ())),
+            is_service=row.is_service,
+        )
+        for row in active
+        if row.node_id is not None
+    ]
+
+
+def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
+    devices: dict[uuid.UUID, list[scheduler.Device]] = {}
+    for gpu in Gpu.objects.filter(is_present=True).order_by("node_id", "index"):
+        devices.setdefault(gpu.node_id, []).append(scheduler.Device(gpu.pk, gpu.memory_bytes))
+    return [
+        scheduler.Machine(
+            key=node.pk,
+            name=node.name,
+            cpus=float(node.cpu_count),
+            memory_bytes=node.memory_bytes,
+            devices=tuple(devices.get(node.pk, ())),
+            accepts=node.state == Node.State.READY,
+            engines=frozenset(node.facts["engines"]) if "engines" in node.facts else None,
+        )
+        for node in nodes
+    ]
+
+
+def _place(decision: scheduler.Placement, node: Node) -> int:
+    """Gives the workload its place and wakes the node's worker."""
+    workload = locked(decision.request)
+    if workload.state != State.WAITING:
+        return 0
+    workload.node, workload.placed_at = node, timezone.now()
+    move(
+        workload,
+        State.PLACED,
+        reason=_("On %(node)s.") % {"node": node.name},
+        fields=("node", "placed_at"),
+    )
+    Lease.objects.bulk_create(
+        Lease(gpu_id=device, workload=workload) for device in decision.devices
+    )
+    nudge(workload, node)
+    return 1
+
+
+def nudge(workload: Workload, node: Node) -> None:
+    """Tells the node's worker that there is something to start."""
+    async_task("nodes.tasks.workload_start", str(workload.pk), workload.epoch, cluster=node.queue)
+
+
+def _note_wait(workload: Workload, wait: scheduler.Wait) -> None:
+    """Keeps the reason, so that reading it costs no planning."""
+    waits_for = {"code": wait.code, "args": wait.args}
+    if workload.waits_for == waits_for:
+        return
+    with override(settings.LANGUAGE_CODE):
+        reason = reason_text(waits_for)
+    Workload.objects.filter(pk=workload.pk, state=State.WAITING).update(
+        waits_for=waits_for, reason=reason
+    )
+
+
+def queue_position(workload: Workload) -> tuple[int, str]:
+    """The place in the queue, from 1, and why it waits; (0, "") when it does not wait."""
+    if workload.state != State.WAITING:
+        return 0, ""
+    ahead = Workload.objects.filter(state=State.WAITING).filter(
+        Q(priority__gt=workload.priority)
+        | Q(priority=workload.priority, queued_at__lt=workload.queued_at)
+        | Q(priority=workload.priority, queued_at=workload.queued_at, pk__lt=workload.pk)
+    )
+    return ahead.count() + 1, reason_text(workload.waits_for)
+
+
+@transaction.atomic
+def workload_priority_set(
+    workload_id: uuid.UUID, priority: int, *, by: User | None = None
+) -> Workload:
+    """Changes who comes first. Raises `Conflict` when it does not wait any more."""
+    workload = locked(workload_id)
+    if workload.state != State.WAITING:
+        raise Conflict(_("Only what waits has a place in the queue, and this has started."))
+    if not 0 <= priority <= 100:
+        raise DomainError(_("A priority is between 0 and 100."), field="priority")
+    old, workload.priority = workload.priority, priority
+    workload.save(update_fields=["priority"])
+    event_record(
+        workload,
+        project=workload.project,
+        actor=by,
+        verb="priority",
+        old=str(old),
+        new=str(priority),
+    )
+    schedule()
+    workload.refresh_from_db()
+    return workload
+
+
+@transaction.atomic
+def workload_stop(
+    workload_id: uuid.UUID,
+    *,
+    mode: Literal["checkpoint", "kill"],
+    reason: str,
+    by: User | None = None,
+) -> Workload:
+    """Stops a workload; again and again does no harm. What has no process yet ends at once.
+
+    `checkpoint` gives it a long time to save where it is, `kill` a few seconds. A `kill` after a
+    `checkpoint` shortens the wait.
+    """
+    workload = locked(workload_id)
+    if workload.state == State.ENDED:
+        return workload
+    if workload.state in {State.WAITING, State.PLACED}:
+        workload.outcome, workload.stop_mode = Workload.Outcome.STOPPED, mode
+        workload.stop_requested_at = timezone.now()
+        fields = ("outcome", "stop_mode", "stop_requested_at")
+        move(workload, State.ENDED, reason=reason, actor=by, fields=fields)
+        schedule()
+        return workload
+    if workload.stop_mode in {mode, "kill"}:
+        return workload
+    workload.stop_mode, workload.stop_requested_at = mode, timezone.now()
+    if workload.state == State.STOPPING:
+        workload.save(update_fields=["stop_mode", "stop_requested_at"])
+    else:
+        fields = ("stop_mode", "stop_requested_at")
+        move(workload, State.STOPPING, reason=reason, actor=by, fields=fields)
+    if workload.node is not None:
+        async_task(
+            "nodes.tasks.workload_stop",
+            str(workload.pk),
+            workload.epoch,
+            cluster=workload.node.queue,
+        )
+    return workload
+
+
+@transaction.atomic
+def requeue_unclaimed() -> int:
+    """Queues again what was placed and not claimed, and nudges on the way; a part of the sweep."""
+    late = Workload.objects.filter(
+        state=State.PLACED, placed_at__lt=timezone.now() - PLACED_TOO_LONG
+    ).values_list("pk", flat=True)
+    count = 0
+    for pk in late:
+        workload = locked(pk)
+        if workload.state != State.PLACED or workload.node is None:
+            continue
+        if workload.node.state == Node.State.LOST:
+            workload.node, workload.placed_at = None, None
+            move(
+                workload,
+                State.WAITING,
+                reason=_("The node fell silent before the start."),
+                fields=("node", "placed_at"),
+            )
+            count += 1
+        else:
+            nudge(workload, workload.node)
+    return count

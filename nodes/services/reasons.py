@@ -1,0 +1,67 @@
+"""Why a workload waits, in the reader's language."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+Facts = Mapping[str, Any]
+
+
+def _gpus(facts: Facts) -> str:
+    size = filesizeformat(facts["memory_bytes"])
+    return ngettext(
+        "No node has a GPU with %(size)s of memory. Choose a smaller model or a leaner method.",
+        "No node has %(gpus)s GPUs with %(size)s of memory each. Choose fewer or a smaller model.",
+        facts["gpus"],
+    ) % {"gpus": facts["gpus"], "size": size}
+
+
+def _busy_gpus(facts: Facts) -> str:
+    return ngettext(
+        "Waits for a GPU: on %(node)s all that fit are in use.",
+        "Waits for %(gpus)s GPUs: on %(node)s %(free)s that fit are free.",
+        facts["gpus"],
+    ) % {**facts}
+
+
+_TEXTS: dict[str, Callable[[Facts], str]] = {
+    "no_nodes": lambda facts: _("No node has registered yet. An operator has to start one."),
+    "no_gpus": _gpus,
+    "no_cpus": lambda facts: (
+        _("No node has %(cpus)s CPUs.") % {"cpus": number_format(facts["cpus"], use_l10n=True)}
+    ),
+    "no_memory": lambda facts: (
+        _("No node has %(size)s of memory.") % {"size": filesizeformat(facts["memory_bytes"])}
+    ),
+    "no_shape": lambda facts: _("No single node has all that it asks for."),
+    "no_engine": lambda facts: (
+        _("The engine %(engine)s is not installed on a node that could run this.") % {**facts}
+    ),
+    "away": lambda facts: _("%(node)s could run it, but takes no new work now.") % {**facts},
+    "services": lambda facts: (
+        _(
+            "What it needs on %(node)s is held by deployments. It starts when one of them is unloaded."
+        )
+        % {**facts}
+    ),
+    "behind": lambda facts: _("%(node)s is kept for a workload before it.") % {**facts},
+    "busy_gpus": _busy_gpus,
+    "busy_cpus": lambda facts: _("Waits for CPUs of %(node)s, which are in use.") % {**facts},
+    "busy_memory": lambda facts: (
+        _("Waits for %(size)s of memory on %(node)s.")
+        % {"size": filesizeformat(facts["memory_bytes"]), "node": facts["node"]}
+    ),
+}
+
+# Codes of waits that end only when somebody changes something.
+NEVER = frozenset({"no_nodes", "no_gpus", "no_cpus", "no_memory", "no_shape", "no_engine"})
+
+
+def reason_text(waits_for: Facts) -> str:
+    """The sentence for a `Workload.waits_for`; empty when there is none."""
+    text = _TEXTS.get(str(waits_for.get("code", "")))
+    return text(waits_for.get("args", {})) if text else ""
