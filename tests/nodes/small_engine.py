@@ -1,0 +1,66 @@
+"""A real, small engine: honours the contract of an entrypoint and needs nothing but Python.
+
+`python small_engine.py VERB` in a workload's directory. `config.yaml` (JSON, which is YAML) says what to
+do: `steps` and `seconds` of each, `fail` (exit status), `raise` (an error of that class), `hold_mib` of
+memory, `ignore_stop`, `lines` of log, `child` (a process of its own session that stays).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+stop = False
+
+
+def on_stop(number, frame):
+    global stop
+    stop = True
+
+
+def write(path, content):
+    draft = Path(f".{path}")
+    draft.write_text(json.dumps(content))
+    draft.replace(path)
+
+
+def main():
+    started = time.time()
+    config = json.loads(Path("config.yaml").read_text())
+    epoch = int(os.environ["TRAINER_EPOCH"])
+    os.close(os.open(f"epoch-{epoch}.lock", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if config.get("ignore_stop") else on_stop)
+    write("seen.json", {"env": dict(os.environ), "started_at": started, "argv": sys.argv})
+    print(f"started {sys.argv[1]}", flush=True)
+    if config.get("child"):
+        subprocess.Popen(["sleep", "300"], start_new_session=True)
+    held = bytearray(config.get("hold_mib", 0) * 2**20)
+    for index in range(0, len(held), 4096):
+        held[index] = 1
+    steps = config.get("steps", 1)
+    with open("metrics.jsonl", "a") as metrics:
+        for step in range(1, steps + 1):
+            line = {"kind": "log", "step": step, "total": steps, "values": {"loss": 1 / step}}
+            metrics.write(json.dumps({**line, "time": time.time()}) + "\n")
+            metrics.flush()
+            print(f"step {step}", flush=True)
+            time.sleep(config.get("seconds", 0))
+            if stop:
+                write(f"result-{epoch}.json", {"epoch": epoch, "status": "stopped"})
+                sys.exit(75)
+    for line in range(config.get("lines", 0)):
+        print(f"line {line}")
+    if "raise" in config:
+        facts = {"type": "Trouble", "message": "It went wrong.", "class": config["raise"]}
+        print(f"trainer-error: {json.dumps(facts)}", file=sys.stderr)
+        sys.exit(1)
+    if "fail" in config:
+        sys.exit(config["fail"])
+    if not config.get("no_result"):
+        write(f"result-{epoch}.json", {"epoch": epoch, "status": "finished"})
+
+
+main()
