@@ -1,9 +1,33 @@
 """The app's configuration."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+def _schedule(sender: object, **kwargs: Any) -> None:
+    """The sweep, once a minute."""
+    from django_q.models import Schedule
+
+    Schedule.objects.update_or_create(
+        name="datasets.sweep",
+        defaults={
+            "func": "datasets.tasks.datasets_sweep",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": 1,
+            "cluster": "web",
+        },
+    )
 
 
 class DatasetsConfig(AppConfig):
     """See the package's models."""
 
     name = "datasets"
+
+    def ready(self) -> None:
+        """Connects the receivers."""
+        from datasets import receivers  # noqa: F401
+
+        post_migrate.connect(_schedule, dispatch_uid="datasets.schedule")

@@ -26,6 +26,12 @@ class DatasetQuerySet(ProjectOwnedQuerySet["Dataset"]):
         rows = super().editable_by(user)
         return rows if user.is_authenticated and user.is_staff else rows.filter(is_public=False)
 
+    def with_latest(self) -> Self:
+        """With the newest version at hand as `latest`, without a query for each dataset."""
+        return self.prefetch_related(
+            models.Prefetch("versions", DatasetVersion.objects.order_by("-number"))
+        ).annotate(version_count=models.Count("versions", distinct=True))
+
 
 class Dataset(ProjectOwned):
     """A name for data that grows by versions."""
@@ -38,6 +44,11 @@ class Dataset(ProjectOwned):
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = DatasetQuerySet.as_manager()
+
+    @property
+    def latest(self) -> "DatasetVersion | None":
+        """The newest version."""
+        return next(iter(self.versions.all()), None)
 
     class Meta:
         ordering = ("-updated_at",)
@@ -61,6 +72,10 @@ class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
     def editable_by(self, user: User | AnonymousUser) -> Self:
         """Versions of datasets that the user may change."""
         return self.filter(dataset__in=Dataset.objects.editable_by(user))
+
+    def ready(self) -> Self:
+        """Versions that can be trained on."""
+        return self.filter(state=DatasetVersion.State.READY)
 
 
 class DatasetVersion(models.Model):
@@ -92,20 +107,32 @@ class DatasetVersion(models.Model):
     )
     state = models.CharField(max_length=10, choices=State.choices, default=State.CHECKING)
     shape = models.CharField(_("format"), max_length=12, choices=Shape.choices, blank=True)
+    file_columns = models.JSONField(default=list, blank=True)  # names, the most used first
     columns = models.JSONField(default=dict, blank=True)  # the engine's column -> the file's
     tags = models.JSONField(default=dict, blank=True)  # role names of conversations
     filename = models.CharField(max_length=255)  # as uploaded
     file_format = models.CharField(max_length=8)  # json, jsonl, csv
-    bytes = models.PositiveBigIntegerField(default=0)
+    encoding = models.CharField(max_length=16, blank=True)
+    bytes = models.PositiveBigIntegerField(default=0)  # of the uploaded file
+    stored_bytes = models.PositiveBigIntegerField(default=0)  # of all its files
     sha256 = models.CharField(max_length=64, blank=True)
     rows = models.PositiveIntegerField(default=0)  # usable ones
     report = models.JSONField(
         default=dict, blank=True
     )  # counts and first findings; all are in findings.jsonl
+    check_name = models.CharField(max_length=24, blank=True)  # folder of the check that counts
+    progress = models.JSONField(default=dict, blank=True)  # phase and share while being checked
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    MOVES = {
+        State.CHECKING: (State.MAPPING, State.READY, State.BROKEN),
+        State.MAPPING: (State.CHECKING,),
+        State.READY: (),
+        State.BROKEN: (),
+    }
 
     objects = DatasetVersionQuerySet.as_manager()
 
@@ -122,5 +149,30 @@ class DatasetVersion(models.Model):
 
     @property
     def directory(self) -> Path:
-        """Where its files lie: the original, `rows.jsonl` with its index, `findings.jsonl`."""
+        """Where its files lie: the uploaded one, `rows.jsonl` with its index, folders of checks."""
         return Path(settings.TRAINER_HOME) / "data" / str(self.dataset_id) / f"v{self.number}"
+
+    @property
+    def original(self) -> Path:
+        """The file as it was uploaded; `filename` is its name for people."""
+        return self.directory / "original"
+
+    @property
+    def rows_path(self) -> Path:
+        """All rows as JSON lines, with an index beside them."""
+        return self.directory / "rows.jsonl"
+
+    @property
+    def check_directory(self) -> Path:
+        """What the check that counts wrote: `findings.jsonl`, and `train.jsonl` for the engine."""
+        return self.directory / self.check_name
+
+    @property
+    def train_path(self) -> Path:
+        """The usable rows as the engine reads them; only a version that was checked has them."""
+        return self.check_directory / "train.jsonl"
+
+    @property
+    def dropped(self) -> int:
+        """Rows that the engine would drop or stop at."""
+        return int(self.report.get("dropped", 0))

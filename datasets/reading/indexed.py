@@ -89,7 +89,7 @@ class IndexedReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._size = path.stat().st_size
+        self.size = path.stat().st_size
         self.count = index_of(path).stat().st_size // _RECORD.size
 
     def page(self, start: int, count: int) -> list[Line]:
@@ -98,7 +98,7 @@ class IndexedReader:
         lines = []
         with self._path.open("rb") as file:
             for place, (offset, source_line) in enumerate(marks[:count]):
-                end = marks[place + 1][0] if place + 1 < len(marks) else self._size
+                end = marks[place + 1][0] if place + 1 < len(marks) else self.size
                 size = end - offset - 1
                 data = None
                 if size <= PREVIEW_MAX:
@@ -106,6 +106,16 @@ class IndexedReader:
                     data = file.read(size)
                 lines.append(Line(start + place, source_line, data, size))
         return lines
+
+    def all(self, start: int = 0) -> Iterator[tuple[int, int, Any]]:
+        """Number, line of the uploaded file and value of every line from `start` on."""
+        number = start
+        with self._path.open("rb", buffering=_BLOCK) as file:
+            while marks := self._marks(number, 4096):
+                file.seek(marks[0][0])
+                for _offset, source_line in marks:
+                    yield number, source_line, orjson.loads(file.readline())
+                    number += 1
 
     def search(self, words: str, *, start: int, count: int, seconds: float) -> Found:
         """Lines from `start` on in whose values the words occur, whatever their case.

@@ -118,7 +118,7 @@ def _state(decoder: codecs.IncrementalDecoder) -> bytes:
 
 
 def _first_bad_byte(file: BinaryIO) -> tuple[int | None, int]:
-    """Where the first byte is that is no UTF-8, and how many characters beyond ASCII came before."""
+    """Where the first byte is that is no UTF-8; how many characters beyond ASCII came before."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     offset = good = 0
     while True:

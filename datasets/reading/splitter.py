@@ -42,7 +42,8 @@ class ArraySplitter:
         self._opened = False
         self._closed = False
         self._count = 0
-        self._line = 1  # of the buffer's first byte
+        self._mark = 0  # a place in the buffer, and the line and column of it
+        self._line = 1
         self._column = 1
 
     def feed(self, piece: bytes) -> Iterator[Element]:
@@ -62,7 +63,7 @@ class ArraySplitter:
         if not self._opened:
             raise BadFile(_("The file is empty."), code="empty")
         if not self._closed:
-            line = self._line + self._buffer.count(b"\n")
+            line, _column = self._place(len(self._buffer))
             raise BadFile(
                 _("The array is not closed: the file ends in line %(line)s without “]”.")
                 % {"line": line},
@@ -131,7 +132,7 @@ class ArraySplitter:
     def _deeper(self, position: int) -> None:
         self._depth += 1
         if self._depth > self._depth_limit:
-            raise too_deep(self._line + self._buffer.count(b"\n", 0, position), self._depth_limit)
+            raise too_deep(self._place(position)[0], self._depth_limit)
 
     def _ended(self, start: int, end: int, sign: int) -> Iterator[Element]:
         """The element between two commas or the brackets."""
@@ -157,14 +158,22 @@ class ArraySplitter:
         self._drop(len(self._buffer))
 
     def _place(self, position: int) -> tuple[int, int]:
-        newlines = self._buffer.count(b"\n", 0, position)
-        if not newlines:
-            return self._line, self._column + position
-        return self._line + newlines, position - self._buffer.rindex(b"\n", 0, position)
+        """Line and column of a place behind the mark; moves the mark there."""
+        newlines = self._buffer.count(b"\n", self._mark, position)
+        if newlines:
+            self._line += newlines
+            self._column = position - self._buffer.rindex(b"\n", self._mark, position)
+        else:
+            self._column += position - self._mark
+        self._mark = position
+        return self._line, self._column
 
     def _drop(self, count: int) -> None:
-        self._line, self._column = self._place(count)
+        """Forgets bytes before the mark and up to `count`."""
+        if count > self._mark:
+            self._place(count)
         del self._buffer[:count]
+        self._mark -= count
 
     def _wrong(self, position: int, reason: str) -> BadFile:
         line, column = self._place(position)

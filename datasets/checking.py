@@ -1,0 +1,355 @@
+"""From an uploaded file to checked rows: reads, detects, checks and writes, all in files.
+
+Knows nothing of the database, so that it can run in a process of its own and be killed at any
+moment: what it writes becomes visible by one rename at its end.
+"""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
+from datasets.reading.indexed import IndexedReader, IndexedWriter, index_of
+from datasets.reading.refusals import BadFile
+from datasets.reading.rows import COLUMNS_MAX, json_kind, rows_read
+from datasets.reading.sources import encoding_of, refuse_binary, transcode
+from datasets.shapes.detect import SAMPLE
+from datasets.shapes.engine import DATE, as_conversations, engine_row, info_entry
+from datasets.shapes.examples import Example, example_of
+from datasets.shapes.findings import Dropped, Finding, words
+from datasets.shapes.mapping import Mapping
+from datasets.shapes.tokens import TokenCounter
+
+ROWS = "rows.jsonl"
+FINDINGS = "findings.jsonl"
+TRAIN = "train.jsonl"
+LENGTHS = "lengths.bin"  # tokens of each usable row, unsigned 32 bit
+REPORTED = 200  # findings in the report itself
+DATE_RUN = 50  # so many answers in a row that look like dates could fill a block of the engine's
+Progress = Callable[[str, float], None]  # phase and share done, 0 to 1
+
+
+def no_progress(_phase: str, _share: float) -> None:
+    """For short files."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds, whatever its rows mean."""
+
+    rows: int
+    columns: list[str]
+    encoding: str
+    sample: list[Any]
+    file_format: str
+
+
+def contents_ingest(
+    directory: Path,
+    original: Path,
+    file_format: str,
+    *,
+    line_limit: int,
+    progress: Progress = no_progress,
+) -> Contents:
+    """Writes `rows.jsonl` with its index from the uploaded file. `BadFile` says what is wrong.
+
+    Either both files are there in the end or `rows.jsonl` is not.
+    """
+    with original.open("rb") as file:
+        refuse_binary(file.read(4096))
+    encoding = encoding_of(original)
+    source = original
+    if encoding != "utf-8":
+        source = directory / ".utf8"
+        transcode(original, encoding, source)
+    if file_format != "csv":
+        file_format = json_kind(source, file_format)
+    part = directory / ".rows.jsonl"
+    total = max(source.stat().st_size, 1)
+    columns: Counter[str] = Counter()
+    sample: list[Any] = []
+    try:
+        rows = rows_read(
+            source,
+            file_format,
+            limit=line_limit,
+            progress=lambda done: progress("reading", done / total),
+        )
+        with IndexedWriter(part) as writer:
+            for row in rows:
+                writer.write(row.value, row.line)
+                if isinstance(row.value, dict):
+                    _count_columns(columns, row.value)
+                if len(sample) < SAMPLE:
+                    sample.append(row.value)
+        _refuse_without_objects(writer.count, columns)
+        index_of(part).replace(index_of(directory / ROWS))
+        part.replace(directory / ROWS)
+    finally:
+        for left in (part, index_of(part), directory / ".utf8"):
+            left.unlink(missing_ok=True)
+    return Contents(writer.count, _by_use(columns), encoding, sample, file_format)
+
+
+def _count_columns(columns: Counter[str], row: dict[str, Any]) -> None:
+    for name in row:
+        if name in columns or len(columns) < COLUMNS_MAX:
+            columns[name] += 1
+
+
+def _by_use(columns: Counter[str]) -> list[str]:
+    return [name for name, _count in columns.most_common()]
+
+
+def _refuse_without_objects(rows: int, columns: Counter[str]) -> None:
+    if not rows:
+        raise BadFile(_("The file holds no rows."), code="empty")
+    if not columns:
+        raise BadFile(
+            _("No row is an object with named columns, such as {“instruction”: …, “output”: …}."),
+            code="no_columns",
+        )
+
+
+def contents_of(directory: Path, columns: list[str], encoding: str, file_format: str) -> Contents:
+    """What was ingested before, with the first rows read again."""
+    reader = IndexedReader(directory / ROWS)
+    sample = [line.value for line in reader.page(0, SAMPLE)]
+    return Contents(reader.count, columns, encoding, sample, file_format)
+
+
+class Spread:
+    """Percentiles of whole numbers within one per cent, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._buckets: Counter[int] = Counter()
+        self._count = self._sum = self._max = 0
+
+    def add(self, value: int) -> None:
+        """Counts one value."""
+        self._buckets[round(math.log1p(value) * 100)] += 1
+        self._count += 1
+        self._sum += value
+        self._max = max(self._max, value)
+
+    def summary(self) -> dict[str, Any]:
+        """Sum, mean, percentiles, and a histogram of 24 equal steps up to the 99th percentile."""
+        if not self._count:
+            return {}
+        marks = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+        found = {name: self._percentile(share) for name, share in marks.items()}
+        return {
+            "count": self._count,
+            "sum": self._sum,
+            "mean": round(self._sum / self._count, 1),
+            **found,
+            "max": self._max,
+            "histogram": self._histogram(max(found["p99"], 24)),
+        }
+
+    def _percentile(self, share: float) -> int:
+        wanted, seen = math.ceil(share * self._count), 0
+        for bucket in sorted(self._buckets):
+            seen += self._buckets[bucket]
+            if seen >= wanted:
+                return min(round(math.expm1(bucket / 100)), self._max)
+        return self._max
+
+    def _histogram(self, top: int) -> dict[str, Any]:
+        step = math.ceil(top / 24)
+        counts = [0] * 24
+        for bucket, count in self._buckets.items():
+            counts[min(int(math.expm1(bucket / 100) / step), 23)] += count
+        return {"step": step, "counts": counts}
+
+
+@dataclass
+class Outcome:
+    """What the check of all rows found."""
+
+    rows: int = 0
+    usable: int = 0
+    with_findings: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    first: list[dict[str, Any]] = field(default_factory=list)
+    characters: Spread = field(default_factory=Spread)
+    entry: dict[str, Any] = field(default_factory=dict)
+    tokens: dict[str, Any] = field(default_factory=dict)
+
+    def report(self) -> dict[str, Any]:
+        """The report that is kept with the version."""
+        return {
+            "rows": self.rows,
+            "usable": self.usable,
+            "dropped": self.rows - self.usable,
+            "with_findings": self.with_findings,
+            "counts": dict(self.counts.most_common()),
+            "findings": self.first,
+            "characters": self.characters.summary(),
+            "tokens": self.tokens,
+            "entry": self.entry,
+        }
+
+
+@dataclass(frozen=True)
+class Counting:
+    """With which model's tokenizer and template tokens are counted at the check."""
+
+    name: str
+    tokenizer_dir: Path
+    template: str
+
+
+class _DateRuns:
+    """Watches for long runs of answers (or texts) that look like dates."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._watches = not mapping.by_messages
+        self._runs: Counter[int] = Counter()
+        self._longest = 0
+
+    def add(self, example: Example) -> None:
+        """Looks at the texts that get a column of their own."""
+        if not self._watches:
+            return
+        for place, text in enumerate(_lone_texts(example)):
+            self._runs[place] = self._runs[place] + 1 if DATE.fullmatch(text) else 0
+            self._longest = max(self._longest, self._runs[place])
+
+    def found(self, usable: int) -> bool:
+        """Whether a run is so long that the engine could take the column for dates."""
+        return bool(usable) and self._longest >= min(DATE_RUN, usable)
+
+
+def _lone_texts(example: Example) -> list[str]:
+    if example.text is not None:
+        return [example.text]
+    if example.chosen and example.rejected:
+        return [example.chosen.content, example.rejected.content]
+    return [example.turns[-1].content]
+
+
+def counting_key(tokenizer_dir: Path, template: str) -> str:
+    """What lengths counted with this tokenizer and template are filed under."""
+    facts = (tokenizer_dir / "tokenizer.json").stat()
+    return f"{tokenizer_dir.name}:{facts.st_size}:{facts.st_mtime_ns}:{template}"
+
+
+def rows_check(
+    rows: Path,
+    target: Path,
+    mapping: Mapping,
+    *,
+    counting: Counting | None = None,
+    progress: Progress = no_progress,
+) -> Outcome:
+    """Checks all rows; writes `findings.jsonl`, and `train.jsonl` that the engine reads."""
+    dates_seen = _DateRuns(mapping)
+    outcome = _findings_write(rows, target, mapping, dates_seen, progress)
+    dates = dates_seen.found(outcome.usable)
+    given = as_conversations(mapping, dates=dates)
+    if dates and (given is mapping or mapping.shape == "preference"):
+        raise BadFile(
+            _(
+                "All texts look like dates. The engine would read them as dates and drop them:"
+                " write the answers as sentences."
+            ),
+            code="dates",
+        )
+    outcome.entry = info_entry(given, TRAIN)
+    _train_write(rows, target, mapping, given, counting, outcome, progress)
+    return outcome
+
+
+def _findings_write(
+    rows: Path, target: Path, mapping: Mapping, dates: _DateRuns, progress: Progress
+) -> Outcome:
+    outcome = Outcome()
+    reader = IndexedReader(rows)
+    with IndexedWriter(target / FINDINGS) as findings, override("en"):
+        for number, line, value in reader.all():
+            outcome.rows += 1
+            found = _look_at(value, mapping, outcome, dates)
+            outcome.with_findings += bool(found)
+            for finding in found:
+                outcome.counts[finding.code] += 1
+                entry = _entry(finding, number, line)
+                findings.write(entry, line)
+                if len(outcome.first) < REPORTED:
+                    outcome.first.append(entry)
+            progress("checking", 0.5 * outcome.rows / reader.count)
+    return outcome
+
+
+def _look_at(value: Any, mapping: Mapping, outcome: Outcome, dates: _DateRuns) -> list[Finding]:
+    try:
+        example = example_of(value, mapping)
+    except Dropped as dropped:
+        return [dropped.finding]
+    outcome.usable += 1
+    outcome.characters.add(example.characters)
+    dates.add(example)
+    return example.warnings
+
+
+def _entry(finding: Finding, number: int, line: int) -> dict[str, Any]:
+    return {
+        "line": line,
+        "row": number,
+        "code": finding.code,
+        "drops": finding.drops,
+        "message": words(finding.code, finding.detail),
+        "detail": finding.detail,
+    }
+
+
+def _train_write(
+    rows: Path,
+    target: Path,
+    mapping: Mapping,
+    given: Mapping,
+    counting: Counting | None,
+    outcome: Outcome,
+    progress: Progress,
+) -> None:
+    reader = IndexedReader(rows)
+    counter = TokenCounter(counting.tokenizer_dir, counting.template) if counting else None
+    tokens, batch = Spread(), list[Example]()
+    with IndexedWriter(target / TRAIN) as train, (target / LENGTHS).open("wb") as lengths:
+        for number, line, value in reader.all():
+            try:
+                example = example_of(value, mapping)
+            except Dropped:
+                continue
+            train.write(engine_row(example, given), line)
+            if counter:
+                batch.append(example)
+                if len(batch) >= 64:
+                    _count_tokens(counter, batch, tokens, lengths.write)
+            progress("writing", 0.5 + 0.5 * number / reader.count)
+        if counter and batch:
+            _count_tokens(counter, batch, tokens, lengths.write)
+    if counting:
+        outcome.tokens = tokens.summary() | {
+            "of": counting.name,
+            "template": counting.template,
+            "key": counting_key(counting.tokenizer_dir, counting.template),
+        }
+    else:
+        os.unlink(target / LENGTHS)  # noqa: PTH108
+
+
+def _count_tokens(
+    counter: TokenCounter, batch: list[Example], tokens: Spread, write: Callable[[bytes], int]
+) -> None:
+    for length in counter.lengths(batch):
+        tokens.add(length)
+        write(length.to_bytes(4, "little"))
+    batch.clear()

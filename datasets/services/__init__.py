@@ -1,0 +1,43 @@
+"""Everything that changes datasets and their versions, and what others ask of them."""
+
+from datasets.services.changes import dataset_delete, dataset_update, version_delete
+from datasets.services.checks import version_check
+from datasets.services.info import dataset_name, info_write, versions_materialise
+from datasets.services.sweeping import check_start, checks_run, sweep
+from datasets.services.uploads import (
+    SMALL,
+    Wish,
+    dataset_create,
+    version_add,
+    version_remap,
+)
+from datasets.services.uses import (
+    stages_of,
+    storage_used,
+    token_statistics,
+    version_cut_count,
+    version_unfit,
+)
+
+__all__ = [
+    "SMALL",
+    "Wish",
+    "check_start",
+    "checks_run",
+    "dataset_create",
+    "dataset_delete",
+    "dataset_name",
+    "dataset_update",
+    "info_write",
+    "stages_of",
+    "storage_used",
+    "sweep",
+    "token_statistics",
+    "version_add",
+    "version_check",
+    "version_cut_count",
+    "version_delete",
+    "version_remap",
+    "version_unfit",
+    "versions_materialise",
+]

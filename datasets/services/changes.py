@@ -1,0 +1,134 @@
+"""Changes of a dataset that leave its contents as they are, and its end."""
+
+import shutil
+import uuid
+from functools import partial
+
+from django.db import transaction
+from django.db.models import ProtectedError
+from django.utils.translation import gettext as _
+
+from accounts.models import Role, User
+from accounts.services import event_record, role_require
+from common.errors import Conflict
+from datasets.models import Dataset, DatasetVersion
+from datasets.services.files import data_root
+from datasets.services.moves import dataset_touch
+from datasets.services.uploads import name_checked
+from datasets.signals import dataset_deleting
+
+
+@transaction.atomic
+def dataset_update(
+    dataset_id: uuid.UUID,
+    *,
+    by: User,
+    name: str | None = None,
+    remark: str | None = None,
+    is_public: bool | None = None,
+) -> Dataset:
+    """Renames, remarks, publishes or hides. Publishing is a manager's decision.
+
+    A public dataset can be changed by operators only, which the queryset says.
+    """
+    dataset = (
+        Dataset.objects.editable_by(by)
+        .select_for_update(of=("self",))
+        .select_related("project")
+        .get(pk=dataset_id)
+    )
+    if name is not None and name.strip() != dataset.name:
+        _rename(dataset, name_checked(name), by=by)
+    if remark is not None and remark.strip() != dataset.remark:
+        dataset.remark = remark.strip()[:2000]
+        event_record(dataset, project=dataset.project, actor=by, verb="remarked")
+    if is_public is not None and is_public != dataset.is_public:
+        role_require(by, dataset.project, Role.MANAGER)
+        dataset.is_public = is_public
+        event_record(
+            dataset,
+            project=dataset.project,
+            actor=by,
+            verb="published" if is_public else "made_private",
+        )
+    dataset.save(update_fields=["name", "remark", "is_public"])
+    dataset_touch(dataset)
+    return Dataset.objects.get(pk=dataset.pk)
+
+
+def _rename(dataset: Dataset, name: str, *, by: User) -> None:
+    taken = Dataset.objects.filter(project=dataset.project, name=name).exclude(pk=dataset.pk)
+    if taken.exists():
+        raise Conflict(
+            _("%(project)s already has a dataset “%(name)s”.")
+            % {"project": dataset.project.name, "name": name},
+            field="name",
+            code="name_taken",
+        )
+    event_record(
+        dataset,
+        project=dataset.project,
+        actor=by,
+        verb="renamed",
+        old=dataset.name[:24],
+        new=name[:24],
+    )
+    dataset.name = name
+
+
+@transaction.atomic
+def dataset_delete(dataset_id: uuid.UUID, *, by: User) -> None:
+    """Deletes a dataset with all versions and files; Conflict that names the jobs that use it."""
+    dataset = (
+        Dataset.objects.editable_by(by)
+        .select_for_update(of=("self",))
+        .select_related("project")
+        .get(pk=dataset_id)
+    )
+    versions = list(dataset.versions.all())
+    dataset_deleting.send(Dataset, dataset=dataset, versions=versions)
+    event_record(dataset, project=dataset.project, actor=by, verb="deleted", old=dataset.name[:24])
+    _delete(dataset)
+    folder = data_root() / str(dataset_id)
+    transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))
+
+
+@transaction.atomic
+def version_delete(version_id: uuid.UUID, *, by: User) -> None:
+    """Deletes one version with its files; the last one goes only with its dataset."""
+    version = (
+        DatasetVersion.objects.editable_by(by)
+        .select_for_update(of=("self",))
+        .select_related("dataset__project")
+        .get(pk=version_id)
+    )
+    dataset = version.dataset
+    if dataset.versions.count() == 1:
+        raise Conflict(
+            _("This is the only version of “%(name)s”. Delete the dataset instead.")
+            % {"name": dataset.name}
+        )
+    dataset_deleting.send(Dataset, dataset=dataset, versions=[version])
+    event_record(
+        dataset,
+        project=dataset.project,
+        actor=by,
+        verb="version_deleted",
+        old=f"v{version.number}",
+    )
+    folder = version.directory
+    _delete(version)
+    dataset_touch(dataset)
+    transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))
+
+
+def _delete(thing: Dataset | DatasetVersion) -> None:
+    """The database refuses, too, should a user of the data not have spoken up."""
+    try:
+        thing.delete()
+    except ProtectedError as error:
+        names = ", ".join(sorted({str(one) for one in error.protected_objects})[:5])
+        raise Conflict(
+            _("The data is used by %(names)s. Delete those first.") % {"names": names},
+            code="in_use",
+        ) from error

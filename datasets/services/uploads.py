@@ -1,0 +1,283 @@
+"""New datasets and new versions of them."""
+
+import uuid
+from collections.abc import Mapping as Mappings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+from django_q.tasks import async_task
+
+from accounts.models import Project, Role, User
+from accounts.services import event_record, project_usage_of, role_require
+from common.errors import Conflict, DomainError, QuotaExceeded
+from datasets.checking import Contents, contents_ingest
+from datasets.models import Dataset, DatasetVersion
+from datasets.reading.refusals import BadFile
+from datasets.reading.sources import format_of, refuse_binary
+from datasets.services.checks import check_run, contents_fields
+from datasets.services.files import Stored, Uploaded, incoming, link_tree, settle
+from datasets.services.moves import dataset_touch
+from datasets.shapes.mapping import Mapping, mapping_check
+
+SMALL = 2 * 2**20  # bytes; smaller files are checked while the reader waits
+# What the shared directory's own files are called must stay possible as names of folders, too.
+_FORBIDDEN = frozenset('/\\:*?"<>|')
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the uploader says of the shape; empty leaves it to the detection."""
+
+    shape: str = ""
+    columns: Mappings[str, Any] = field(default_factory=dict)
+    tags: Mappings[str, Any] = field(default_factory=dict)
+
+
+def dataset_create(
+    *,
+    project: Project,
+    created_by: User,
+    name: str,
+    upload: Uploaded,
+    remark: str = "",
+    is_public: bool = False,
+    wish: Wish | None = None,
+) -> Dataset:
+    """A dataset with its first version. `BadFile`, `QuotaExceeded`, Conflict (name taken).
+
+    A small file is checked at once, so that what is wrong with it is refused and nothing is left;
+    of a big one only its beginning is looked at, and the check goes on in the background.
+    """
+    role_require(created_by, project, Role.MANAGER if is_public else Role.RESEARCHER)
+    name = name_checked(name)
+    _refuse_taken(project, name)
+    with _received(upload, project, wish) as received:
+        dataset = Dataset(
+            project=project,
+            created_by=created_by,
+            name=name,
+            remark=remark.strip()[:2000],
+            is_public=is_public,
+        )
+        version = _version_store(dataset, received, by=created_by, parent=None)
+    check_run(version, by=created_by, wait=received.contents is not None)
+    return Dataset.objects.get(pk=dataset.pk)
+
+
+def version_add(
+    dataset_id: uuid.UUID, *, by: User, upload: Uploaded, wish: Wish | None = None
+) -> DatasetVersion:
+    """A new version of a dataset with the contents of another file."""
+    dataset = Dataset.objects.editable_by(by).select_related("project").get(pk=dataset_id)
+    with _received(upload, dataset.project, wish) as received:
+        version = _version_store(dataset, received, by=by, parent=dataset.latest)
+    return check_run(version, by=by, wait=received.contents is not None)
+
+
+def version_remap(version_id: uuid.UUID, *, by: User, wish: Wish) -> DatasetVersion:
+    """Names the columns of a version that waits for it, or makes a new version that reads them so.
+
+    A version that can be trained on never changes. Its successor shares the files.
+    """
+    version = (
+        DatasetVersion.objects.editable_by(by).select_related("dataset__project").get(pk=version_id)
+    )
+    mapping = Mapping.of(wish.shape, wish.columns, wish.tags, from_csv=version.file_format == "csv")
+    mapping_check(mapping, version.file_columns)
+    fields = {"shape": mapping.shape, "columns": mapping.columns, "tags": mapping.tags}
+    if version.state == DatasetVersion.State.MAPPING:
+        return check_run(version, by=by, wait=version.bytes < SMALL, mapping=fields)
+    if version.state != DatasetVersion.State.READY:
+        raise Conflict(
+            _("Version %(number)s is %(state)s; its columns cannot be named now.")
+            % {"number": version.number, "state": version.get_state_display()}
+        )
+    copied = _version_copy(version, fields, by=by)
+    return check_run(copied, by=by, wait=version.bytes < SMALL)
+
+
+def name_checked(name: str) -> str:
+    """The name without blanks around it; DomainError for what cannot be a name."""
+    name = name.strip()
+    if not name or len(name) > 80:
+        raise DomainError(_("Give it a name of 1 to 80 letters."), field="name", code="name")
+    bad = next((sign for sign in name if sign in _FORBIDDEN or not sign.isprintable()), None)
+    if bad is not None or name.startswith("."):
+        raise DomainError(
+            _("A name cannot begin with a dot or hold %(sign)s. Use letters, digits, - and _.")
+            % {"sign": repr(bad or ".")},
+            field="name",
+            code="name",
+        )
+    return name
+
+
+def _refuse_taken(project: Project, name: str) -> None:
+    if Dataset.objects.filter(project=project, name=name).exists():
+        raise Conflict(
+            _("%(project)s already has a dataset “%(name)s”. Add a version to it, or rename.")
+            % {"project": project.name, "name": name},
+            field="name",
+            code="name_taken",
+        )
+
+
+@dataclass(frozen=True)
+class _Received:
+    stored: Stored
+    filename: str
+    file_format: str
+    wish: Wish
+    contents: Contents | None  # of a small file, which was read at once
+
+
+class _received:  # noqa: N801  a context manager
+    """An upload that passed the first looks, in a folder of its own until it is stored."""
+
+    def __init__(self, upload: Uploaded, project: Project, wish: Wish | None) -> None:
+        self._upload = upload
+        self._project = project
+        self._wish = wish or Wish()
+
+    def __enter__(self) -> _Received:
+        filename = Path(str(self._upload.name or "")).name[:255]
+        file_format = format_of(filename)
+        _refuse_size(self._upload.size or 0, self._project)
+        self._folder = incoming(self._upload)
+        stored = self._folder.__enter__()
+        try:
+            contents = self._read(stored, file_format)
+        except BaseException as error:
+            self._folder.__exit__(type(error), error, error.__traceback__)
+            raise
+        return _Received(stored, filename, file_format, self._wish, contents)
+
+    def __exit__(self, *error: Any) -> None:
+        self._folder.__exit__(*error)
+
+    def _read(self, stored: Stored, file_format: str) -> Contents | None:
+        with stored.original.open("rb") as file:
+            head = file.read(65536)
+        refuse_binary(head)
+        if not head.strip():
+            raise BadFile(_("The file is empty."), code="empty")
+        if stored.size >= SMALL:
+            return None
+        contents = contents_ingest(
+            stored.directory,
+            stored.original,
+            file_format,
+            line_limit=settings.UPLOAD_LINE_MAX_BYTES,
+        )
+        if self._wish.shape:
+            mapping_check(
+                Mapping.of(self._wish.shape, self._wish.columns, self._wish.tags),
+                contents.columns,
+            )
+        return contents
+
+
+def _refuse_size(size: int, project: Project) -> None:
+    if size > settings.UPLOAD_MAX_BYTES:
+        raise BadFile(
+            _("The file has %(size)s MB; at most %(limit)s MB are taken. Split it.")
+            % {"size": size >> 20, "limit": settings.UPLOAD_MAX_BYTES >> 20},
+            code="too_large",
+        )
+    used = project_usage_of(project).get("storage_bytes", 0)
+    if used + size > project.max_storage_bytes:
+        raise QuotaExceeded(
+            _(
+                "%(project)s uses %(used)s of %(limit)s MB; this file has %(size)s MB."
+                " Delete what is not needed, or ask an operator for more."
+            )
+            % {
+                "project": project.name,
+                "used": used >> 20,
+                "limit": project.max_storage_bytes >> 20,
+                "size": max(size >> 20, 1),
+            },
+            field="file",
+            data={"used": used, "limit": project.max_storage_bytes, "size": size},
+        )
+
+
+@transaction.atomic
+def _version_store(
+    dataset: Dataset, received: _Received, *, by: User, parent: DatasetVersion | None
+) -> DatasetVersion:
+    """Row and files together: the files are moved into place just before the rows are committed."""
+    verb = "version_added"
+    if dataset._state.adding:
+        _refuse_taken(dataset.project, dataset.name)
+        dataset.save()
+        verb = "created"
+    else:
+        Dataset.objects.select_for_update().get(pk=dataset.pk)
+    version = DatasetVersion(
+        dataset=dataset,
+        number=_next_number(dataset),
+        parent=parent,
+        filename=received.filename,
+        file_format=received.file_format,
+        bytes=received.stored.size,
+        stored_bytes=received.stored.size,
+        sha256=received.stored.sha256,
+        shape=received.wish.shape,
+        columns=dict(received.wish.columns),
+        tags=dict(received.wish.tags),
+        created_by=by,
+    )
+    if received.contents is not None:
+        for name, value in contents_fields(received.contents).items():
+            setattr(version, name, value)
+    version.save()
+    settle(received.stored.directory, version.directory)
+    event_record(dataset, project=dataset.project, actor=by, verb=verb, new=f"v{version.number}")
+    dataset_touch(dataset)
+    if received.contents is None:
+        async_task("datasets.tasks.version_check", str(version.pk), cluster="web")
+    return version
+
+
+def _next_number(dataset: Dataset) -> int:
+    last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
+    # A deleted version's number is not given again while its folder is being swept.
+    while (DatasetVersion(dataset=dataset, number=last + 1).directory).exists():
+        last += 1
+    return int(last) + 1
+
+
+@transaction.atomic
+def _version_copy(
+    version: DatasetVersion, fields: Mappings[str, Any], *, by: User
+) -> DatasetVersion:
+    """A version of the same files with other names for its columns."""
+    dataset = Dataset.objects.select_for_update().get(pk=version.dataset_id)
+    copied = DatasetVersion.objects.create(
+        dataset=dataset,
+        number=_next_number(dataset),
+        parent=version,
+        filename=version.filename,
+        file_format=version.file_format,
+        encoding=version.encoding,
+        file_columns=version.file_columns,
+        bytes=version.bytes,
+        sha256=version.sha256,
+        created_by=by,
+        **fields,
+    )
+    copied.directory.mkdir(parents=True)
+    link_tree(
+        version.directory, copied.directory, [version.original.name, "rows.jsonl", "rows.idx"]
+    )
+    event_record(
+        dataset, project=dataset.project, actor=by, verb="version_added", new=f"v{copied.number}"
+    )
+    dataset_touch(dataset)
+    return copied

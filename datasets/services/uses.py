@@ -1,0 +1,168 @@
+"""What others ask of a version: whether it fits, what would be cut, how much a project stores."""
+
+import hashlib
+from array import array
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from django.db.models import Sum
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import Project
+from datasets.checking import LENGTHS, Spread, counting_key
+from datasets.models import DatasetVersion
+from datasets.reading.indexed import IndexedReader
+from datasets.shapes.examples import Example, example_of
+from datasets.shapes.mapping import STAGE_SHAPES, Mapping
+from datasets.shapes.tokens import TokenCounter
+
+SAMPLE_BYTES = 2 * 2**20  # of rows that are counted while somebody waits
+SAMPLE_PARTS = 32  # the sample is taken in so many stretches spread over the file
+STAGE_NAMES = {
+    "pt": gettext_lazy("pretraining"),
+    "sft": gettext_lazy("supervised fine-tuning"),
+    "rm": gettext_lazy("a reward model"),
+    "dpo": gettext_lazy("preference training"),
+    "kto": gettext_lazy("KTO"),
+}
+
+
+def storage_used(project: Project) -> int:
+    """Bytes of all files of the project's datasets."""
+    versions = DatasetVersion.objects.filter(dataset__project=project)
+    return int(versions.aggregate(total=Sum("stored_bytes"))["total"] or 0)
+
+
+def version_unfit(version: DatasetVersion, *, stage: str) -> str:
+    """Why the version cannot be used for a training stage; empty when it can.
+
+    `pt` reads texts; `sft` alpaca, sharegpt and OpenAI messages; `rm` and `dpo` preferences; `kto`
+    marked answers. The engine stops at others or drops all their rows.
+    """
+    if version.state == DatasetVersion.State.CHECKING:
+        return _("It is still being checked.")
+    if version.state == DatasetVersion.State.MAPPING:
+        return _("Its columns are not named yet. Open it and name them.")
+    if version.state == DatasetVersion.State.BROKEN:
+        return _("It is broken: %(reason)s") % {
+            "reason": version.report.get("error", {}).get("message", "")
+        }
+    if version.shape in STAGE_SHAPES.get(stage, ()):
+        return ""
+    shapes = _(" or ").join(
+        str(DatasetVersion.Shape(shape).label) for shape in STAGE_SHAPES.get(stage, ())
+    )
+    return _("It holds %(shape)s; %(stage)s needs %(shapes)s.") % {
+        "shape": version.get_shape_display(),
+        "stage": STAGE_NAMES.get(stage, stage),
+        "shapes": shapes or _("nothing"),
+    }
+
+
+def stages_of(version: DatasetVersion) -> list[tuple[str, str, str]]:
+    """Each stage with its name and why the version does not fit it (empty: it does)."""
+    return [
+        (stage, str(STAGE_NAMES[stage]), version_unfit(version, stage=stage))
+        for stage in STAGE_SHAPES
+    ]
+
+
+def version_cut_count(
+    version: DatasetVersion, *, tokenizer_dir: Path, template: str, cutoff_len: int
+) -> int:
+    """How many usable rows have more than `cutoff_len` tokens, which the engine would cut.
+
+    A row's length is the tokens of its system prompt, tools and turns by the tokenizer in
+    `tokenizer_dir`, plus the words that the template puts around them; of two answers the longer
+    one counts. The template's words are tokenized apart from the texts, so that a row can be off by
+    a token or two at the seams; templates we do not know are counted like ChatML.
+
+    Exact when the check counted with the same tokenizer and template, or when the rows have at most
+    2 MB; otherwise 2 MB of rows, spread evenly over the file, are counted and the share is applied
+    to all rows. Texts for pretraining are joined and cut into blocks, nothing is lost: 0.
+    """
+    if version.state != DatasetVersion.State.READY or version.shape == "text":
+        return 0
+    stored = _lengths_stored(version, tokenizer_dir, template)
+    if stored is not None:
+        return sum(1 for length in stored if length > cutoff_len)
+    lengths = _lengths_sampled(version, tokenizer_dir, template)
+    if not lengths:
+        return 0
+    over = sum(1 for length in lengths if length > cutoff_len)
+    return round(over / len(lengths) * version.rows)
+
+
+def token_statistics(
+    version: DatasetVersion, *, tokenizer_dir: Path, template: str
+) -> dict[str, Any]:
+    """Percentiles of the rows' tokens, see `version_cut_count`; `sampled` when not all counted."""
+    stored = _lengths_stored(version, tokenizer_dir, template)
+    lengths = stored if stored is not None else _lengths_sampled(version, tokenizer_dir, template)
+    spread = Spread()
+    for length in lengths:
+        spread.add(length)
+    return spread.summary() | {"sampled": len(lengths) < version.rows}
+
+
+def _lengths_stored(
+    version: DatasetVersion, tokenizer_dir: Path, template: str
+) -> array[int] | None:
+    path = version.check_directory / LENGTHS
+    wanted = counting_key(tokenizer_dir, template)
+    if version.report.get("tokens", {}).get("key") != wanted or not path.exists():
+        path = _cache(version, wanted)
+    if not path.exists():
+        return None
+    lengths = array("I")
+    lengths.frombytes(path.read_bytes())
+    return lengths
+
+
+def _cache(version: DatasetVersion, key: str) -> Path:
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return version.check_directory / f"lengths-{digest}.bin"
+
+
+def _lengths_sampled(version: DatasetVersion, tokenizer_dir: Path, template: str) -> array[int]:
+    """Tokens of the sampled rows; kept on the disk when the sample is everything."""
+    counter = TokenCounter(tokenizer_dir, template)
+    given = _given(version)
+    lengths = array("I")
+    reader = IndexedReader(version.train_path)
+    stretches = _stretches(reader)
+    for start, end in stretches:
+        batch: list[Example] = []
+        for number, _line, value in reader.all(start):
+            if number >= end:
+                break
+            batch.append(example_of(value, given))
+        lengths.extend(counter.lengths(batch))
+    if stretches == [(0, reader.count)]:
+        path = _cache(version, counting_key(tokenizer_dir, template))
+        draft = path.with_suffix(".part")
+        draft.write_bytes(lengths.tobytes())
+        draft.replace(path)
+    return lengths
+
+
+def _stretches(reader: IndexedReader) -> list[tuple[int, int]]:
+    """Row numbers to look at: all of a small file, else evenly spread pieces."""
+    if reader.size <= SAMPLE_BYTES:
+        return [(0, reader.count)]
+    rows = max(int(reader.count * SAMPLE_BYTES / reader.size / SAMPLE_PARTS), 1)
+    starts = [reader.count * part // SAMPLE_PARTS for part in range(SAMPLE_PARTS + 1)]
+    return [
+        (start, min(start + rows, following))
+        for start, following in pairwise(starts)
+        if start < following
+    ]
+
+
+def _given(version: DatasetVersion) -> Mapping:
+    """How the checked rows are to be read: as the engine is told."""
+    entry = version.report["entry"]
+    columns = {key: column for key, column in entry["columns"].items() if column}
+    return Mapping.of(version.shape, columns, entry["tags"])

@@ -1,0 +1,158 @@
+"""How many tokens a row takes, with the words that the chat template puts around its texts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from datasets.shapes.examples import Example, Turn
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The words a chat template puts around texts. `{}` stands for the text."""
+
+    user: str
+    assistant: str
+    system: str = "{}"
+    observation: str = "{}"
+    default_system: str = ""
+    prefix: str = ""
+    thought: str = ""  # put before an answer that has no thought of its own
+    question_ends: int = 0  # end-of-text tokens after a question, and after an answer
+    answer_ends: int = 0
+
+
+def _chatml(default_system: str = "", thought: str = "") -> Frame:
+    return Frame(
+        user="<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
+        assistant="{}<|im_end|>\n",
+        system="<|im_start|>system\n{}<|im_end|>\n",
+        observation="<|im_start|>tool\n{}<|im_end|>\n<|im_start|>assistant\n",
+        default_system=default_system,
+        thought=thought,
+    )
+
+
+_THOUGHT = "<think>\n\n</think>\n\n"
+_LLAMA3 = "<|start_header_id|>{}<|end_header_id|>\n\n"
+FRAMES = {
+    "empty": Frame(user="{}", assistant="{}"),
+    "default": Frame(
+        user="Human: {}\nAssistant:",
+        assistant="{}\n",
+        system="System: {}\n",
+        question_ends=1,
+        answer_ends=1,
+    ),
+    "alpaca": Frame(
+        user="### Instruction:\n{}\n\n### Response:\n",
+        assistant="{}\n\n",
+        default_system="Below is an instruction that describes a task. "
+        "Write a response that appropriately completes the request.\n\n",
+        answer_ends=1,
+    ),
+    "chatml": _chatml(),
+    "qwen": _chatml("You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
+    "qwen3": _chatml(thought=_THOUGHT),
+    "qwen3_nothink": _chatml(),
+    "llama3": Frame(
+        user=_LLAMA3.format("user") + "{}<|eot_id|>" + _LLAMA3.format("assistant"),
+        assistant="{}<|eot_id|>",
+        system=_LLAMA3.format("system") + "{}<|eot_id|>",
+        prefix="<|begin_of_text|>",
+    ),
+    "gemma": Frame(
+        user="<start_of_turn>user\n{}<end_of_turn>\n<start_of_turn>model\n",
+        assistant="{}<end_of_turn>\n",
+        system="{}\n\n",
+        prefix="<bos>",
+    ),
+    "mistral": Frame(user="[INST] {}[/INST]", assistant=" {}</s>", system="{}\n\n", prefix="<s>"),
+    "deepseek3": Frame(
+        user="<｜User｜>{}<｜Assistant｜>", assistant="{}", prefix="<s>", answer_ends=1
+    ),
+}
+# Families that share a frame, by the beginning of their name; others are counted as ChatML, whose
+# words take about as many tokens as those of most templates.
+_FAMILIES = ("qwen3_nothink", "qwen3", "qwen", "llama3", "gemma", "mistral", "deepseek3", "alpaca")
+
+
+def frame_of(template: str) -> Frame:
+    """The frame of a template, or that of the family it most likely belongs to."""
+    if template in FRAMES:
+        return FRAMES[template]
+    return FRAMES[next((one for one in _FAMILIES if template.startswith(one)), "chatml")]
+
+
+class TokenCounter:
+    """Counts the tokens of examples for one tokenizer and template.
+
+    The texts are counted exactly. The template's words are counted once each by the same tokenizer,
+    apart from the texts, which can differ by a token or two at the seams.
+    """
+
+    def __init__(self, tokenizer_dir: Path, template: str) -> None:
+        self._tokenizer = Tokenizer.from_file(str(tokenizer_dir / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._frame = frame_of(template)
+        frame = self._frame
+        self._around = {
+            "user": self._words(frame.user) + frame.question_ends,
+            "assistant": self._words(frame.assistant) + frame.answer_ends,
+            "function": self._words(frame.assistant) + frame.answer_ends,
+            "observation": self._words(frame.observation),
+            "system": self._words(frame.system),
+        }
+        self._prefix = self._words(frame.prefix)
+        self._thought = self._words(frame.thought)
+
+    def lengths(self, examples: list[Example]) -> list[int]:
+        """Tokens of each example; of two answers the longer one counts."""
+        texts: list[str] = []
+        for example in examples:
+            texts += self._texts(example)
+        sizes = iter(
+            len(encoded.ids)
+            for encoded in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        )
+        return [
+            self._length(example, [next(sizes) for _ in self._texts(example)])
+            for example in examples
+        ]
+
+    def _texts(self, example: Example) -> list[str]:
+        if example.text is not None:
+            return [example.text]
+        system = (example.system or self._frame.default_system) + example.tools
+        answers = [turn for turn in (example.chosen, example.rejected) if turn]
+        return [
+            system,
+            *(turn.content for turn in example.turns),
+            *(turn.content for turn in answers),
+        ]
+
+    def _length(self, example: Example, sizes: list[int]) -> int:
+        if example.text is not None:
+            return sizes[0] + 1
+        total = self._prefix + (sizes[0] + self._around["system"] if sizes[0] else 0)
+        for turn, size in zip(example.turns, sizes[1:], strict=False):
+            total += self._turn(turn, size)
+        answers = [turn for turn in (example.chosen, example.rejected) if turn]
+        if answers:
+            total += max(
+                self._turn(turn, size)
+                for turn, size in zip(answers, sizes[-len(answers) :], strict=True)
+            )
+        return total
+
+    def _turn(self, turn: Turn, size: int) -> int:
+        thinks = turn.role in {"assistant", "function"} and "<think>" not in turn.content
+        return size + self._around[turn.role] + (self._thought if thinks else 0)
+
+    def _words(self, pattern: str) -> int:
+        parts = [part for part in pattern.split("{}") if part]
+        return sum(
+            len(self._tokenizer.encode(part, add_special_tokens=False).ids) for part in parts
+        )
