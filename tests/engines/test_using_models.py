@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def server(
 ) -> Iterator[Path]:
     """A running model server's socket; it is stopped, and judged, at the end."""
     folder = tmp_path_factory.mktemp("serve") / "work"
-    config = MODEL | {"model_name": "demo", "max_concurrent": 1, "max_model_len": 1024}
+    config = MODEL | {"model_name": "demo", "max_concurrent": 2, "max_model_len": 1024}
     prepare(folder, config, {"model": trained.folder / "output"})
     with serving(engine, folder, TRAINER_SERVE_KEY="secret") as process:
         yield folder / "serve.sock"
@@ -196,16 +197,34 @@ def test_a_wrong_key_is_refused(server: Path) -> None:
     assert (status, body["error"]["code"]) == (401, "invalid_api_key")
 
 
-def test_a_client_that_leaves_frees_its_place(server: Path) -> None:
-    endless = question("how", temperature=2, seed=5, stream=True, max_tokens=1000)
-    endless |= {"frequency_penalty": -2}
-    connection = UnixConnection(server)
-    headers = {"Authorization": "Bearer secret"}
-    connection.request("POST", "/v1/chat/completions", json.dumps(endless), headers)
-    response = connection.getresponse()
-    response.read(200)
-    response.close()
-    connection.close()
+def test_answers_are_the_same_in_a_crowd(server: Path) -> None:
+    asked = [question(text, max_tokens=40) for text, _ in PAIRS]
+    asked += [
+        question("北京 " * place, temperature=1.5, seed=place, max_tokens=10 * place)
+        for place in range(1, 5)
+    ]
+    alone = [ask(server, body) for body in asked]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        crowd = list(pool.map(lambda body: ask(server, body), asked))
+    assert [status for status, _ in crowd] == [200] * len(asked)
+    assert [body["choices"] for _, body in crowd] == [body["choices"] for _, body in alone]
+    assert [body["usage"] for _, body in crowd] == [body["usage"] for _, body in alone]
+    assert [body["choices"][0]["message"]["content"] for _, body in crowd[: len(PAIRS)]] == [
+        answer for _, answer in PAIRS
+    ]
+
+
+def test_clients_that_leave_free_their_places(server: Path) -> None:
+    endless = question("how", temperature=2, stream=True, max_tokens=900, frequency_penalty=-2)
+    for seed in range(4):
+        connection = UnixConnection(server)
+        headers = {"Authorization": "Bearer secret"}
+        body = json.dumps(endless | {"seed": seed})
+        connection.request("POST", "/v1/chat/completions", body, headers)
+        response = connection.getresponse()
+        response.read(60)
+        response.close()
+        connection.close()
     started = time.monotonic()
     status, _ = ask(server, question("Hello", max_tokens=1))
     assert status == 200

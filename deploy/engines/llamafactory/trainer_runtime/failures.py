@@ -76,14 +76,24 @@ def classify(error: BaseException, stage: str) -> str:
     return "engine_bug"
 
 
+def explain(error: BaseException, kind: str) -> str:
+    """Return the message of an error, with the causes that it was raised from."""
+    if isinstance(error, KeyError) and kind == "user_data":
+        return f"The data has no column or field {error}."
+    texts: list[str] = []
+    current: BaseException | None = error
+    while current is not None and len(texts) < 3:
+        text = str(current).strip() or type(current).__name__
+        if not any(text in known for known in texts):
+            texts.append(text)
+        current = current.__cause__
+    return " Cause: ".join(texts)
+
+
 def report(error: BaseException, stage: str) -> None:
     """Print the traceback and one last line that a program can read."""
     traceback.print_exception(error, file=sys.stderr)
-    message = (str(error) or type(error).__name__).strip()
-    facts = {
-        "type": type(error).__name__,
-        "message": message[:2000],
-        "class": classify(error, stage),
-    }
+    kind = classify(error, stage)
+    facts = {"type": type(error).__name__, "message": explain(error, kind)[:2000], "class": kind}
     line = json.dumps(facts, ensure_ascii=False)
     print(f"trainer-error: {line}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Generate one answer at a time, token by token, with its own random numbers."""
+"""Generate an answer token by token, with its own random numbers."""
 
 from __future__ import annotations
 
@@ -44,51 +44,61 @@ class Answer:
     finish: str = "length"
 
 
-class Sampler(LogitsProcessor):
-    """Draws the next token itself, so that a seed belongs to one request and to no other.
+class Sampler:
+    """Draws tokens with random numbers of its own: a seed belongs to one request and no other."""
 
-    The scores that it returns leave the drawn token as the only possible one.
-    """
-
-    def __init__(self, sampling: Sampling, prompt_length: int, device: torch.device) -> None:
+    def __init__(self, sampling: Sampling, device: torch.device) -> None:
         self.sampling = sampling
-        self.prompt_length = prompt_length
+        self.counts: dict[int, int] = {}
         self.generator = torch.Generator(device=device)
         if sampling.seed is None:
             self.generator.seed()
         else:
             self.generator.manual_seed(sampling.seed)
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        logits = self._penalised(input_ids, scores.float())
+    def count(self, token: int) -> None:
+        """Remember a token of the answer."""
+        self.counts[token] = self.counts.get(token, 0) + 1
+
+    def draw(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the next token for the scores of one position, as a 1 by 1 tensor."""
+        logits = self._penalised(logits)
         if self.sampling.temperature == 0:
-            chosen = logits.argmax(dim=-1, keepdim=True)
-        else:
-            chosen = self._drawn(logits / self.sampling.temperature)
-        only = torch.full_like(logits, -torch.inf)
-        return only.scatter_(1, chosen, 0.0)  # type: ignore[return-value]
-
-    def _penalised(self, input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        sampling = self.sampling
-        if not (sampling.presence_penalty or sampling.frequency_penalty):
-            return logits
-        answer = input_ids[:, self.prompt_length :]
-        counts = torch.zeros_like(logits).scatter_add_(
-            1, answer, torch.ones_like(answer, dtype=logits.dtype)
-        )
-        penalty = counts * sampling.frequency_penalty + (counts > 0) * sampling.presence_penalty
-        return logits - penalty
-
-    def _drawn(self, logits: torch.Tensor) -> torch.Tensor:
-        probabilities = torch.softmax(logits, dim=-1)
+            return logits.argmax(dim=-1, keepdim=True)
+        probabilities = torch.softmax(logits / self.sampling.temperature, dim=-1)
         if self.sampling.top_p < 1:
             ordered, places = probabilities.sort(dim=-1, descending=True)
             before = ordered.cumsum(dim=-1) - ordered
-            ordered[before >= self.sampling.top_p] = 0.0
-            ordered[:, 0] = ordered[:, 0].clamp_min(1e-12)
+            ordered[before >= max(self.sampling.top_p, 1e-6)] = 0.0
             drawn = torch.multinomial(ordered, 1, generator=self.generator)
             return places.gather(1, drawn)
         return torch.multinomial(probabilities, 1, generator=self.generator)
+
+    def _penalised(self, logits: torch.Tensor) -> torch.Tensor:
+        sampling = self.sampling
+        if not self.counts or not (sampling.presence_penalty or sampling.frequency_penalty):
+            return logits
+        logits = logits.clone()
+        tokens = torch.tensor(list(self.counts), device=logits.device)
+        counts = torch.tensor(list(self.counts.values()), device=logits.device)
+        penalty = counts * sampling.frequency_penalty + sampling.presence_penalty
+        logits[0, tokens] -= penalty.to(logits.dtype)
+        return logits
+
+
+class _Chosen(LogitsProcessor):
+    """Leaves the token that a sampler drew as the only possible one."""
+
+    def __init__(self, sampler: Sampler, prompt_length: int) -> None:
+        self.sampler = sampler
+        self.prompt_length = prompt_length
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        if input_ids.shape[1] > self.prompt_length:
+            self.sampler.count(int(input_ids[0, -1]))
+        chosen = self.sampler.draw(scores.float())
+        only = torch.full_like(scores, -torch.inf)
+        return only.scatter_(1, chosen, 0.0)  # type: ignore[return-value]
 
 
 class Transcript:
@@ -226,7 +236,7 @@ def generate(
             eos_token_id=loaded.stop_ids,
             pad_token_id=loaded.pad_id,
         ),
-        logits_processor=LogitsProcessorList([Sampler(sampling, len(prompt), device)]),
+        logits_processor=LogitsProcessorList([_Chosen(Sampler(sampling, device), len(prompt))]),
         stopping_criteria=StoppingCriteriaList([_Ended(transcript, cancelled)]),
         streamer=receiver,
     )

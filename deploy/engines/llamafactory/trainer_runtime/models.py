@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .workload import ConfigError
+from .workload import ConfigError, check_inputs
 
 PASSED_ON = (
     "template", "trust_remote_code", "infer_dtype", "enable_thinking", "quantization_bit",
@@ -43,6 +43,10 @@ def engine_arguments(config: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     kept = {name: config[name] for name in PASSED_ON if config.get(name) is not None}
     adapter = more.pop("adapter_name_or_path", config.get("adapter_name_or_path"))
     given = {"adapter_name_or_path": adapter} if adapter else {}
+    check_inputs(
+        {"model_name_or_path": path, "adapter_name_or_path": adapter}
+        | {name: kept[name] for name in kept if name == "dataset_dir"}
+    )
     method = {"finetuning_type": "lora" if adapter else "full"}
     return {**method, **kept, **given, "model_name_or_path": path, **more}
 

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from .batching import Batcher, OnEnd, can_batch
 from .chat import ChatRequest, Defaults, RequestError, read_request
 from .generation import Answer, Sampling, generate
 from .models import Loaded, context_length, engine_arguments, load
@@ -45,12 +46,45 @@ class _End:
     error: Exception | None = None
 
 
-class Worker:
-    """Runs generations in threads, as many at a time as allowed; the others wait their turn."""
+class Single:
+    """Runs each generation in a thread: for models whose past cannot be shared in a batch."""
 
-    def __init__(self, loaded: Loaded, concurrent: int) -> None:
+    def __init__(self, loaded: Loaded, size: int) -> None:
         self.loaded = loaded
-        self.pool = ThreadPoolExecutor(concurrent, thread_name_prefix="generate")
+        self.pool = ThreadPoolExecutor(size, thread_name_prefix="generate")
+
+    def submit(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        on_text: Callable[[str], None],
+        on_end: OnEnd,
+        cancelled: threading.Event,
+    ) -> None:
+        """Queue a request; both callbacks come from the thread that runs it."""
+
+        def work() -> None:
+            if cancelled.is_set():
+                on_end(None, 0, None)
+                return
+            try:
+                answer, tokens = generate(self.loaded, prompt, sampling, on_text, cancelled)
+            except Exception as error:  # noqa: BLE001 - a request may fail, the server not
+                on_end(None, 0, error)
+            else:
+                on_end(answer, tokens, None)
+
+        self.pool.submit(work)
+
+
+class Worker:
+    """Brings requests to the model and its words back; counts what was done."""
+
+    def __init__(self, loaded: Loaded, size: int) -> None:
+        self.loaded = loaded
+        self.size = size
+        self.batches = can_batch(loaded)
+        self.runner = Batcher(loaded, size) if self.batches else Single(loaded, size)
         self.served = 0
         self.active = 0
         self.tokens = 0
@@ -64,20 +98,11 @@ class Worker:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(news.put_nowait, item)
 
-        def work() -> None:
-            if cancelled.is_set():
-                tell(_End(None, 0))
-                return
-            try:
-                answer, tokens = generate(
-                    self.loaded, request.prompt, request.sampling, tell, cancelled
-                )
-                tell(_End(answer, tokens))
-            except Exception as error:  # noqa: BLE001 - a request may fail, the server not
-                tell(_End(None, 0, error))
+        def end(answer: Answer | None, tokens: int, error: Exception | None) -> None:
+            tell(_End(answer, tokens, error))
 
         self.active += 1
-        self.pool.submit(work)
+        self.runner.submit(request.prompt, request.sampling, tell, end, cancelled)
         try:
             while True:
                 item = await news.get()
@@ -227,7 +252,12 @@ def make_app(worker: Worker, defaults: Defaults, key: str | None) -> Starlette:
             )
 
     async def health(request: Request) -> Response:
-        counts = {"active": worker.active, "served": worker.served, "tokens": worker.tokens}
+        counts = {
+            "active": min(worker.active, worker.size),
+            "waiting": max(worker.active - worker.size, 0),
+            "served": worker.served,
+            "tokens": worker.tokens,
+        }
         return JSONResponse({"status": "ok", "model": defaults.model_name, **counts})
 
     async def list_models(request: Request) -> Response:
@@ -346,7 +376,7 @@ def serve(workload: Workload, config: dict[str, Any]) -> dict[str, Any]:
     defaults = _defaults(config, loaded)
     warm_up = Sampling(max_tokens=2, temperature=0)
     generate(loaded, loaded.tokenizer.encode("1"), warm_up, lambda text: None, threading.Event())
-    worker = Worker(loaded, max(int(config.get("max_concurrent") or 1), 1))
+    worker = Worker(loaded, max(int(config.get("max_concurrent") or 8), 1))
     app = make_app(worker, defaults, os.environ.get("TRAINER_SERVE_KEY") or None)
     workload.stop_only_at_safe_points()
     sockets, path = _sockets()

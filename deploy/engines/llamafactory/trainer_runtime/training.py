@@ -15,6 +15,7 @@ from .workload import (
     ConfigError,
     StopRequested,
     Workload,
+    check_inputs,
     finite_numbers,
     is_main_process,
     make_readable,
@@ -113,9 +114,8 @@ def prepared(config: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"The stage {stage!r} is not offered; choose one of {', '.join(STAGES)}.")
     if not config.get("output_dir"):
         raise ConfigError("output_dir is missing.")
+    check_inputs(config)
     resumes = config.get("resume_from_checkpoint")
-    if isinstance(resumes, str) and not Path(resumes).is_dir():
-        raise ConfigError(f"The checkpoint {resumes!r} to resume from is not there.")
     if stage == "rm" and config.get("finetuning_type", "lora") == "lora" and resumes:
         config["adapter_name_or_path"] = resumes  # the engine restores no adapter in this stage
         config.pop("create_new_adapter", None)

@@ -89,6 +89,17 @@ def read_config() -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
+def check_inputs(config: Mapping[str, Any]) -> None:
+    """Refuse paths to inputs that are not there, before a library takes them for names on a hub."""
+    names = ("model_name_or_path", "adapter_name_or_path", "resume_from_checkpoint", "dataset_dir")
+    for name in names:
+        value = config.get(name)
+        for path in value.split(",") if isinstance(value, str) else []:
+            local = path.strip().startswith(("inputs/", "./", "../", "/"))
+            if local and not Path(path.strip()).exists():
+                raise ConfigError(f"{name}: {path.strip()} is not there.")
+
+
 def is_main_process() -> bool:
     """Tell whether this is the process of a group that writes the shared files."""
     return os.environ.get("RANK", "0") == "0"
