@@ -104,7 +104,7 @@ def check_start(version_id: uuid.UUID) -> None:
 def checks_run(version_id: uuid.UUID) -> None:
     """Checks this version and then all others that wait, unless enough processes are at it."""
     for slot in range(CHECKS_AT_ONCE):
-        directory = data_root() / INCOMING / f"checks-{slot}"
+        directory = data_root() / ".checks" / str(slot)
         directory.mkdir(parents=True, exist_ok=True)
         with locked(directory) as mine:
             if mine:

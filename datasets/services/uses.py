@@ -2,6 +2,7 @@
 
 import hashlib
 from array import array
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def token_statistics(
 
 def _lengths_stored(
     version: DatasetVersion, tokenizer_dir: Path, template: str
-) -> array[int] | None:
+) -> Sequence[int] | None:
     path = version.check_directory / LENGTHS
     wanted = counting_key(tokenizer_dir, template)
     if version.report.get("tokens", {}).get("key") != wanted or not path.exists():
@@ -126,7 +127,7 @@ def _cache(version: DatasetVersion, key: str) -> Path:
     return version.check_directory / f"lengths-{digest}.bin"
 
 
-def _lengths_sampled(version: DatasetVersion, tokenizer_dir: Path, template: str) -> array[int]:
+def _lengths_sampled(version: DatasetVersion, tokenizer_dir: Path, template: str) -> Sequence[int]:
     """Tokens of the sampled rows; kept on the disk when the sample is everything."""
     counter = TokenCounter(tokenizer_dir, template)
     given = _given(version)
