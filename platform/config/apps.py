@@ -7,3 +7,7 @@ class ConfigConfig(AppConfig):
     """Commands, checks and template tags of the whole."""
 
     name = "config"
+
+    def ready(self) -> None:
+        """Registers the system checks."""
+        from config import checks  # noqa: F401

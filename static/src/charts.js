@@ -102,7 +102,7 @@ class Chart {
   lines() {
     const wanted = (this.set.series || "").split(",").map(each => each.trim()).filter(Boolean);
     const all = this.facts.series || [];
-    const chosen = wanted.length && all.some(each => wanted.includes(each.key ?? each.label)) ? all.filter(each => wanted.includes(each.key ?? each.label)) : all;
+    const chosen = wanted.length && all.some(each => wanted.includes(each.name ?? each.label)) ? all.filter(each => wanted.includes(each.name ?? each.label)) : all;
     const out = [];
     chosen.forEach((line, index) => {
       const colour = token(COLOURS[index % COLOURS.length]) || "#888";
