@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from django.conf import settings
 
@@ -104,7 +104,7 @@ def settle(source: Path, target: Path) -> None:
 
 def sync(path: Path) -> None:
     """Asks the system to write a file or directory to the disk now."""
-    handle: int | BinaryIO = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -135,14 +135,13 @@ class _Row:
 
     def _tool_check(self, tool: Any) -> None:
         inner = tool.get("function") if isinstance(tool, dict) and "function" in tool else tool
-        good = isinstance(inner, dict) and isinstance(inner.get("name"), str)
-        if good:
-            parameters = inner.setdefault("parameters", {"type": "object", "properties": {}})
-            properties = parameters.get("properties") if isinstance(parameters, dict) else None
-            good = isinstance(properties, dict) and all(
-                isinstance(one, dict) for one in properties.values()
-            )
-        if not good:
+        if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
+            raise Dropped("bad_tools", column=self.column("tools"))
+        parameters = inner.setdefault("parameters", {"type": "object", "properties": {}})
+        properties = parameters.get("properties") if isinstance(parameters, dict) else None
+        if not isinstance(properties, dict) or not all(
+            isinstance(one, dict) for one in properties.values()
+        ):
             raise Dropped("bad_tools", column=self.column("tools"))
 
 
