@@ -35,10 +35,8 @@ def door(*methods: str) -> Callable[[View[P]], View[P]]:
     """Makes a view of the gateway: allowed methods, refusals in OpenAI's shape, a request id."""
 
     def decorate(view: View[P]) -> View[P]:
-        @csrf_exempt
-        @functools.wraps(view)
         async def wrapped(
-            request: HttpRequest, *args: P.args, **kwargs: P.kwargs
+            request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
         ) -> HttpResponseBase:
             request_id = f"req_{uuid.uuid4().hex}"
             try:
@@ -59,7 +57,8 @@ def door(*methods: str) -> Callable[[View[P]], View[P]]:
             response["x-request-id"] = request_id
             return response
 
-        return wrapped
+        functools.update_wrapper(wrapped, view)
+        return csrf_exempt(wrapped)
 
     return decorate
 
