@@ -1,5 +1,6 @@
 """People, projects and parts that every test may use."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -45,6 +46,18 @@ def django_db_modify_db_settings(tmp_path_factory) -> None:
     settings = connection.settings_dict
     if connection.vendor == "sqlite":
         settings["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "db.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def home(settings, tmp_path_factory) -> Path:
+    """A directory of its own for each test: no test writes into the installation's."""
+    path = tmp_path_factory.mktemp("home")
+    for name in ("data", "output", "logs", "checkpoints", "hf-cache", "temp", "models"):
+        (path / name).mkdir()
+    settings.TRAINER_HOME = path
+    settings.MEDIA_ROOT = path / "data"
+    settings.FILE_UPLOAD_TEMP_DIR = path / "temp"
+    return path
 
 
 @pytest.fixture(autouse=True)
