@@ -3,7 +3,7 @@
 import uPlot from "uplot";
 import { language, say, token } from "./lib/words.js";
 
-const COLOURS = ["--tblr-primary", "--warn", "--good", "--chart-4", "--chart-5", "--chart-6"];
+const COLOURS = ["--tblr-primary", "--chart-2", "--good", "--chart-4", "--chart-5", "--chart-6"];
 const charts = new Set();
 
 const count = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });

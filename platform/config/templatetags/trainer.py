@@ -272,12 +272,14 @@ def styled(field: BoundField) -> SafeString:
     """A form field's control with our classes and its description and error tied to it."""
     widget = field.field.widget
     kind = getattr(widget, "input_type", "")
-    if kind in {"checkbox", "radio"}:
+    if isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
+        look = ""
+    elif kind in {"checkbox", "radio"}:
         look = "form-check-input"
     else:
         look = "form-select" if isinstance(widget, forms.Select) else "form-control"
     classes = [look, str(widget.attrs.get("class", ""))]
-    if field.errors:
+    if field.errors and look:
         classes.append("is-invalid")
     attributes = {"class": " ".join(filter(None, classes))}
     described = [f"{field.auto_id}_error"] if field.errors else []

@@ -80,7 +80,7 @@ class Supervisor:
                 stderr=asyncio.subprocess.STDOUT,
                 env={**os.environ, **part.env, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  this process has one thread
+                preexec_fn=_die_with_parent,
             )
             self._write_record()
             reader = asyncio.create_task(self._relay(part))
@@ -202,7 +202,9 @@ class Command(BaseCommand):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.close()
-            raise CommandError("The platform is being served from this directory already.") from None
+            raise CommandError(
+                "The platform is being served from this directory already."
+            ) from None
         return file
 
 
