@@ -1,7 +1,7 @@
 """The node agent: beats, follows what runs here, notices ends, adopts after a restart, tidies up.
 
-It may be killed at any moment: what it knows is in the database and in the workloads' files. All its
-database work runs in one thread, step by step; a failing database is waited for.
+It may be killed at any moment: what it knows is in the database and in the workloads' files. All
+its database work runs in one thread, step by step; a failing database is waited for.
 """
 
 import asyncio

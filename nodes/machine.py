@@ -23,7 +23,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy the machine is now. `gpus` has index, percent, memory, temperature, watts of each."""
+    """How busy the machine is now. `gpus`: index, percent, memory, temperature, watts."""
 
     cpu_percent: float
     memory_used_bytes: int

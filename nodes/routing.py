@@ -2,4 +2,10 @@
 
 from typing import Any
 
-websocket_urlpatterns: list[Any] = []
+from django.urls import path
+
+from nodes.consumers import LogConsumer
+
+websocket_urlpatterns: list[Any] = [
+    path("ws/workloads/<uuid:workload_id>/log/", LogConsumer.as_asgi()),
+]

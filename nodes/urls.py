@@ -2,6 +2,29 @@
 
 from typing import Any
 
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from nodes import views
+from nodes.api import NodeViewSet, WorkloadViewSet
+
 app_name = "nodes"
-urlpatterns: list[Any] = []
-api_urlpatterns: list[Any] = []
+
+urlpatterns: list[Any] = [
+    path("", views.node_list, name="node_list"),
+    path("<uuid:node_id>/", views.node_detail, name="node_detail"),
+    path("<uuid:node_id>/samples/", views.node_samples, name="node_samples"),
+    path("<uuid:node_id>/cordon/", views.node_cordon, name="node_cordon"),
+    path("<uuid:node_id>/note/", views.node_note, name="node_note"),
+    path("workloads/<uuid:workload_id>/log/", views.workload_log, name="workload_log"),
+    path(
+        "workloads/<uuid:workload_id>/log/download/",
+        views.workload_log_download,
+        name="workload_log_download",
+    ),
+]
+
+router = SimpleRouter()
+router.register("nodes", NodeViewSet, basename="api-node")
+router.register("workloads", WorkloadViewSet, basename="api-workload")
+api_urlpatterns: list[Any] = [path("", include(router.urls))]

@@ -88,7 +88,7 @@ class ProcessRunner:
             raise CannotStart(done.stderr.strip()[-500:] or "the supervisor did not come up")
 
     def call_off(self, place: Place) -> None:
-        """Voids the marker: who comes late to start cannot take it, and a late supervisor leaves."""
+        """Voids the marker: a late starter cannot take it, and a late supervisor leaves."""
         place.directory.mkdir(parents=True, exist_ok=True)
         draft = place.file("start").with_suffix(".void")
         draft.write_text(VOID)
@@ -124,7 +124,7 @@ class ProcessRunner:
     def stop(self, place: Place, *, force: bool) -> None:
         """Signals the engine's group; the supervisor stays to write down the end.
 
-        The polite signal is sent once: a second one could break into the saving that the first began.
+        The polite signal is sent once: a second one could break into the saving that it began.
         """
         process = self._process(place)
         if process is None or process.get("boot_id") != self._boot_id:

@@ -2,8 +2,8 @@
 
 Run as ``python -I -S shim.py`` with the description of the start as JSON on the standard input. It
 needs the standard library only and imports little, so that it is there in about 20 ms. It detaches
-itself, writes `process-<epoch>.json` before the engine's first instruction, keeps the time limit even
-when nothing else of the platform is alive, leaves no process of the engine behind, and writes
+itself, writes `process-<epoch>.json` before the engine's first instruction, keeps the time limit
+even when nothing else of the platform is alive, leaves no process of the engine behind, and writes
 `exit-<epoch>.json` as its last act. It returns to its caller with 0 once the engine is on its way.
 """
 

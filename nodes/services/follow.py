@@ -1,4 +1,4 @@
-"""What happens to a workload on its node: claimed, started, ended. Called by its worker and its agent.
+"""What happens to a workload on its node. Called by the node's worker and its agent.
 
 Every write carries the epoch of its writer; a writer of an older epoch changes nothing.
 """

@@ -43,9 +43,7 @@ _TEXTS: dict[str, Callable[[Facts], str]] = {
     ),
     "away": lambda facts: _("%(node)s could run it, but takes no new work now.") % {**facts},
     "services": lambda facts: (
-        _(
-            "What it needs on %(node)s is held by deployments. It starts when one of them is unloaded."
-        )
+        _("What it needs on %(node)s is held by deployments. It starts when one is unloaded.")
         % {**facts}
     ),
     "behind": lambda facts: _("%(node)s is kept for a workload before it.") % {**facts},

@@ -1,0 +1,61 @@
+"""The curves of a node: its samples, thinned to what a screen can show."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import groupby
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from nodes.models import Node, NodeSample
+
+SPANS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "month": timedelta(days=31)}
+POINTS = 360
+
+
+def curves(node: Node, span: str) -> dict[str, Any]:
+    """Percentages of CPU, memory, disk and each GPU over a span of `SPANS`, for `<c-chart>`."""
+    length = SPANS.get(span, SPANS["hour"])
+    now = timezone.now()
+    samples = list(node.samples.filter(at__gte=now - length).order_by("at"))
+    seconds = max(1.0, length.total_seconds() / POINTS)
+    groups = [
+        list(group)
+        for _key, group in groupby(samples, key=lambda one: int(one.at.timestamp() // seconds))
+    ]
+    series: list[dict[str, Any]] = []
+    indexes = sorted({gpu["index"] for sample in samples[-1:] for gpu in sample.gpus})
+    for index in indexes:
+        name = _("GPU %(index)s") % {"index": index}
+        data = [_mean([_gpu(sample, index) for sample in group]) for group in groups]
+        series.append({"name": f"gpu{index}", "label": name, "data": data})
+    cpu = [_mean([sample.cpu_percent for sample in group]) for group in groups]
+    series.append({"name": "cpu", "label": _("CPU"), "data": cpu})
+    for key, label, total in (
+        ("memory", _("Memory"), node.memory_bytes),
+        ("disk", _("Disk"), node.disk_bytes),
+    ):
+        used = [[getattr(sample, f"{key}_used_bytes") for sample in group] for group in groups]
+        data = [
+            _mean([100 * value / total for value in values]) if total else None for values in used
+        ]
+        series.append({"name": key, "label": label, "data": data})
+    return {
+        "x": [int(group[0].at.timestamp()) for group in groups],
+        "x_kind": "time",
+        "unit": "%",
+        "series": series,
+    }
+
+
+def _gpu(sample: NodeSample, index: int) -> float | None:
+    for gpu in sample.gpus:
+        if gpu["index"] == index:
+            return gpu.get("percent")
+    return None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 1) if known else None
