@@ -141,7 +141,7 @@ def clock(value: datetime | None) -> str:
         return NOTHING
     local = timezone.localtime(value)
     same_day = local.date() == timezone.localdate()
-    text = date_format(local, "TIME_FORMAT" if same_day else "SHORT_DATETIME_FORMAT")
+    text = local.strftime("%H:%M") if same_day else date_format(local, "SHORT_DATETIME_FORMAT")
     return format_html(
         '<time datetime="{}" title="{}" data-clock>{}</time>',
         value.isoformat(),

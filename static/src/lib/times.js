@@ -3,8 +3,8 @@ import { language, say } from "./words.js";
 
 const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
-const hour = new Intl.DateTimeFormat(language, { timeStyle: "short" });
-const both = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+const hour = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const both = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 function relative(moment) {
   const seconds = (Date.now() - moment) / 1000;
