@@ -1,7 +1,9 @@
 """Work on models: training, evaluation, export; its attempts, checkpoints and metrics."""
 
+from pathlib import Path
 from typing import ClassVar, Self
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -17,6 +19,12 @@ class JobQuerySet(ProjectOwnedQuerySet["Job"]):
     def active(self) -> Self:
         """Not in a final state and not paused."""
         return self.exclude(state__in=(*Job.FINAL, Job.State.PAUSED))
+
+    def with_parts(self) -> Self:
+        """With what every list shows beside them."""
+        return self.select_related(
+            "model_version__model", "output_version__model", "project", "created_by"
+        )
 
 
 class Job(ProjectOwned):
@@ -75,6 +83,13 @@ class Job(ProjectOwned):
         TIMEOUT = "timeout", _("time limit")
         QUOTA = "quota", _("quota")
 
+    class Wanted(models.TextChoices):
+        """What a person asked of a running job; decides what its end means."""
+
+        PAUSE = "pause", _("pause")
+        STOP = "stop", _("stop and keep")
+        CANCEL = "cancel", _("cancel")
+
     FINAL: ClassVar[tuple[str, ...]] = (
         State.STOPPED,
         State.CANCELLED,
@@ -85,13 +100,16 @@ class Job(ProjectOwned):
         State.QUEUED: {
             State.PREPARING,
             State.RUNNING,
+            State.PAUSED,
             State.FINALIZING,
+            State.STOPPING,
             State.CANCELLED,
             State.FAILED,
         },
         State.PREPARING: {
             State.RUNNING,
             State.PAUSING,
+            State.PAUSED,
             State.STOPPING,
             State.FINALIZING,
             State.CANCELLED,
@@ -100,6 +118,7 @@ class Job(ProjectOwned):
         },
         State.RUNNING: {
             State.PAUSING,
+            State.PAUSED,
             State.STOPPING,
             State.FINALIZING,
             State.CANCELLED,
@@ -114,7 +133,7 @@ class Job(ProjectOwned):
             State.FAILED,
             State.QUEUED,
         },
-        State.PAUSED: {State.QUEUED, State.CANCELLED, State.STOPPED},
+        State.PAUSED: {State.QUEUED, State.CANCELLED, State.FINALIZING},
         State.STOPPING: {State.STOPPED, State.FINALIZING, State.CANCELLED, State.FAILED},
         State.FINALIZING: {State.SUCCEEDED, State.STOPPED, State.FAILED},
         State.STOPPED: {State.QUEUED},
@@ -134,6 +153,7 @@ class Job(ProjectOwned):
     dataset_versions = models.ManyToManyField(
         DatasetVersion, through="JobDataset", related_name="jobs"
     )
+    gpus = models.PositiveSmallIntegerField("GPUs", default=0)
     settings = models.JSONField(default=dict)  # the form's fields, engine argument -> value
     config_overrides = models.TextField(blank=True)  # YAML as the user typed it
     config = models.TextField(blank=True)  # the final YAML
@@ -145,6 +165,11 @@ class Job(ProjectOwned):
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.QUEUED)
     failure = models.CharField(max_length=12, choices=Failure.choices, blank=True)
     failure_line = models.TextField(blank=True)  # the log line that proves it
+    failure_code = models.CharField(max_length=24, blank=True)  # which advice fits
+    wanted = models.CharField(max_length=8, choices=Wanted.choices, blank=True)
+    output_name = models.CharField(_("register as"), max_length=120, blank=True)
+    idempotency_key = models.CharField(max_length=120, blank=True, editable=False)
+    estimate = models.JSONField(default=dict)  # what was foreseen at the start: bytes, steps
     step = models.PositiveIntegerField(default=0)
     total_steps = models.PositiveIntegerField(default=0)
     phase = models.CharField(max_length=24, blank=True)
@@ -162,6 +187,13 @@ class Job(ProjectOwned):
     class Meta:
         ordering = ("-created_at",)
         indexes = (models.Index(fields=("project", "-created_at"), name="job_of_project"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("project", "idempotency_key"),
+                condition=~models.Q(idempotency_key=""),
+                name="one_job_of_an_idempotency_key",
+            ),
+        )
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
 
@@ -177,6 +209,37 @@ class Job(ProjectOwned):
         """Nothing will happen to it by itself any more."""
         return self.state in self.FINAL
 
+    @property
+    def is_active(self) -> bool:
+        """Waits, runs or is being finished."""
+        return not self.is_final and self.state != self.State.PAUSED
+
+    @property
+    def percent(self) -> int:
+        """How far it is, 0 to 100."""
+        if self.state == self.State.SUCCEEDED:
+            return 100
+        return min(100, 100 * self.step // self.total_steps) if self.total_steps else 0
+
+    @property
+    def data_directory(self) -> Path:
+        """The data of all its attempts, as the engine wants them."""
+        return Path(settings.TRAINER_HOME) / "data" / "jobs" / str(self.pk)
+
+    @property
+    def weights_directory(self) -> Path:
+        """Where the weights it made are published; outlives the job."""
+        return Path(settings.TRAINER_HOME) / "models" / str(self.pk)
+
+    @property
+    def predictions_directory(self) -> Path:
+        """Where the answers of an evaluation are kept; outlives the job."""
+        return Path(settings.TRAINER_HOME) / "output" / "predictions" / str(self.pk)
+
+    def latest_attempt(self) -> "Attempt | None":
+        """The newest try, with its workload."""
+        return self.attempts.select_related("workload", "resumed_from").last()
+
 
 class JobDataset(models.Model):
     """What a dataset version is to a job."""
@@ -186,6 +249,7 @@ class JobDataset(models.Model):
 
         TRAIN = "train", _("training")
         EVAL = "eval", _("evaluation")
+        AFTER = "after", _("evaluation afterwards")
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="datasets")
     dataset_version = models.ForeignKey(
@@ -212,6 +276,8 @@ class Attempt(models.Model):
     resumed_from = models.ForeignKey(
         "Checkpoint", on_delete=models.SET_NULL, null=True, related_name="+"
     )
+    resumed_step = models.PositiveIntegerField(default=0)  # older values after it do not stand
+    is_automatic = models.BooleanField(default=False)  # made because the one before was lost
     metrics_offset = models.PositiveBigIntegerField(default=0)  # bytes of the metric file taken in
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)

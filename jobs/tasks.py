@@ -1,0 +1,15 @@
+"""Short steps for the control worker."""
+
+import uuid
+
+from jobs import services
+
+
+def job_finish(job_id: str) -> None:
+    """Registers what a job made."""
+    services.job_finish(uuid.UUID(job_id))
+
+
+def jobs_sweep() -> int:
+    """Finds what a lost message left lying."""
+    return services.jobs_sweep()
