@@ -244,7 +244,7 @@ class ApiKey(AbstractAuthToken):  # type: ignore[misc]
     class Scope(models.TextChoices):
         """What a key opens."""
 
-        ALL = "all", _("everything the user may do")
+        ALL = "all", _("everything its owner may do")
         READ = "read", _("reading only")
         CHAT = "chat", _("chat with deployed models only")
 

@@ -47,7 +47,8 @@ def _join_invited(user: User, invitation: Invitation) -> None:
         project=invitation.project,
         actor=user,
         verb="member_added",
-        data={"user": user.username, "role": invitation.role},
+        new=Role(invitation.role).name.lower(),
+        data={"user": user.username},
     )
 
 

@@ -22,6 +22,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext_noop
 from django.utils.translation import gettext as _
 
+from accounts.texts import event_sentence
+
 register = template.Library()
 
 NOTHING = "–"
@@ -298,8 +300,5 @@ def page_query(context: Context, name: str, number: int) -> str:
 
 @register.filter
 def event_text(event: Any) -> str:
-    """What happened in words: the event's own, or from which state to which."""
-    if own := getattr(event, "text", ""):
-        return str(own)
-    verb = event.verb.replace("_", " ")
-    return f"{verb}: {event.old} → {event.new}" if event.old and event.new else verb
+    """What happened in words."""
+    return event_sentence(event)

@@ -1,0 +1,95 @@
+"""Events in people's words. A verb or a state that is not listed here is shown as it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import Event, Role
+
+# By verb, or more exactly by `app.model:verb`; `%(…)s` takes the event's facts, its old and new.
+SENTENCES: Mapping[str, Any] = {
+    "added": gettext_lazy("added"),
+    "cancelled": gettext_lazy("cancelled"),
+    "checked": gettext_lazy("checked: %(new)s"),
+    "columns_named": gettext_lazy("columns named"),
+    "created": gettext_lazy("created"),
+    "deleted": gettext_lazy("deleted"),
+    "disabled": gettext_lazy("no longer offered"),
+    "email_changed": gettext_lazy("changed the e-mail address"),
+    "enabled": gettext_lazy("offered for training"),
+    "evaluated": gettext_lazy("evaluated"),
+    "evaluation_refused": gettext_lazy("the scores could not be computed"),
+    "imported": gettext_lazy("imported"),
+    "limits_changed": gettext_lazy("limits changed"),
+    "made_private": gettext_lazy("made private"),
+    "member_added": gettext_lazy("%(user)s came in as %(new)s"),
+    "member_changed": gettext_lazy("%(user)s: from %(old)s to %(new)s"),
+    "member_left": gettext_lazy("%(user)s left"),
+    "member_removed": gettext_lazy("%(user)s was removed"),
+    "operator_created": gettext_lazy("made an operator"),
+    "password_changed": gettext_lazy("changed the password"),
+    "paused": gettext_lazy("pause asked for"),
+    "priority": gettext_lazy("priority set to %(priority)s"),
+    "published": gettext_lazy("published"),
+    "registered": gettext_lazy("registered"),
+    "remarked": gettext_lazy("remark changed"),
+    "renamed": gettext_lazy("renamed"),
+    "accounts.project:renamed": gettext_lazy("renamed from %(from)s to %(to)s"),
+    "rescored": gettext_lazy("scores computed again"),
+    "restarted": gettext_lazy("started again"),
+    "resumed": gettext_lazy("resumed"),
+    "retried": gettext_lazy("tried again"),
+    "revoked": gettext_lazy("revoked"),
+    "stopped": gettext_lazy("stop asked for"),
+    "submitted": gettext_lazy("submitted"),
+    "unloaded": gettext_lazy("unloaded, because nobody used it"),
+    "version_added": gettext_lazy("version %(new)s added"),
+    "version_deleted": gettext_lazy("a version was deleted"),
+}
+STATES: Mapping[str, Any] = {
+    "waiting": gettext_lazy("waiting"),
+    "queued": gettext_lazy("queued"),
+    "placed": gettext_lazy("placed"),
+    "starting": gettext_lazy("starting"),
+    "loading": gettext_lazy("loading"),
+    "running": gettext_lazy("running"),
+    "ready": gettext_lazy("ready"),
+    "pausing": gettext_lazy("pausing"),
+    "paused": gettext_lazy("paused"),
+    "stopping": gettext_lazy("stopping"),
+    "stopped": gettext_lazy("stopped"),
+    "finishing": gettext_lazy("finishing"),
+    "succeeded": gettext_lazy("succeeded"),
+    "failed": gettext_lazy("failed"),
+    "cancelled": gettext_lazy("cancelled"),
+    "ended": gettext_lazy("ended"),
+    "lost": gettext_lazy("lost"),
+    "broken": gettext_lazy("broken"),
+    "checking": gettext_lazy("checking"),
+    "mapping": gettext_lazy("columns to be named"),
+    **{role.name.lower(): role.label for role in Role},
+}
+
+
+class _Facts(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def event_sentence(event: Event) -> str:
+    """What happened, in the reader's language: what was done, and the states it led from and to."""
+    old, new = (str(STATES.get(word, word)) for word in (event.old, event.new))
+    sentence = SENTENCES.get(f"{event.subject_type}:{event.verb}") or SENTENCES.get(event.verb)
+    if sentence is not None:
+        text = str(sentence) % _Facts({**event.data, "old": old, "new": new})
+        return text if "%(" in str(sentence) else _with_states(text, event, old, new)
+    if event.old and event.new:
+        return _("%(old)s → %(new)s") % {"old": old, "new": new}
+    return event.verb.replace("_", " ") + (f": {new}" if new else "")
+
+
+def _with_states(text: str, event: Event, old: str, new: str) -> str:
+    known = event.old in STATES and event.new in STATES
+    return f"{text}: {old} → {new}" if known else text
