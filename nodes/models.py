@@ -103,7 +103,8 @@ class Workload(ProjectOwned):
     """One process or container to run. `nodes` never asks why it exists.
 
     The workload's directory holds `config.yaml` and other `files`, `inputs/<name>` (links or mounts
-    of the inputs' sources), `output/`, and per epoch the process' identity, exit and result. All paths inside configurations are relative to that directory.
+    of the inputs' sources), `output/`, and per epoch the process' identity, exit and result.
+    All paths inside configurations are relative to that directory.
     """
 
     class State(models.TextChoices):
