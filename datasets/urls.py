@@ -1,7 +1,34 @@
 """Addresses of the app."""
 
-from typing import Any
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from datasets import api, views
 
 app_name = "datasets"
-urlpatterns: list[Any] = []
-api_urlpatterns: list[Any] = []
+_VERSION = "<uuid:dataset_id>/versions/<uuid:version_id>/"
+urlpatterns = [
+    path("", views.dataset_list, name="dataset_list"),
+    path("public/", views.dataset_public, name="dataset_public"),
+    path("new/", views.dataset_create, name="dataset_create"),
+    path("<uuid:dataset_id>/", views.dataset_detail, name="dataset_detail"),
+    path("<uuid:dataset_id>/settings/", views.dataset_update, name="dataset_update"),
+    path("<uuid:dataset_id>/delete/", views.dataset_delete, name="dataset_delete"),
+    path("<uuid:dataset_id>/versions/", views.version_list, name="version_list"),
+    path(_VERSION, views.version_rows, name="version_rows"),
+    path(f"{_VERSION}check/", views.version_findings, name="version_findings"),
+    path(f"{_VERSION}use/", views.version_use, name="version_use"),
+    path(f"{_VERSION}columns/", views.version_remap, name="version_remap"),
+    path(f"{_VERSION}state/", views.version_state, name="version_state"),
+    path(f"{_VERSION}download/", views.version_download, name="version_download"),
+    path(f"{_VERSION}delete/", views.version_delete, name="version_delete"),
+]
+
+_router = SimpleRouter()
+_router.register("datasets", api.DatasetViewSet, basename="api-dataset")
+_router.register(
+    r"datasets/(?P<dataset_pk>[0-9a-f-]{36})/versions",
+    api.VersionViewSet,
+    basename="api-dataset-version",
+)
+api_urlpatterns = _router.urls

@@ -1,7 +1,7 @@
 """Everything that changes datasets and their versions, and what others ask of them."""
 
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
-from datasets.services.checks import version_check
+from datasets.services.checks import counting_by_default, version_check
 from datasets.services.info import dataset_name, info_write, versions_materialise
 from datasets.services.sweeping import check_start, checks_run, sweep
 from datasets.services.uploads import (
@@ -24,6 +24,7 @@ __all__ = [
     "Wish",
     "check_start",
     "checks_run",
+    "counting_by_default",
     "dataset_create",
     "dataset_delete",
     "dataset_name",

@@ -1,0 +1,321 @@
+"""REST endpoints of datasets and their versions."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import django_filters
+import orjson
+from django.db.models import Q, QuerySet
+from django.http import FileResponse, Http404
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.http import actor, project_of
+from accounts.permissions import ReadableByAnyone
+from datasets import services
+from datasets.downloads import FORMS, version_file
+from datasets.models import Dataset, DatasetVersion
+from datasets.previews import Page, ShownRow, rows_page
+from datasets.reading.indexed import IndexedReader
+from datasets.serializers import (
+    CutsSerializer,
+    DatasetChangeSerializer,
+    DatasetSerializer,
+    DatasetUploadSerializer,
+    FindingsSerializer,
+    MappingSerializer,
+    RowsSerializer,
+    VersionSerializer,
+    VersionUploadSerializer,
+)
+from datasets.services import Wish
+from datasets.shapes.findings import words
+
+PAGE_MAX = 100
+FROM = OpenApiParameter("from", int, description="Number of the first one, from 1.")
+COUNT = OpenApiParameter("page_size", int, description=f"At most {PAGE_MAX}.")
+DATASET = OpenApiParameter("dataset_pk", OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
+def _wish(data: dict[str, Any]) -> Wish:
+    return Wish(
+        shape=data.get("shape", ""), columns=data.get("columns", {}), tags=data.get("tags", {})
+    )
+
+
+class DatasetFilter(django_filters.FilterSet):
+    """Datasets by project, shape, whether public, and words in name or remark."""
+
+    project = django_filters.UUIDFilter()
+    shape = django_filters.ChoiceFilter(
+        field_name="versions__shape", choices=DatasetVersion.Shape.choices, distinct=True
+    )
+    is_public = django_filters.BooleanFilter()
+    name = django_filters.CharFilter(lookup_expr="icontains")
+    search = django_filters.CharFilter(method="with_words", label="search")
+    ordering = django_filters.OrderingFilter(fields=("name", "created_at", "updated_at"))
+
+    class Meta:
+        model = Dataset
+        fields = ("project", "shape", "is_public", "name", "search")
+
+    def with_words(self, found: QuerySet[Dataset], name: str, value: str) -> QuerySet[Dataset]:
+        """Datasets whose name or remark has the words."""
+        return found.filter(Q(name__icontains=value) | Q(remark__icontains=value))
+
+
+class DatasetViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.DestroyModelMixin,
+    GenericViewSet[Dataset],
+):
+    """Datasets of the caller's projects and public ones; these need no account to be read."""
+
+    queryset = Dataset.objects.none()
+    serializer_class = DatasetSerializer
+    permission_classes = [ReadableByAnyone]
+    parser_classes = [JSONParser, MultiPartParser, FormParser]
+    filterset_class = DatasetFilter
+
+    def get_queryset(self) -> QuerySet[Dataset]:
+        """What the caller may see, or change where it is changed."""
+        user = self.request.user
+        datasets = Dataset.objects.select_related("project", "created_by").with_latest()
+        if self.request.method in SAFE_METHODS:
+            return datasets.visible_to(user)
+        return datasets.editable_by(user)
+
+    @extend_schema(
+        request={"multipart/form-data": DatasetUploadSerializer}, responses={201: DatasetSerializer}
+    )
+    def create(self, request: Request) -> Response:
+        """Uploads a file as a new dataset. Small files are checked before the answer."""
+        data = DatasetUploadSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        given = data.validated_data
+        dataset = services.dataset_create(
+            project=project_of(request),
+            created_by=actor(request),
+            name=given.get("name") or Path(str(given["file"].name)).stem[:80],
+            upload=given["file"],
+            remark=given.get("remark", ""),
+            is_public=given["is_public"],
+            wish=_wish(given),
+        )
+        return Response(self._shown(dataset), status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=DatasetChangeSerializer, responses=DatasetSerializer)
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Changes name, remark or who may read."""
+        data = DatasetChangeSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        dataset = services.dataset_update(
+            self.get_object().pk, by=actor(request), **data.validated_data
+        )
+        return Response(self._shown(dataset))
+
+    def perform_destroy(self, instance: Dataset) -> None:
+        """Deletes all versions; 409 with the jobs' names while a job uses one."""
+        services.dataset_delete(instance.pk, by=actor(self.request))
+
+    def _shown(self, dataset: Dataset) -> Any:
+        return DatasetSerializer(dataset, context=self.get_serializer_context()).data
+
+
+@extend_schema_view(
+    list=extend_schema(parameters=[DATASET]),
+    retrieve=extend_schema(parameters=[DATASET]),
+    destroy=extend_schema(parameters=[DATASET]),
+)
+class VersionViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.DestroyModelMixin,
+    GenericViewSet[DatasetVersion],
+):
+    """Versions of a dataset, their rows and what the check found."""
+
+    queryset = DatasetVersion.objects.none()
+    serializer_class = VersionSerializer
+    permission_classes = [ReadableByAnyone]
+    parser_classes = [JSONParser, MultiPartParser, FormParser]
+
+    def get_queryset(self) -> QuerySet[DatasetVersion]:
+        """Versions of the dataset in the address that the caller may see or change."""
+        versions = DatasetVersion.objects.select_related("dataset__project", "created_by")
+        if self.request.method in SAFE_METHODS:
+            versions = versions.visible_to(self.request.user)
+        else:
+            versions = versions.editable_by(self.request.user)
+        return versions.filter(dataset__pk=_uuid(self.kwargs.get("dataset_pk")))
+
+    @extend_schema(
+        parameters=[DATASET],
+        request={"multipart/form-data": VersionUploadSerializer},
+        responses={201: VersionSerializer},
+    )
+    def create(self, request: Request, dataset_pk: str) -> Response:
+        """Uploads a file as the next version."""
+        user = actor(request)
+        dataset = get_object_or_404(Dataset.objects.editable_by(user), pk=_uuid(dataset_pk))
+        data = VersionUploadSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        version = services.version_add(
+            dataset.pk,
+            by=user,
+            upload=data.validated_data["file"],
+            wish=_wish(data.validated_data),
+        )
+        return Response(self._shown(version), status=status.HTTP_201_CREATED)
+
+    def perform_destroy(self, instance: DatasetVersion) -> None:
+        """Deletes the version; 409 while a job uses it or when it is the only one."""
+        services.version_delete(instance.pk, by=actor(self.request))
+
+    @extend_schema(
+        parameters=[DATASET], request=MappingSerializer, responses={200: VersionSerializer}
+    )
+    @action(detail=True, methods=["post"])
+    def mapping(self, request: Request, **kwargs: Any) -> Response:
+        """Names shape, columns and roles. A ready version stays; the answer is its successor."""
+        data = MappingSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        version = services.version_remap(
+            self.get_object().pk, by=actor(request), wish=_wish(data.validated_data)
+        )
+        return Response(self._shown(version))
+
+    @extend_schema(
+        parameters=[DATASET, FROM, COUNT, OpenApiParameter("search", str)],
+        responses=RowsSerializer,
+        filters=False,
+    )
+    @action(detail=True, pagination_class=None)
+    def rows(self, request: Request, **kwargs: Any) -> Response:
+        """Rows in pages. A search looks for about half a second; `next_from` is where to go on."""
+        version = self.get_object()
+        if not version.rows_path.exists():
+            return Response({"count": 0, "start": 1, "next_from": None, "looked": 0, "results": []})
+        page = rows_page(
+            version,
+            start=_number(request, "from", 1) - 1,
+            count=min(_number(request, "page_size", 20), PAGE_MAX),
+            words=request.query_params.get("search", "")[:200],
+        )
+        return Response(_page_shown(page))
+
+    @extend_schema(parameters=[DATASET, FROM, COUNT], responses=FindingsSerializer, filters=False)
+    @action(detail=True, pagination_class=None)
+    def findings(self, request: Request, **kwargs: Any) -> Response:
+        """What the check found, row by row."""
+        path = self.get_object().check_directory / "findings.jsonl"
+        if not path.exists():
+            return Response({"count": 0, "next_from": None, "results": []})
+        reader = IndexedReader(path)
+        start = _number(request, "from", 1) - 1
+        lines = reader.page(start, min(_number(request, "page_size", 50), PAGE_MAX))
+        end = start + len(lines)
+        return Response(
+            {
+                "count": reader.count,
+                "next_from": end + 1 if end < reader.count else None,
+                "results": [_finding(line.value) for line in lines if line.data is not None],
+            }
+        )
+
+    @extend_schema(
+        parameters=[DATASET, OpenApiParameter("cutoff_len", int)],
+        responses=CutsSerializer,
+        filters=False,
+    )
+    @action(detail=True, pagination_class=None)
+    def cuts(self, request: Request, **kwargs: Any) -> Response:
+        """How many rows are longer than `cutoff_len` tokens of the demo model."""
+        version = self.get_object()
+        cutoff = _number(request, "cutoff_len", 2048)
+        counting = services.counting_by_default()
+        cut = 0
+        if counting is not None:
+            cut = services.version_cut_count(
+                version,
+                tokenizer_dir=counting.tokenizer_dir,
+                template=counting.template,
+                cutoff_len=cutoff,
+            )
+        return Response(
+            {
+                "cutoff_len": cutoff,
+                "rows": version.rows,
+                "cut": cut,
+                "tokens": version.report.get("tokens", {}),
+            }
+        )
+
+    @extend_schema(
+        parameters=[DATASET, OpenApiParameter("form", str, enum=FORMS, default="original")],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        filters=False,
+    )
+    @action(detail=True, pagination_class=None)
+    def download(self, request: Request, **kwargs: Any) -> FileResponse:
+        """The uploaded file, all rows, the rows that the engine reads, or all findings."""
+        return version_file(self.get_object(), request.query_params.get("form", "original"))
+
+    def _shown(self, version: DatasetVersion) -> Any:
+        return VersionSerializer(version, context=self.get_serializer_context()).data
+
+
+def _uuid(text: object) -> uuid.UUID:
+    try:
+        return uuid.UUID(str(text))
+    except ValueError as error:
+        raise Http404 from error
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, "")
+    return max(int(text), 1) if text.isdigit() and len(text) < 12 else default
+
+
+def _page_shown(page: Page) -> dict[str, Any]:
+    return {
+        "count": page.total,
+        "start": page.start + 1,
+        "next_from": page.next_start + 1 if page.next_start is not None else None,
+        "looked": page.looked,
+        "results": [_row_shown(row) for row in page.rows],
+    }
+
+
+def _row_shown(row: ShownRow) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "line": row.line,
+        "size": row.size,
+        "value": None if row.too_long else orjson.loads(row.raw),
+        "turns": [
+            {"role": turn.role, "text": turn.text, "learnt": turn.learnt} for turn in row.turns
+        ],
+        "problem": row.problem,
+        "warnings": row.warnings,
+    }
+
+
+def _finding(stored: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "line": stored["line"],
+        "row": stored["row"] + 1,
+        "code": stored["code"],
+        "drops": stored["drops"],
+        "message": words(stored["code"], stored["detail"]),
+    }

@@ -1,0 +1,144 @@
+"""Forms of the pages."""
+
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from datasets.models import DatasetVersion
+from datasets.services import Wish
+from datasets.shapes.mapping import (
+    COLUMN_NAMES,
+    OPTIONAL,
+    REQUIRED,
+    TAG_NAMES,
+    Mapping,
+)
+
+
+class FileForm(forms.Form):
+    """A file to upload as a new version."""
+
+    file = forms.FileField(
+        label=_("File"),
+        help_text=_("JSON, JSONL or CSV."),
+        allow_empty_file=True,  # the service says why it is refused
+        widget=forms.ClearableFileInput(attrs={"accept": ".json,.jsonl,.ndjson,.csv,.tsv"}),
+    )
+
+
+class UploadForm(FileForm):
+    """A new dataset."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=80,
+        required=False,
+        help_text=_("Left empty, the file's name is taken."),
+    )
+    remark = forms.CharField(
+        label=_("Remark"),
+        max_length=2000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("Where it comes from, what it is for."),
+    )
+    is_public = forms.BooleanField(
+        label=_("Public: everybody may read it, also without an account"), required=False
+    )
+
+    def __init__(self, *args: Any, may_publish: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.order_fields(["file", "name", "remark", "is_public"])
+        if not may_publish:
+            del self.fields["is_public"]
+
+    def clean(self) -> dict[str, Any]:
+        """Takes the file's name where none was given."""
+        data = super().clean() or {}
+        if data.get("file") and not data.get("name"):
+            data["name"] = Path(str(data["file"].name)).stem[:80]
+        return data
+
+
+class SettingsForm(forms.Form):
+    """Name, remark and who may read."""
+
+    name = forms.CharField(label=_("Name"), max_length=80)
+    remark = forms.CharField(
+        label=_("Remark"),
+        max_length=2000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    is_public = forms.BooleanField(
+        label=_("Public: everybody may read it, also without an account"),
+        required=False,
+        help_text=_("A public dataset can be changed by operators only."),
+    )
+
+    def __init__(self, *args: Any, may_publish: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not may_publish:
+            del self.fields["is_public"]
+
+
+class MappingForm(forms.Form):
+    """Which of the file's columns is what. Its fields are those of the chosen shape."""
+
+    shape = forms.ChoiceField(label=_("Format"), choices=DatasetVersion.Shape.choices)
+
+    def __init__(
+        self, *args: Any, version: DatasetVersion, shape: str, seen: Mapping, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.kind = shape if shape in REQUIRED else "alpaca"
+        self.fields["shape"].initial = self.kind
+        choices = [("", _("none")), *((name, name) for name in version.file_columns)]
+        for key in self.column_keys:
+            self.fields[key] = forms.ChoiceField(
+                label=COLUMN_NAMES[key],
+                choices=choices,
+                required=False,
+                initial=seen.columns.get(key, ""),
+            )
+        tags = Mapping.of(self.kind, {"messages": "x"}, seen.tags).tags
+        for key in self.tag_keys:
+            self.fields[key] = forms.CharField(
+                label=TAG_NAMES[key], max_length=40, initial=tags[key]
+            )
+
+    @property
+    def column_keys(self) -> list[str]:
+        """The engine's names of the shape's columns, needed ones first."""
+        needed = [
+            key
+            for item in REQUIRED[self.kind]
+            for key in ((item,) if isinstance(item, str) else item)
+        ]
+        return [*needed, *OPTIONAL[self.kind]]
+
+    @property
+    def tag_keys(self) -> list[str]:
+        """Names of roles, for shapes that have messages."""
+        return list(TAG_NAMES) if "messages" in self.column_keys else []
+
+    @property
+    def column_fields(self) -> list[tuple[str, forms.BoundField]]:
+        """Fields of columns with the engine's names."""
+        return [(key, self[key]) for key in self.column_keys]
+
+    @property
+    def tag_fields(self) -> list[tuple[str, forms.BoundField]]:
+        """Fields of role names with the engine's names."""
+        return [(key, self[key]) for key in self.tag_keys]
+
+    def wish(self) -> Wish:
+        """What was filled in; the form must be valid."""
+        data = self.cleaned_data
+        return Wish(
+            shape=data["shape"],
+            columns={key: data[key] for key in self.column_keys},
+            tags={key: data[key] for key in self.tag_keys} if data.get("messages") else {},
+        )

@@ -1,0 +1,203 @@
+"""The shapes in which the API gives and takes datasets."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from datasets import services
+from datasets.models import Dataset, DatasetVersion
+
+
+class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
+    """Immutable contents, and what the check found in them."""
+
+    dataset_name = serializers.CharField(source="dataset.name", read_only=True)
+    name = serializers.CharField(source="__str__", read_only=True)
+    created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
+    dropped = serializers.IntegerField(read_only=True)
+    stages = serializers.SerializerMethodField()
+
+    class Meta:
+        model = DatasetVersion
+        fields = (
+            "id",
+            "name",
+            "dataset",
+            "dataset_name",
+            "number",
+            "parent",
+            "state",
+            "shape",
+            "columns",
+            "tags",
+            "file_columns",
+            "filename",
+            "file_format",
+            "encoding",
+            "bytes",
+            "stored_bytes",
+            "sha256",
+            "rows",
+            "dropped",
+            "stages",
+            "progress",
+            "report",
+            "created_by",
+            "created_at",
+        )
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_stages(self, version: DatasetVersion) -> list[str]:
+        """Training stages that the version fits."""
+        return [stage for stage, _name, unfit in services.stages_of(version) if not unfit]
+
+
+class VersionBriefSerializer(serializers.ModelSerializer[DatasetVersion]):
+    """A version without its report."""
+
+    class Meta:
+        model = DatasetVersion
+        fields = ("id", "number", "state", "shape", "rows", "bytes", "created_at")
+        read_only_fields = fields
+
+
+class DatasetSerializer(serializers.ModelSerializer[Dataset]):
+    """A name for data that grows by versions."""
+
+    project_name = serializers.CharField(source="project.name", read_only=True)
+    created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
+    latest_version = VersionBriefSerializer(source="latest", read_only=True, allow_null=True)
+    version_count = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Dataset
+        fields = (
+            "id",
+            "name",
+            "remark",
+            "is_public",
+            "project",
+            "project_name",
+            "latest_version",
+            "version_count",
+            "created_by",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+    def get_version_count(self, dataset: Dataset) -> int:
+        """How many versions there are."""
+        return len(dataset.versions.all())
+
+
+class MappingSerializer(serializers.Serializer[Any]):
+    """Which of the file's columns is what; left out, all is detected."""
+
+    shape = serializers.ChoiceField(choices=DatasetVersion.Shape.choices, required=False)
+    columns = serializers.JSONField(
+        required=False, help_text="Engine's column name -> the file's column name."
+    )
+    tags = serializers.JSONField(
+        required=False, help_text="role_tag, content_tag, user_tag, … -> names in the file."
+    )
+
+    def validate_columns(self, value: Any) -> dict[str, Any]:
+        """Must be an object."""
+        return _object(value)
+
+    def validate_tags(self, value: Any) -> dict[str, Any]:
+        """Must be an object."""
+        return _object(value)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise serializers.ValidationError("An object of names is needed.")
+    return value
+
+
+class VersionUploadSerializer(MappingSerializer):
+    """A file to upload as a version."""
+
+    file = serializers.FileField(allow_empty_file=True)
+
+
+class DatasetUploadSerializer(VersionUploadSerializer):
+    """A new dataset with the file of its first version."""
+
+    name = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, help_text="The file's name by default."
+    )
+    remark = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    is_public = serializers.BooleanField(required=False, default=False)
+    project = serializers.UUIDField(
+        required=False, allow_null=True, help_text="Your personal project by default."
+    )
+
+
+class DatasetChangeSerializer(serializers.Serializer[Any]):
+    """What can be changed of a dataset."""
+
+    name = serializers.CharField(max_length=200, required=False)
+    remark = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    is_public = serializers.BooleanField(required=False)
+
+
+class TurnSerializer(serializers.Serializer[Any]):
+    """One turn as it is drawn."""
+
+    role = serializers.CharField()
+    text = serializers.CharField()
+    learnt = serializers.BooleanField()
+
+
+class RowSerializer(serializers.Serializer[Any]):
+    """One row: the value of the file, its turns, and why it is dropped if it is."""
+
+    number = serializers.IntegerField(help_text="From 1.")
+    line = serializers.IntegerField(help_text="Line of the uploaded file.")
+    size = serializers.IntegerField(help_text="Bytes of the row as JSON.")
+    value = serializers.JSONField(help_text="Null when the row is too long to be shown.")
+    turns = TurnSerializer(many=True)
+    problem = serializers.CharField()
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class RowsSerializer(serializers.Serializer[Any]):
+    """A page of rows."""
+
+    count = serializers.IntegerField(help_text="Rows in all.")
+    start = serializers.IntegerField(help_text="Number of the first row looked at, from 1.")
+    next_from = serializers.IntegerField(allow_null=True, help_text="Where to go on; null: end.")
+    looked = serializers.IntegerField(help_text="Rows a search has passed.")
+    results = RowSerializer(many=True)
+
+
+class FindingSerializer(serializers.Serializer[Any]):
+    """One thing about one row."""
+
+    line = serializers.IntegerField()
+    row = serializers.IntegerField(help_text="From 1.")
+    code = serializers.CharField()
+    drops = serializers.BooleanField()
+    message = serializers.CharField()
+
+
+class FindingsSerializer(serializers.Serializer[Any]):
+    """A page of findings."""
+
+    count = serializers.IntegerField()
+    next_from = serializers.IntegerField(allow_null=True)
+    results = FindingSerializer(many=True)
+
+
+class CutsSerializer(serializers.Serializer[Any]):
+    """How many rows the engine would cut, see the platform's guide."""
+
+    cutoff_len = serializers.IntegerField()
+    rows = serializers.IntegerField()
+    cut = serializers.IntegerField()
+    tokens = serializers.JSONField()

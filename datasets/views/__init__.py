@@ -1,0 +1,37 @@
+"""Pages of the app."""
+
+from datasets.views.datasets import (
+    dataset_create,
+    dataset_delete,
+    dataset_detail,
+    dataset_list,
+    dataset_public,
+    dataset_update,
+    version_list,
+)
+from datasets.views.versions import (
+    version_delete,
+    version_download,
+    version_findings,
+    version_remap,
+    version_rows,
+    version_state,
+    version_use,
+)
+
+__all__ = [
+    "dataset_create",
+    "dataset_delete",
+    "dataset_detail",
+    "dataset_list",
+    "dataset_public",
+    "dataset_update",
+    "version_delete",
+    "version_download",
+    "version_findings",
+    "version_list",
+    "version_remap",
+    "version_rows",
+    "version_state",
+    "version_use",
+]

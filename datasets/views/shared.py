@@ -1,0 +1,108 @@
+"""What the pages of datasets share."""
+
+import uuid
+from typing import Any
+
+from django.forms import Form
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+
+from accounts.models import Project, Role
+from common.errors import DomainError
+from datasets import services
+from datasets.models import Dataset, DatasetVersion
+from datasets.shapes.findings import TEXTS, WARNINGS, words
+
+CUTOFFS = (512, 1024, 2048, 4096, 8192)
+
+
+def add_refusal(form: Form, refused: DomainError) -> None:
+    field = refused.field if refused.field in form.fields else None
+    form.add_error(field, refused.message)
+
+
+def version_or_404(
+    request: HttpRequest, dataset_id: uuid.UUID, version_id: uuid.UUID, *, edit: bool = False
+) -> DatasetVersion:
+    versions = DatasetVersion.objects.select_related("dataset__project", "created_by")
+    allowed = versions.editable_by(request.user) if edit else versions.visible_to(request.user)
+    return get_object_or_404(allowed, pk=version_id, dataset_id=dataset_id)
+
+
+def dataset_context(request: HttpRequest, dataset: Dataset, tab: str) -> dict[str, Any]:
+    """What all pages of a dataset show."""
+    user = request.user
+    role = dataset.project.role_of(user)
+    return {
+        "dataset": dataset,
+        "versions": list(dataset.versions.all()),
+        "may_edit": Dataset.objects.editable_by(user).filter(pk=dataset.pk).exists(),
+        "is_member": role > 0,
+        "may_train": user.is_authenticated
+        and Project.objects.with_role(user, Role.RESEARCHER).exists(),
+        "tab": tab,
+        "nav": "datasets",
+    }
+
+
+def version_context(request: HttpRequest, version: DatasetVersion, tab: str) -> dict[str, Any]:
+    return dataset_context(request, version.dataset, tab) | {
+        "version": version,
+        "outlook": _outlook(request, version),
+    }
+
+
+def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
+    """What the engine will do with the rows, for the column at the side."""
+    report = version.report
+    if not report.get("rows"):
+        return {}
+    tokens = report.get("tokens", {})
+    given = request.GET.get("cutoff", "")
+    cutoff = int(given) if given.isdigit() and int(given) in CUTOFFS else 2048
+    cut = 0
+    counting = services.counting_by_default()
+    if tokens and counting and version.state == DatasetVersion.State.READY:
+        cut = services.version_cut_count(
+            version,
+            tokenizer_dir=counting.tokenizer_dir,
+            template=counting.template,
+            cutoff_len=cutoff,
+        )
+    rows, dropped = report["rows"], report["dropped"]
+    spread = tokens or report.get("characters", {})
+    return {
+        "rows": rows,
+        "dropped": dropped,
+        "cut": cut,
+        "whole": rows - dropped - cut,
+        "cut_percent": 100 * cut / rows,
+        "whole_percent": 100 * (rows - dropped - cut) / rows,
+        "dropped_percent": 100 * dropped / rows,
+        "cutoff": cutoff,
+        "cutoffs": CUTOFFS,
+        "tokens": tokens,
+        "spread": spread,
+        "bars": _bars(spread),
+        "findings": [
+            {"code": code, "count": count, "drops": code not in WARNINGS, "text": _summary(code)}
+            for code, count in report.get("counts", {}).items()
+        ],
+    }
+
+
+def _bars(spread: dict[str, Any]) -> list[dict[str, Any]]:
+    histogram = spread.get("histogram", {})
+    counts = histogram.get("counts", [])
+    top = max(counts, default=0) or 1
+    step = histogram.get("step", 1)
+    return [
+        {"percent": round(100 * count / top, 1), "count": count, "from": place * step}
+        for place, count in enumerate(counts)
+    ]
+
+
+def _summary(code: str) -> str:
+    """The finding without a row's particulars."""
+    blanks = dict.fromkeys(("column", "found", "wanted", "turn", "role", "key"), "…")
+    return words(code, blanks) if code in TEXTS else code

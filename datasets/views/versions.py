@@ -1,0 +1,187 @@
+"""Pages of versions."""
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from accounts.http import actor
+from common.errors import DomainError
+from common.htmx import HtmxRequest, wants_fragment
+from datasets import services
+from datasets.downloads import version_file
+from datasets.forms import MappingForm
+from datasets.models import DatasetVersion
+from datasets.previews import mapping_of, rows_page
+from datasets.reading.indexed import IndexedReader
+from datasets.shapes.findings import words
+from datasets.shapes.mapping import Mapping
+from datasets.views.shared import add_refusal, version_context, version_or_404
+
+ROWS_PER_PAGE = 10
+FINDINGS_PER_PAGE = 50
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def version_rows(
+    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
+) -> HttpResponse:
+    """Rows in pages, as conversations or as they are in the file, with search."""
+    version = version_or_404(request, dataset_id, version_id)
+    context = version_context(request, version, "rows")
+    if version.rows_path.exists() and version.state != DatasetVersion.State.BROKEN:
+        context |= _rows(request, version)
+    part = wants_fragment(request.htmx)
+    template = "datasets/_version_rows.html" if part else "datasets/version_rows.html"
+    return render(request, template, context)
+
+
+def _rows(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
+    search = request.GET.get("q", "").strip()[:200]
+    start = _number(request.GET.get("from"), 1) - 1
+    if not search and (row := _number(request.GET.get("row"), 0)):
+        start = row - 1
+    page = rows_page(version, start=start, count=ROWS_PER_PAGE, words=search)
+    return {
+        "rows": page,
+        "first": page.start + 1,
+        "last": page.start + len(page.rows),
+        "previous_from": max(page.start - ROWS_PER_PAGE, 0) + 1 if page.start else None,
+        "next_from": page.next_start + 1 if page.next_start is not None else None,
+        "search": search,
+        "raw": request.GET.get("view") == "raw",
+    }
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdigit() and len(text) < 12 else default
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def version_findings(
+    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
+) -> HttpResponse:
+    """All findings of the check, in pages."""
+    version = version_or_404(request, dataset_id, version_id)
+    context = version_context(request, version, "check")
+    path = version.check_directory / "findings.jsonl"
+    if version.check_name and path.exists():
+        reader = IndexedReader(path)
+        start = max(_number(request.GET.get("from"), 1) - 1, 0)
+        lines = reader.page(start, FINDINGS_PER_PAGE)
+        following = start + FINDINGS_PER_PAGE
+        context |= {
+            "findings": [_finding(line.value) for line in lines if line.data is not None],
+            "findings_total": reader.count,
+            "first": start + 1,
+            "last": start + len(lines),
+            "previous_from": max(start - FINDINGS_PER_PAGE, 0) + 1 if start else None,
+            "next_from": following + 1 if following < reader.count else None,
+        }
+    return render(request, "datasets/version_findings.html", context)
+
+
+def _finding(stored: dict[str, Any]) -> dict[str, Any]:
+    return stored | {
+        "row": stored["row"] + 1,
+        "text": words(stored["code"], stored.get("detail", {})),
+    }
+
+
+@require_GET
+def version_use(request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID) -> HttpResponse:
+    """Which trainings the version fits, and how to use it over the API and by hand."""
+    version = version_or_404(request, dataset_id, version_id)
+    context = version_context(request, version, "use") | {
+        "stages": services.stages_of(version),
+        "engine_name": services.dataset_name(version),
+        "entry": version.report.get("entry"),
+    }
+    return render(request, "datasets/version_use.html", context)
+
+
+@require_GET
+def version_state(
+    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
+) -> HttpResponse:
+    """The progress of a check; asks for the whole page anew when it is over."""
+    version = version_or_404(request, dataset_id, version_id)
+    response = render(request, "datasets/_version_state.html", {"version": version})
+    if version.state != DatasetVersion.State.CHECKING:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def version_remap(
+    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
+) -> HttpResponse:
+    """The form that corrects the format, the columns and the names of roles."""
+    version = version_or_404(request, dataset_id, version_id, edit=True)
+    asked = request.POST.get("shape") or request.GET.get("shape") or version.shape
+    seen = mapping_of(version)
+    if asked != version.shape:
+        seen = Mapping.of(asked, _carried(seen.columns), {})
+    form = MappingForm(
+        request.POST if request.method == "POST" else None,
+        version=version,
+        shape=asked,
+        seen=seen,
+    )
+    if form.is_valid():
+        try:
+            changed = services.version_remap(version.pk, by=actor(request), wish=form.wish())
+        except DomainError as refused:
+            add_refusal(form, refused)
+        else:
+            if changed.pk != version.pk:
+                messages.success(
+                    request,
+                    _("Version %(number)s reads the same file so.") % {"number": changed.number},
+                )
+            return redirect("datasets:version_rows", dataset_id, changed.pk)
+    context = version_context(request, version, "columns") | {"form": form}
+    if version.rows_path.exists():
+        context["sample"] = rows_page(version, start=0, count=3).rows
+    return render(
+        request, "datasets/version_remap.html", context, status=422 if form.is_bound else 200
+    )
+
+
+def _carried(columns: dict[str, str]) -> dict[str, str]:
+    """What is known of the columns, for another shape."""
+    return {key: column for key, column in columns.items() if key != "messages"}
+
+
+@require_GET
+def version_download(
+    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
+) -> FileResponse:
+    """One of the version's files, see `version_file`."""
+    version = version_or_404(request, dataset_id, version_id)
+    return version_file(version, request.GET.get("form", "original"))
+
+
+@require_POST
+@login_required
+def version_delete(
+    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
+) -> HttpResponse:
+    """Deletes one version."""
+    version = version_or_404(request, dataset_id, version_id, edit=True)
+    try:
+        services.version_delete(version.pk, by=actor(request))
+    except DomainError as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, _("Version %(number)s is deleted.") % {"number": version.number})
+    return redirect("datasets:version_list", dataset_id)
