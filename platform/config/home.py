@@ -11,6 +11,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.http import actor
 from accounts.models import Project
 from config.templatetags.trainer import duration, metric, number_short
 from datasets.models import Dataset, DatasetVersion
@@ -38,10 +39,13 @@ def greeting(request: HttpRequest) -> str:
         zone = ZoneInfo(request.COOKIES.get("zone", "UTC").replace("%2F", "/"))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         zone = ZoneInfo("UTC")
+    name = {"name": actor(request).first_name or actor(request).username}
     hour = timezone.now().astimezone(zone).hour
     if 5 <= hour < 12:
-        return _("Good morning")
-    return _("Good afternoon") if 12 <= hour < 18 else _("Good evening")
+        return _("Good morning, %(name)s") % name
+    if 12 <= hour < 18:
+        return _("Good afternoon, %(name)s") % name
+    return _("Good evening, %(name)s") % name
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,7 @@ SPECTACULAR_SETTINGS = {
 LANGUAGE_CODE = env.text("TRAINER_LANGUAGE", "en")
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "config.formats"
 TIME_ZONE = env.text("TRAINER_TIME_ZONE", "UTC")
 USE_TZ = True
 

@@ -40,6 +40,7 @@ def home(request: HtmxRequest) -> HttpResponse:
     """What goes on, and the next step on the way; parts of it renew themselves."""
     project = project_of(request)
     way = start.way(project)
+    machines = start.machines(project)
     context = {
         "nav": "home",
         "greeting": start.greeting(request),
@@ -47,7 +48,8 @@ def home(request: HtmxRequest) -> HttpResponse:
         "way": way,
         "steps": way.steps if way else start.first_steps(project),
         "trainings": start.trainings(project),
-        "machines": start.machines(project),
+        "machines": machines,
+        "has_gpus": any(machine.cells for machine in machines),
         "serving": start.in_service(project),
     }
     template = "home/_live.html" if wants_fragment(request.htmx) else "home.html"

@@ -1,0 +1,1 @@
+"""How dates and numbers are written; the rest is as Django has it."""
