@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import django_filters
+import django_filters  # type: ignore[import-untyped]
 from django.db.models import Q, QuerySet
 from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -47,7 +47,7 @@ READS = frozenset(
 ATTEMPT = OpenApiParameter("attempt", OpenApiTypes.INT, description="The newest when left out.")
 
 
-class JobFilter(django_filters.FilterSet):
+class JobFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Filters of the list; `search` looks at name, model and data."""
 
     search = django_filters.CharFilter(method="find")

@@ -175,12 +175,12 @@ class JobPage:
 
     @cached_property
     def changed(self) -> dict[str, str]:
-        """Settings that a person has changed: posted, and not what was shown."""
+        """Settings that a person has changed: filled in, and not what was shown."""
+        found = {row.name: str(self.data.get(SET + row.name) or "").strip() for row in self.rows}
         return {
-            row.name: self.data[SET + row.name].strip()
-            for row in self.rows
-            if SET + row.name in self.data
-            and self.data[SET + row.name].strip() != self.data.get(WAS + row.name, "")
+            name: value
+            for name, value in found.items()
+            if value and value != self.data.get(WAS + name, "")
         }
 
     def draft(self, *, plain: bool = False) -> services.Draft | None:

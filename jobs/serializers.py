@@ -234,11 +234,13 @@ class NewJobSerializer(serializers.Serializer[Any]):
     priority = serializers.IntegerField(required=False, min_value=0, max_value=100)
     gpus = serializers.IntegerField(required=False, min_value=0, max_value=64)
     output_name = serializers.CharField(required=False, allow_blank=True, max_length=120)
-    parent = serializers.PrimaryKeyRelatedField(queryset=Job.objects.none(), required=False)
+    parent = serializers.PrimaryKeyRelatedField(  # type: ignore[assignment]
+        queryset=Job.objects.none(), required=False
+    )
 
     def get_fields(self) -> dict[str, Any]:
         """Only what the user may choose."""
-        fields = super().get_fields()
+        fields: dict[str, Any] = super().get_fields()
         request = self.context.get("request")
         if request is None or not isinstance(request.user, User):
             return fields
@@ -298,7 +300,7 @@ class EventSerializer(serializers.Serializer[Any]):
     new = serializers.CharField()
     reason = serializers.CharField()
     actor = serializers.CharField(source="actor.username", default=None, allow_null=True)
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
 
 
 class FileSerializer(serializers.Serializer[Any]):

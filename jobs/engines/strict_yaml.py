@@ -14,6 +14,10 @@ MAX_DEPTH = 6
 FIELD = "config_overrides"
 
 
+def _line(part: yaml.Node | yaml.Event) -> int:
+    return part.start_mark.line + 1 if part.start_mark else 1
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader, reading 1e-4 as a number like the engine does and refusing doubled keys."""
 
@@ -22,11 +26,9 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                raise refused(_("Keys have to be plain words."), key.start_mark.line + 1)
+                raise refused(_("Keys have to be plain words."), _line(key))
             if key.value in seen:
-                raise refused(
-                    _("“%(key)s” is there twice.") % {"key": key.value}, key.start_mark.line + 1
-                )
+                raise refused(_("“%(key)s” is there twice.") % {"key": key.value}, _line(key))
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
@@ -52,10 +54,10 @@ def refused(reason: str, line: int | None = None, *, key: str = "") -> DomainErr
 
 
 def _inspect(text: str) -> None:
-    """Refuses tags, anchors, aliases, several documents and deep nesting before anything is built."""
+    """Refuses tags, anchors, aliases and deep nesting before anything is built."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = event.start_mark.line + 1
+        line = _line(event)
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
@@ -77,7 +79,7 @@ def _inspect(text: str) -> None:
 
 
 def read(text: str) -> tuple[dict[str, Any], dict[str, int]]:
-    """The mapping and the line of each of its keys; DomainError with the line for everything else."""
+    """The mapping and the line of each key; DomainError with the line for everything else."""
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise refused(
             _("The overrides are longer than %(limit)s KB.") % {"limit": MAX_BYTES // 1024}
@@ -104,7 +106,7 @@ def read(text: str) -> tuple[dict[str, Any], dict[str, int]]:
         return {}, {}
     if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
         raise refused(_("Write one “argument: value” a line."), 1)
-    lines = {str(key.value): key.start_mark.line + 1 for key, _value in node.value}
+    lines = {str(key.value): _line(key) for key, _value in node.value}
     return {str(key): value for key, value in values.items()}, lines
 
 

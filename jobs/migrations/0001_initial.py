@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('accounts', '0002_initial'),
+        ('accounts', '0001_initial'),
         ('datasets', '0001_initial'),
         ('nodes', '0001_initial'),
         ('registry', '0001_initial'),

@@ -4,6 +4,7 @@ import shutil
 import uuid
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -32,7 +33,15 @@ def _refuse_unless(job: Job, states: tuple[str, ...], what: str) -> None:
         )
 
 
-def _ask(job: Job, wanted: str, *, mode: str, to: str, by: User | None, verb: str) -> Job:
+def _ask(
+    job: Job,
+    wanted: str,
+    *,
+    mode: Literal["checkpoint", "kill"],
+    to: str,
+    by: User | None,
+    verb: str,
+) -> Job:
     """Stops the workload and notes why; a job that never started is settled at once."""
     attempt = latest_attempt(job)
     job.wanted = wanted

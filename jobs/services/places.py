@@ -43,7 +43,7 @@ def start_foreseen(gpus: int, cpus: float) -> Start:
     if not nodes:
         return Start(False, ahead, no_node=True)
     for node in nodes:
-        running = node.workloads.active()  # type: ignore[attr-defined]
+        running = node.workloads.active()
         used = running.aggregate(total=Sum("cpus"))["total"] or 0.0
         free_gpus = Gpu.objects.filter(node=node, is_present=True).exclude(
             leases__released_at=None, leases__isnull=False

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -19,7 +19,7 @@ from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from jobs import services
 from jobs.engines import engine_named
-from jobs.models import Job
+from jobs.models import Job, JobQuerySet
 from jobs.services import reading
 from jobs.services.endings import log_tail
 from jobs.views.common import KINDS, attempt_or_404, job_or_404, summary, told
@@ -28,7 +28,7 @@ PAGE_ROWS = 25
 TABS = ("progress", "config", "data", "checkpoints", "events", "files", "log")
 
 
-def _filtered(request: HttpRequest, rows: QuerySet[Job]) -> QuerySet[Job]:
+def _filtered(request: HttpRequest, rows: JobQuerySet) -> JobQuerySet:
     kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
     text, model = request.GET.get("q", "").strip(), request.GET.get("model", "")
     if kind in Job.Kind.values:
