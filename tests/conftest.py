@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 
 from accounts.models import Membership, Project, Role, User
@@ -65,3 +66,10 @@ def plain_static_files(settings) -> None:
     """Pages name their scripts and styles without looking for what a deployment has collected."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture(autouse=True)
+def fresh_limits(settings) -> None:
+    """No test is throttled for what another did: Redis, unlike the database, takes nothing back."""
+    if settings.REDIS_URL:
+        cache.clear()
