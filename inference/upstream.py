@@ -66,8 +66,17 @@ async def private_sessions() -> AsyncIterator[None]:
         yield
     finally:
         _private.reset(before)
-        for session in sessions.values():
-            await session.close()
+        await _close(sessions)
+
+
+async def sessions_close() -> None:
+    """Closes what the running loop has opened, before it ends."""
+    await _close(_sessions.pop(asyncio.get_running_loop(), OrderedDict()))
+
+
+async def _close(sessions: Sessions) -> None:
+    for session in sessions.values():
+        await session.close()
 
 
 def unavailable() -> ApiError:
