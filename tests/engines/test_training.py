@@ -72,6 +72,7 @@ def test_a_stopped_training_goes_on_where_it_was(
 ) -> None:
     inputs = {"model": shelf / "model", "data": shelf / "data"}
     config = training(max_steps=2000, save_steps=5000, lr_scheduler_type="constant")
+    config["dataloader_num_workers"] = 1  # the stop goes to the whole group, so to this one, too
     first = prepare(tmp_path / "first", config, inputs)
     process = start(engine, "train", first)
     wait_for(lambda: sum(r["kind"] == "log" for r in read_lines(first / "metrics.jsonl")) >= 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,8 +25,12 @@ from .workload import (
 Work = Callable[[Workload, dict[str, Any]], dict[str, Any]]
 
 
+ROWS_CACHE = Path(".cache") / "datasets"
+
+
 def _settle_environment() -> None:
     """Give the libraries quiet and private defaults before they are imported."""
+    os.environ.setdefault("HF_DATASETS_CACHE", str(Path.cwd() / ROWS_CACHE))
     os.environ.setdefault("HF_HOME", str(Path.cwd() / ".cache" / "huggingface"))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
@@ -61,7 +66,10 @@ def run_workload(verb: str) -> int:
         if verb == "train" and launch.is_launcher():
             return launch.run_group(verb)
         workload.watch_stop()
-        facts = _work_of(verb)(workload, read_config())
+        try:
+            facts = _work_of(verb)(workload, read_config())
+        finally:
+            shutil.rmtree(ROWS_CACHE, ignore_errors=True)  # encoded rows; nobody reads them again
         workload.finish("finished", facts)
     except EpochTaken as taken:
         print(f"trainer: {taken}", file=sys.stderr, flush=True)

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-from .models import Loaded, engine_arguments, forget_generation_defaults, release
-from .workload import ConfigError, DataError, Workload
+from .models import Loaded, engine_arguments, load, release
+from .workload import ConfigError, DataError, StopRequested, Workload
 
 OUTPUT = Path("output")
 
@@ -64,10 +65,7 @@ def _subjects(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _prepare(config: dict[str, Any], subject: dict[str, Any]) -> tuple[Loaded, list[Row], int]:
     """Load a subject and encode the rows for it; also return how many rows cannot be used."""
-    from llamafactory.data import get_template_and_fix_tokenizer
     from llamafactory.data.loader import _get_merged_dataset
-    from llamafactory.hparams import get_train_args
-    from llamafactory.model import load_model, load_tokenizer
 
     if not config.get("dataset"):
         raise ConfigError("dataset is missing.")
@@ -76,25 +74,16 @@ def _prepare(config: dict[str, Any], subject: dict[str, Any]) -> tuple[Loaded, l
         model_name_or_path=subject.get("model_name_or_path"),
         adapter_name_or_path=subject.get("adapter_name_or_path"),
         eval_dataset=config["dataset"],
-        stage="sft",
-        do_eval=True,
-        output_dir=str(OUTPUT),
-        report_to="none",
-        disable_tqdm=True,
-        per_device_eval_batch_size=Options.of(config).batch_size,
     )
-    arguments.pop("infer_dtype", None)
-    model_args, data_args, training_args, finetuning_args, _ = get_train_args(arguments)
-    tokenizer = load_tokenizer(model_args)["tokenizer"]
-    tokenizer.padding_side = "left"
-    template = get_template_and_fix_tokenizer(tokenizer, data_args)
-    names = data_args.eval_dataset
-    dataset: Any = _get_merged_dataset(names, model_args, data_args, training_args, "sft")
+    loaded = load(arguments)
+    single: Any = SimpleNamespace(seed=Options.of(config).seed, local_process_index=0)
+    names, data_args = loaded.data_args.eval_dataset, loaded.data_args
+    try:
+        dataset: Any = _get_merged_dataset(names, loaded.model_args, data_args, single, "sft")
+    except KeyError as missing:
+        raise DataError(f"The data has no column or field {missing}.") from missing
     if dataset is None or len(dataset) == 0:
         raise DataError("The data has no rows.")
-    model = load_model(tokenizer, model_args, finetuning_args, is_trainable=False)
-    forget_generation_defaults(model)
-    loaded = Loaded(model, tokenizer, template, data_args, model_args)
     rows = [row for index, raw in enumerate(dataset) if (row := _encoded(index, raw, loaded))]
     if not rows:
         raise DataError("No row of the data is a conversation that ends with an answer.")
@@ -218,6 +207,8 @@ def _ask(workload: Workload, config: dict[str, Any], subject: dict[str, Any]) ->
     workload.phase("generating", 0, len(rows))
     with (OUTPUT / f"{name}.jsonl").open("w", encoding="utf-8") as handle:
         for batch in _batches(rows, options.batch_size):
+            if workload.stop_requested:
+                raise StopRequested
             losses = reference_losses(loaded, batch)
             for row, loss, (text, finish) in zip(
                 batch, losses, answers(loaded, batch, options), strict=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,24 @@ def _report_phases(stage: str, workload: Workload) -> None:
     workflow.load_model = _reporting("loading", workload, workflow.load_model)
 
 
+def _let_data_workers_outlive_stop() -> None:
+    """Have the processes that read data ignore SIGTERM, which goes to the whole group.
+
+    The trainer makes a few more steps after a stop was asked for, and ends them itself. They also
+    end on their own when the trainer is gone.
+    """
+    from torch.utils.data._utils import signal_handling
+
+    inner = signal_handling._set_worker_signal_handlers
+
+    def outer() -> None:
+        inner()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    signal_handling._set_worker_signal_handlers = outer
+
+
 def checkpoints(folder: Path) -> list[str]:
     """Return the names of the checkpoints in a folder, the oldest first."""
     found = {
@@ -164,13 +183,14 @@ def train(workload: Workload, config: dict[str, Any]) -> dict[str, Any]:
     """Train as the configuration says; raise StopRequested where a stop cut it short."""
     workload.phase("loading")
     config = prepared(config)
-    from llamafactory.train.tuner import run_exp
-
-    _report_phases(config.get("stage", "sft"), workload)
     output = Path(config["output_dir"])
-    reporter = Reporter(workload, output)
     output.mkdir(parents=True, exist_ok=True)
+    reporter = Reporter(workload, output)
     try:
+        from llamafactory.train.tuner import run_exp
+
+        _report_phases(config.get("stage", "sft"), workload)
+        _let_data_workers_outlive_stop()
         run_exp(config, callbacks=[reporter])
     except StopRequested as stop:
         facts = reporter.facts | {"checkpoints": checkpoints(output)}
