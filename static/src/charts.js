@@ -35,6 +35,13 @@ function smooth(values, weight) {
   });
 }
 
+/** Moments of an axis: the time of day, or the day when the axis spans several. */
+function clock(values) {
+  const days = values.length > 1 && values[values.length - 1] - values[0] > 2 * 86400;
+  const format = new Intl.DateTimeFormat(language, days ? { month: "numeric", day: "numeric" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return values.map(value => format.format(new Date(value * 1000)));
+}
+
 class Chart {
   constructor(element) {
     this.element = element;
@@ -140,8 +147,8 @@ class Chart {
     this.plot = new uPlot({
       width: Math.max(80, this.box.clientWidth), height: this.height, legend: { show: false },
       cursor: { y: false, drag: { x: true, y: false, setScale: true }, points: { size: 6 } },
-      scales: { x: { time }, y: this.log ? { distr: 3 } : unit === "%" ? { range: (u, min, max) => [0, Math.max(100, max)] } : {} },
-      axes: [{ ...axis, size: 26, values: time ? undefined : (u, values) => values.map(value => Number.isInteger(value) ? count.format(value) : "") },
+      scales: { x: { time, ...(x.length === 1 ? { range: [x[0] - 30, x[0] + 30] } : {}) }, y: this.log ? { distr: 3 } : unit === "%" ? { range: (u, min, max) => [0, Math.max(100, max)] } : {} },
+      axes: [{ ...axis, size: 26, values: time ? (u, values) => clock(values) : (u, values) => values.map(value => Number.isInteger(value) ? count.format(value) : "") },
         { ...axis, size: unit === "bytes" ? 62 : 54, values: (u, values) => values.map(value => value === null ? "" : short(value, unit)) }],
       series: [{}, ...lines.map(line => ({ label: line.label, stroke: line.stroke, width: line.width, fill: line.fill, spanGaps: true,
         points: { show: line.points, size: 6, fill: line.stroke } }))],
@@ -170,7 +177,7 @@ class Chart {
     });
     if (index !== null && index !== undefined && this.plot) {
       const where = document.createElement("span"), x = this.plot.data[0][index];
-      where.textContent = (this.set.x || this.facts.x_kind) === "time" ? new Date(x * 1000).toLocaleTimeString(language) : `${say("step")} ${short(x)}`;
+      where.textContent = (this.set.x || this.facts.x_kind) === "time" ? new Date(x * 1000).toLocaleTimeString(language, { hourCycle: "h23" }) : `${say("step")} ${short(x)}`;
       items.push(where);
     }
     this.legend.replaceChildren(...items);

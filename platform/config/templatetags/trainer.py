@@ -18,7 +18,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeData, SafeString, mark_safe
 from django.utils.translation import get_language, gettext_noop
 from django.utils.translation import gettext as _
 
@@ -267,6 +267,14 @@ def is_today(value: datetime | date | None) -> bool:
 def trim(value: object) -> str:
     """Without the blanks around it."""
     return str(value).strip()
+
+
+@register.filter
+def sentence(value: object) -> str:
+    """Begins with a capital letter; blanks before it go. What is safe stays safe."""
+    text = str(value).strip()
+    text = text[:1].upper() + text[1:]
+    return mark_safe(text) if isinstance(value, SafeData) else text  # noqa: S308
 
 
 @register.filter
