@@ -160,14 +160,15 @@ def _checked_idle(seconds: int | None) -> int:
 def _check_quota(user: User) -> None:
     """Holds the user's row so that two requests at once cannot both take the last place."""
     limit = User.objects.select_for_update().get(pk=user.pk).max_deployments
-    active = list(Deployment.objects.active().filter(created_by=user).order_by("created_at"))
+    mine = Deployment.objects.active().filter(created_by=user).exclude(state=State.STOPPING)
+    active = list(mine.order_by("created_at"))
     if len(active) < limit:
         return
     names = [deployment.name for deployment in active]
     raise QuotaExceeded(
         _(
-            "You may keep {limit} models in service at once and have {names}. Stop one of them "
-            "first, or ask an operator for more."
+            "You may keep no more models in service at once than {limit} and have {names}. Stop "
+            "one of them first, or ask an operator for more."
         ).format(limit=limit, names=", ".join(names))
         if names
         else _("You may not keep models in service. Ask an operator for more."),
