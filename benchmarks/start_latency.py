@@ -1,7 +1,7 @@
 """How long after its submission an idle node has started a workload's engine process.
 
-Starts the node's real worker and agent with a directory, a database and a small engine of its own, and
-submits workloads one after the other. Prints the times of submitting and of the engine's first
+Starts the node's real worker and agent with a directory, a database and a small engine of its own,
+and submits workloads one after the other. Prints the times of submitting and of the engine's first
 instruction, in milliseconds.
 
     python benchmarks/start_latency.py [ROUNDS]
@@ -46,8 +46,10 @@ def main(rounds):
     engine = HOME / "engines" / "small" / "engine.json"
     engine.parent.mkdir(parents=True)
     script = str(ROOT / "tests" / "nodes" / "small_engine.py")
-    engine.write_text(json.dumps({"name": "small", "command": [sys.executable, "-I", "-S", script]}))
-    worker = subprocess.Popen([*manage, "qcluster"], env={**os.environ, "Q_CLUSTER_NAME": "node-bench"})
+    command = [sys.executable, "-I", "-S", script]
+    engine.write_text(json.dumps({"name": "small", "command": command}))
+    queue = {**os.environ, "Q_CLUSTER_NAME": "node-bench"}
+    worker = subprocess.Popen([*manage, "qcluster"], env=queue)
     agent = subprocess.Popen([*manage, "node_agent"])
     try:
         return measure(rounds)

@@ -13,12 +13,13 @@ Services run until somebody stops them, so waiting for one has no end. A node is
 workload fits beside the services; where it does not, nothing is held back for it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 CPU_SLACK = 1e-6  # sums of fractions of CPUs are not exact
+Facts = dict[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,49 +86,73 @@ class Wait:
     request: UUID
     place: int
     code: str
-    args: dict[str, str | int | float] = field(default_factory=dict)
+    args: Facts = field(default_factory=dict)
 
 
 Decision = Placement | Wait
 
 
-@dataclass(slots=True)
+Shape = tuple[str, int, int, float, int]
+
+
+def _shape(request: Request) -> Shape:
+    """All that decides where a workload fits."""
+    return (
+        request.engine,
+        request.gpus,
+        request.gpu_memory_bytes,
+        request.cpus,
+        request.memory_bytes,
+    )
+
+
 class _Room:
-    """What is left of a machine while decisions are made."""
+    """What is left of a machine while decisions are made. It only ever gets fuller."""
 
-    machine: Machine
-    tenants: list[Tenant]
-    kept_for: list[Request] = field(default_factory=list)
-    kept_devices: set[int] = field(default_factory=set)
+    def __init__(self, machine: Machine, tenants: Sequence[Tenant]) -> None:
+        self.machine = machine
+        self.tenants: list[Tenant] = []
+        self.free_cpus = machine.cpus
+        self.free_memory = machine.memory_bytes
+        self.free_devices = sorted(machine.devices, key=_by_size)
+        self.kept_for: list[Request] = []
+        self.kept_devices: set[int] = set()
+        for tenant in tenants:
+            self.add(tenant)
+        self.services = [tenant for tenant in tenants if tenant.is_service]
 
-    def free_cpus(self) -> float:
-        return self.machine.cpus - sum(tenant.cpus for tenant in self.tenants)
-
-    def free_memory(self) -> int:
-        return self.machine.memory_bytes - sum(tenant.memory_bytes for tenant in self.tenants)
-
-    def held(self, tenants: Iterable[Tenant]) -> set[int]:
-        return {device for tenant in tenants for device in tenant.devices}
+    def add(self, tenant: Tenant) -> None:
+        """Takes what the tenant holds off what is free."""
+        self.tenants.append(tenant)
+        self.free_cpus -= tenant.cpus
+        self.free_memory -= tenant.memory_bytes
+        if tenant.devices:
+            self.free_devices = [
+                device for device in self.free_devices if device.key not in tenant.devices
+            ]
 
     def could_hold(self, request: Request, beside: Sequence[Tenant] = ()) -> bool:
         """Whether it would fit if only the tenants in `beside` were there."""
-        held = self.held(beside)
+        held = {device for tenant in beside for device in tenant.devices}
+        cpus = self.machine.cpus - sum(tenant.cpus for tenant in beside)
+        memory = self.machine.memory_bytes - sum(tenant.memory_bytes for tenant in beside)
         return (
-            len(_suitable(self.machine, request, held)) >= request.gpus
-            and request.cpus
-            <= self.machine.cpus - sum(tenant.cpus for tenant in beside) + CPU_SLACK
-            and request.memory_bytes
-            <= self.machine.memory_bytes - sum(tenant.memory_bytes for tenant in beside)
+            request.cpus <= cpus + CPU_SLACK
+            and request.memory_bytes <= memory
+            and len(_suitable(self.machine.devices, request, held)) >= request.gpus
         )
+
+    def missing_gpus(self, request: Request) -> int:
+        """How many suitable ones are not free."""
+        return max(0, request.gpus - len(_suitable(self.free_devices, request)))
 
     def fit(self, request: Request) -> tuple[int, ...] | None:
         """The devices it would get now, or None when it does not fit or would delay who waits."""
-        if request.cpus > self.free_cpus() + CPU_SLACK:
+        if request.cpus > self.free_cpus + CPU_SLACK or request.memory_bytes > self.free_memory:
             return None
-        if request.memory_bytes > self.free_memory():
+        if request.gpus > len(self.free_devices):
             return None
-        taken = self.held(self.tenants) | self.kept_devices
-        devices = _suitable(self.machine, request, taken)
+        devices = _suitable(self.free_devices, request, self.kept_devices)
         if len(devices) < request.gpus or not self._spares_the_kept(request):
             return None
         return tuple(device.key for device in devices[: request.gpus])
@@ -148,24 +173,32 @@ class _Room:
 
     def keep(self, request: Request) -> None:
         """Saves the machine up: its free devices first, then those that come free."""
-        services = [tenant for tenant in self.tenants if tenant.is_service]
-        unusable = self.held(services) | self.kept_devices
-        busy = self.held(self.tenants)
+        never = {device for tenant in self.services for device in tenant.devices}
+        free = {device.key for device in self.free_devices}
         devices = sorted(
-            _suitable(self.machine, request, unusable), key=lambda device: device.key in busy
+            _suitable(self.machine.devices, request, never | self.kept_devices),
+            key=lambda device: device.key not in free,
         )
         self.kept_devices.update(device.key for device in devices[: request.gpus])
         self.kept_for.append(request)
 
 
-def _suitable(machine: Machine, request: Request, taken: set[int]) -> list[Device]:
+def _by_size(device: Device) -> tuple[int, int]:
+    return (device.memory_bytes, device.key)
+
+
+def _suitable(
+    devices: Sequence[Device], request: Request, taken: Set[int] = frozenset()
+) -> list[Device]:
     """Devices big enough and not taken, the smallest first, so that big ones stay free."""
+    if not request.gpus:
+        return []
     fitting = (
         device
-        for device in machine.devices
+        for device in devices
         if device.memory_bytes >= request.gpu_memory_bytes and device.key not in taken
     )
-    return sorted(fitting, key=lambda device: (device.memory_bytes, device.key))
+    return sorted(fitting, key=_by_size)
 
 
 def order(waiting: Iterable[Request]) -> list[Request]:
@@ -180,105 +213,135 @@ def plan(
     now: datetime,
 ) -> list[Decision]:
     """What to start and why the rest waits, in the order of the queue."""
-    rooms = {machine.key: _Room(machine, []) for machine in sorted(nodes, key=lambda one: one.name)}
+    tenants: dict[UUID, list[Tenant]] = {}
     for tenant in sorted(running, key=lambda one: one.key):
-        if tenant.machine in rooms:
-            rooms[tenant.machine].tenants.append(tenant)
+        tenants.setdefault(tenant.machine, []).append(tenant)
+    rooms = [
+        _Room(machine, tenants.get(machine.key, ()))
+        for machine in sorted(nodes, key=lambda one: one.name)
+    ]
+    planner = _Planner(rooms, now)
     decisions: list[Decision] = []
     place = 0
     for request in order(waiting):
-        placed = _place(request, rooms, now)
+        placed = planner.place(request)
         if placed is not None:
             decisions.append(placed)
             continue
         place += 1
-        code, args = _why(request, list(rooms.values()))
+        code, args = planner.why(request)
         decisions.append(Wait(request.key, place, code, args))
     return decisions
 
 
-def _usable(request: Request, rooms: Iterable[_Room]) -> list[_Room]:
-    """Machines that take work and could hold it when empty."""
-    return [
-        room
-        for room in rooms
-        if room.machine.accepts and _has_engine(room, request) and room.could_hold(request)
-    ]
+class _Planner:
+    """One run of `plan`.
+
+    Rooms only get fuller during a run: where a shape did not fit, it does not fit later in the run
+    either, and a lasting reason stays. Both are remembered, which makes a long queue cheap.
+    """
+
+    def __init__(self, rooms: list[_Room], now: datetime) -> None:
+        self.rooms = rooms
+        self.now = now
+        self.candidates: dict[Shape, list[_Room]] = {}
+        self.usable: dict[Shape, list[_Room]] = {}
+        self.unkept: dict[Shape, list[_Room]] = {}
+        self.reasons: dict[Shape, tuple[str, Facts]] = {}
+
+    def _usable(self, request: Request) -> list[_Room]:
+        """Machines that take work and could hold it when empty."""
+        shape = _shape(request)
+        if shape not in self.usable:
+            self.usable[shape] = [
+                room
+                for room in self.rooms
+                if room.machine.accepts and _has_engine(room, request) and room.could_hold(request)
+            ]
+        return self.usable[shape]
+
+    def place(self, request: Request) -> Placement | None:
+        """Takes the fullest machine on which it fits: big workloads find room on the others."""
+        shape = _shape(request)
+        before = self.candidates.get(shape)
+        fits = [
+            (room, devices)
+            for room in (self._usable(request) if before is None else before)
+            if (devices := room.fit(request)) is not None
+        ]
+        self.candidates[shape] = [room for room, _devices in fits]
+        if not fits:
+            return None
+        room, devices = min(fits, key=lambda fit: _tightness(fit[0]))
+        held = frozenset(devices)
+        key = room.machine.key
+        room.add(Tenant(request.key, key, self.now, request.cpus, request.memory_bytes, held))
+        return Placement(request.key, key, devices)
+
+    def why(self, request: Request) -> tuple[str, Facts]:
+        """Why it waits; keeps a machine for it where that helps."""
+        shape = _shape(request)
+        if shape not in self.reasons:
+            lasting = self._lasting_reason(request)
+            if lasting is None:
+                return self._keep_one(request)
+            self.reasons[shape] = lasting
+        return self.reasons[shape]
+
+    def _lasting_reason(self, request: Request) -> tuple[str, Facts] | None:
+        """A reason that holds for every later workload of the same shape as well."""
+        if not self.rooms:
+            return "no_nodes", {}
+        usable = self._usable(request)
+        if not usable:
+            return _why_never(request, self.rooms)
+        shape = _shape(request)
+        if shape not in self.unkept:
+            self.unkept[shape] = [
+                room for room in usable if room.could_hold(request, room.services)
+            ]
+            if not self.unkept[shape]:
+                return "services", {"node": usable[0].machine.name}
+        kept = self.unkept[shape]
+        self.unkept[shape] = [room for room in kept if not room.kept_for]
+        if not self.unkept[shape]:
+            return "behind", {"node": kept[0].machine.name}
+        return None
+
+    def _keep_one(self, request: Request) -> tuple[str, Facts]:
+        room = min(
+            self.unkept[_shape(request)],
+            key=lambda one: (
+                one.missing_gpus(request),
+                max(0.0, request.cpus - one.free_cpus),
+                one.machine.name,
+            ),
+        )
+        reason = _what_is_busy(request, room)
+        room.keep(request)
+        return reason
 
 
 def _has_engine(room: _Room, request: Request) -> bool:
     return room.machine.engines is None or request.engine in room.machine.engines
 
 
-def _place(request: Request, rooms: dict[UUID, _Room], now: datetime) -> Placement | None:
-    """Takes the fullest machine on which it fits, so that big workloads find room on the others."""
-    fits = [
-        (room, devices)
-        for room in _usable(request, rooms.values())
-        if (devices := room.fit(request)) is not None
-    ]
-    if not fits:
-        return None
-    room, devices = min(fits, key=lambda fit: _tightness(fit[0], request))
-    room.tenants.append(
-        Tenant(
-            request.key,
-            room.machine.key,
-            now,
-            request.cpus,
-            request.memory_bytes,
-            frozenset(devices),
-        )
-    )
-    return Placement(request.key, room.machine.key, devices)
-
-
-def _tightness(room: _Room, request: Request) -> tuple[int, float, str]:
+def _tightness(room: _Room) -> tuple[int, float, str]:
     """Fewest free GPUs first (a workload without GPUs stays away from them), then fewest CPUs."""
-    free = len(room.machine.devices) - len(room.held(room.tenants))
-    return (free, room.free_cpus(), room.machine.name)
+    return (len(room.free_devices), room.free_cpus, room.machine.name)
 
 
-def _why(request: Request, rooms: list[_Room]) -> tuple[str, dict[str, str | int | float]]:
-    """Why it waits; keeps a machine for it where that helps."""
-    if not rooms:
-        return "no_nodes", {}
-    usable = _usable(request, rooms)
-    if not usable:
-        return _why_never(request, rooms)
-    waited_for = [
-        room
-        for room in usable
-        if room.could_hold(request, [tenant for tenant in room.tenants if tenant.is_service])
-    ]
-    if not waited_for:
-        return "services", {"node": usable[0].machine.name}
-    free_of_it = [room for room in waited_for if not room.kept_for]
-    if not free_of_it:
-        return "behind", {"node": waited_for[0].machine.name}
-    room = min(free_of_it, key=lambda one: (_missing(one, request), one.machine.name))
-    code, args = _what_is_busy(request, room)
-    room.keep(request)
-    return code, args
-
-
-def _missing(room: _Room, request: Request) -> tuple[int, float]:
-    """How far a machine is from holding it now: GPUs, then CPUs."""
-    free = len(_suitable(room.machine, request, room.held(room.tenants)))
-    return (max(0, request.gpus - free), max(0.0, request.cpus - room.free_cpus()))
-
-
-def _what_is_busy(request: Request, room: _Room) -> tuple[str, dict[str, str | int | float]]:
+def _what_is_busy(request: Request, room: _Room) -> tuple[str, Facts]:
     node = room.machine.name
-    free = len(_suitable(room.machine, request, room.held(room.tenants)))
-    if free < request.gpus:
-        return "busy_gpus", {"node": node, "free": free, "gpus": request.gpus}
-    if request.cpus > room.free_cpus() + CPU_SLACK:
+    missing = room.missing_gpus(request)
+    if missing:
+        return "busy_gpus", {"node": node, "free": request.gpus - missing, "gpus": request.gpus}
+    if request.cpus > room.free_cpus + CPU_SLACK:
         return "busy_cpus", {"node": node, "cpus": request.cpus}
     return "busy_memory", {"node": node, "memory_bytes": request.memory_bytes}
 
 
-def _why_never(request: Request, rooms: list[_Room]) -> tuple[str, dict[str, str | int | float]]:
+def _why_never(request: Request, rooms: list[_Room]) -> tuple[str, Facts]:
     """What is missing everywhere, or which node would do if it took work."""
     able = [room for room in rooms if room.could_hold(request)]
     if not able:
@@ -289,12 +352,8 @@ def _why_never(request: Request, rooms: list[_Room]) -> tuple[str, dict[str, str
     return "away", {"node": equipped[0].machine.name}
 
 
-def _what_is_too_small(
-    request: Request, rooms: list[_Room]
-) -> tuple[str, dict[str, str | int | float]]:
-    if request.gpus and not any(
-        len(_suitable(room.machine, request, set())) >= request.gpus for room in rooms
-    ):
+def _what_is_too_small(request: Request, rooms: list[_Room]) -> tuple[str, Facts]:
+    if not any(len(_suitable(room.machine.devices, request)) >= request.gpus for room in rooms):
         return "no_gpus", {"gpus": request.gpus, "memory_bytes": request.gpu_memory_bytes}
     if not any(room.machine.cpus + CPU_SLACK >= request.cpus for room in rooms):
         return "no_cpus", {"cpus": request.cpus}

@@ -1,5 +1,6 @@
 """A node of this machine with a small, real engine; and its worker and agent as processes."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -176,8 +177,6 @@ def services(engine, home, settings, transactional_db) -> Iterator[SimpleNamespa
 
 def end_group(process: subprocess.Popen) -> None:
     """Kills a process and all its children at once."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
-    except ProcessLookupError:
-        pass
     process.wait(10)

@@ -1,8 +1,8 @@
 """A real, small engine: honours the contract of an entrypoint and needs nothing but Python.
 
-`python small_engine.py VERB` in a workload's directory. `config.yaml` (JSON, which is YAML) says what to
-do: `steps` and `seconds` of each, `fail` (exit status), `raise` (an error of that class), `hold_mib` of
-memory, `ignore_stop`, `lines` of log, `child` (a process of its own session that stays).
+`python small_engine.py VERB` in a workload's directory. `config.yaml` (JSON, which is YAML) says
+what to do: `steps` and `seconds` of each, `fail` (exit status), `raise` (an error of that class),
+`hold_mib` of memory, `ignore_stop`, `lines` of log, `child` (a process of a session of its own).
 """
 
 import json
@@ -41,7 +41,7 @@ def main():
     for index in range(0, len(held), 4096):
         held[index] = 1
     steps = config.get("steps", 1)
-    with open("metrics.jsonl", "a") as metrics:
+    with Path("metrics.jsonl").open("a") as metrics:
         for step in range(1, steps + 1):
             line = {"kind": "log", "step": step, "total": steps, "values": {"loss": 1 / step}}
             metrics.write(json.dumps({**line, "time": time.time()}) + "\n")
