@@ -30,6 +30,7 @@ MAGIC: tuple[tuple[bytes, str], ...] = (
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Office"),
 )
 ARCHIVES = {"zip", "gzip", "bzip2", "xz", "zstd", "7z", "rar", "lz4"}
+ARCHIVE_ENDINGS = {".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".zst", ".7z", ".rar", ".lz4"}
 FORMATS = {
     ".json": "json",
     ".jsonl": "jsonl",
@@ -44,7 +45,10 @@ DAMAGED_AFTER = 16
 
 def format_of(filename: str) -> str:
     """`json`, `jsonl` or `csv` by the name's ending; `BadFile` for any other."""
-    found = FORMATS.get(Path(filename).suffix.lower())
+    ending = Path(filename).suffix.lower()
+    found = FORMATS.get(ending)
+    if ending in ARCHIVE_ENDINGS:
+        raise _archive(ending.removeprefix("."))
     if found is None:
         raise BadFile(
             _("“%(name)s” is not a JSON, JSONL or CSV file. Convert it to one of these.")
@@ -60,15 +64,19 @@ def refuse_binary(head: bytes) -> None:
         if not re.match(pattern, head):
             continue
         if name in ARCHIVES:
-            raise BadFile(
-                _("This is a %(kind)s archive. Archives are not opened: upload the file in it.")
-                % {"kind": name},
-                code="archive",
-            )
+            raise _archive(name)
         raise BadFile(
             _("This is a binary file (%(kind)s), not JSON, JSONL or CSV text.") % {"kind": name},
             code="binary",
         )
+
+
+def _archive(kind: str) -> BadFile:
+    return BadFile(
+        _("This is a %(kind)s archive. Archives are not opened: upload the file in it.")
+        % {"kind": kind},
+        code="archive",
+    )
 
 
 def encoding_of(path: Path) -> str:

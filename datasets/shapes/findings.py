@@ -32,6 +32,31 @@ TEXTS: dict[str, Promise] = {
     "empty_text": _("The text is empty."),
     "same_answers": _("Both answers are the same: there is nothing to prefer."),
 }
+# The same for many rows together.
+SUMMARIES: dict[str, Promise] = {
+    "not_object": _("rows that are not objects"),
+    "missing": _("a needed column is missing or empty"),
+    "wrong_type": _("a column holds something else than text"),
+    "no_messages": _("conversations without turns"),
+    "bad_turn": _("turns without role or text"),
+    "unknown_role": _("roles that were not named"),
+    "system_not_first": _("system prompts behind the first turn"),
+    "wrong_order": _("questions and answers do not take turns"),
+    "no_answer": _("the last question has no answer"),
+    "no_question": _("the conversation does not end with a question"),
+    "bad_history": _("earlier turns that are not pairs"),
+    "bad_tag": _("marks that are not true or false"),
+    "bad_choice": _("an answer is not a message"),
+    "choice_role": _("an answer is not the assistant's"),
+    "bad_tools": _("tools that cannot be read"),
+    "bad_call": _("tool calls that cannot be read"),
+    "weight": _("turns of weight 0"),
+    "not_text": _("parts that are not text"),
+    "empty_question": _("empty questions"),
+    "empty_answer": _("empty answers"),
+    "empty_text": _("empty texts"),
+    "same_answers": _("both answers are the same"),
+}
 WARNINGS = frozenset({"empty_question", "empty_answer", "empty_text", "same_answers"})
 KINDS: dict[str, Promise] = {
     "text": _("text"),

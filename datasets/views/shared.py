@@ -11,7 +11,7 @@ from accounts.models import Project, Role
 from common.errors import DomainError
 from datasets import services
 from datasets.models import Dataset, DatasetVersion
-from datasets.shapes.findings import TEXTS, WARNINGS, words
+from datasets.shapes.findings import SUMMARIES, WARNINGS
 
 CUTOFFS = (512, 1024, 2048, 4096, 8192)
 
@@ -85,7 +85,12 @@ def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
         "spread": spread,
         "bars": _bars(spread),
         "findings": [
-            {"code": code, "count": count, "drops": code not in WARNINGS, "text": _summary(code)}
+            {
+                "code": code,
+                "count": count,
+                "drops": code not in WARNINGS,
+                "text": SUMMARIES.get(code, code),
+            }
             for code, count in report.get("counts", {}).items()
         ],
     }
@@ -100,9 +105,3 @@ def _bars(spread: dict[str, Any]) -> list[dict[str, Any]]:
         {"percent": round(100 * count / top, 1), "count": count, "from": place * step}
         for place, count in enumerate(counts)
     ]
-
-
-def _summary(code: str) -> str:
-    """The finding without a row's particulars."""
-    blanks = dict.fromkeys(("column", "found", "wanted", "turn", "role", "key"), "…")
-    return words(code, blanks) if code in TEXTS else code

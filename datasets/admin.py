@@ -1,0 +1,141 @@
+"""The operators' view of datasets. What changes, changes through the services."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+
+from accounts.http import actor
+from common.errors import DomainError
+from datasets import services
+from datasets.models import Dataset, DatasetVersion
+
+
+class ThroughServices(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Nothing is deleted in bulk; a refusal is told and leaves everything as it was."""
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Our own actions without the deletion of many."""
+        found: dict[str, Any] = super().get_actions(request)
+        found.pop("delete_selected", None)
+        return found
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The form; back to it when the service refuses."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except DomainError as refused:
+            messages.error(request, refused.message)
+            return redirect(request.path)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Deletes after the question; what is in use stays and says why."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except DomainError as refused:
+            messages.error(request, refused.message)
+            return redirect("..")
+
+
+class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A dataset; a new one with the file of its first version."""
+
+    file = forms.FileField(label=_("File"), help_text=_("JSON, JSONL or CSV."))
+
+    class Meta:
+        model = Dataset
+        fields = ("project", "name", "remark", "is_public")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            del self.fields["file"]
+
+
+class VersionInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The versions, to be looked at."""
+
+    model = DatasetVersion
+    fields = ("number", "state", "shape", "rows", "bytes", "filename", "created_by", "created_at")
+    readonly_fields = fields
+    can_delete = False
+    show_change_link = True
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Never: files are uploaded on the pages or over the API."""
+        return False
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ThroughServices):
+    """Datasets."""
+
+    form = DatasetAdminForm
+    list_display = ("name", "project", "is_public", "created_by", "created_at", "updated_at")
+    list_filter = ("is_public", "versions__state", "versions__shape")
+    search_fields = ("name", "remark", "project__name")
+    inlines = (VersionInline,)
+
+    def get_fields(self, request: HttpRequest, obj: Dataset | None = None) -> tuple[str, ...]:
+        """The file belongs to a new one only."""
+        fields = ("project", "name", "remark", "is_public")
+        return fields if obj else (*fields, "file")
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Dataset | None = None
+    ) -> tuple[str, ...]:
+        """A dataset stays in its project."""
+        return ("project",) if obj else ()
+
+    def save_model(
+        self, request: HttpRequest, obj: Dataset, form: DatasetAdminForm, change: bool
+    ) -> None:
+        """Creates or changes through the services."""
+        data = form.cleaned_data
+        common = {key: data[key] for key in ("name", "remark", "is_public")}
+        if change:
+            services.dataset_update(obj.pk, by=actor(request), **common)
+            return
+        created = services.dataset_create(
+            project=data["project"], created_by=actor(request), upload=data["file"], **common
+        )
+        obj.pk = created.pk
+        obj.refresh_from_db()
+
+    def delete_model(self, request: HttpRequest, obj: Dataset) -> None:
+        """Deletes through the service."""
+        services.dataset_delete(obj.pk, by=actor(request))
+
+
+@admin.register(DatasetVersion)
+class DatasetVersionAdmin(ThroughServices):
+    """Versions: immutable, to be looked at and deleted."""
+
+    list_display = ("__str__", "state", "shape", "rows", "bytes", "created_by", "created_at")
+    list_filter = ("state", "shape", "file_format")
+    search_fields = ("dataset__name", "filename", "sha256")
+    list_select_related = ("dataset", "created_by")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never: files are uploaded on the pages or over the API."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Never: versions are immutable."""
+        return False
+
+    def delete_model(self, request: HttpRequest, obj: DatasetVersion) -> None:
+        """Deletes through the service."""
+        services.version_delete(obj.pk, by=actor(request))
