@@ -1,9 +1,23 @@
 """One thing of each kind, all of the project `team`, for the addresses that name one."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import Role
+from datasets import services as datasets
+from inference.models import Conversation, Deployment, Replica
+from jobs.models import Attempt, Job
+from nodes.models import Node, Workload
+from registry.models import Evaluation, Model, ModelVersion
+from registry.services import evaluation_create, version_publish
+
+ROWS = "\n".join(json.dumps({"instruction": f"{n}?", "output": str(n)}) for n in range(3))
+ANSWER = {"index": 0, "prompt": "0?", "messages": [], "reference": "0", "prediction": "0"}
 
 
 def of_accounts(people: SimpleNamespace) -> dict[str, object]:
@@ -13,6 +27,117 @@ def of_accounts(people: SimpleNamespace) -> dict[str, object]:
     return {"team": people.team, "user": people.member, "key": key, "invitation": invitation}
 
 
-def everything(people: SimpleNamespace) -> dict[str, object]:
+def of_datasets(people: SimpleNamespace) -> dict[str, object]:
+    """A private and a public dataset, checked."""
+    found: dict[str, object] = {}
+    for word, public in (("dataset", False), ("public_dataset", True)):
+        dataset = datasets.dataset_create(
+            project=people.team,
+            created_by=people.operator,
+            name=word,
+            upload=SimpleUploadedFile("rows.jsonl", ROWS.encode()),
+            is_public=public,
+        )
+        found[word] = dataset
+        found[word.replace("dataset", "version")] = dataset.versions.get()
+    return found
+
+
+def of_registry(people: SimpleNamespace, home: Path, version: object) -> dict[str, object]:
+    """A base model that operators have not enabled, a model of the team, and its scores."""
+    weights = home / "models" / "team"
+    weights.mkdir()
+    (weights / "config.json").write_text("{}")
+    answers = home / "output" / "answers.jsonl"
+    answers.write_text(json.dumps({**ANSWER, "loss": 0.5, "tokens": 1, "finish": "stop"}) + "\n")
+    hidden = Model.objects.create(name="hidden", is_enabled=False)
+    ModelVersion.objects.create(model=hidden, kind="base", source="hub", hf_id="a/b")
+    tuned = version_publish(
+        project=people.team,
+        model_name="team",
+        kind=ModelVersion.Kind.FULL,
+        source=ModelVersion.Source.JOB,
+        template="default",
+        base=None,
+        path=weights,
+    )
+    evaluation = evaluation_create(
+        project=people.team,
+        created_by=people.owner,
+        version=tuned,
+        baseline=None,
+        dataset_version_id=version.pk,
+        dataset_label="dataset v1",
+        settings={},
+        predictions_path=answers,
+    )
+    return {
+        "hidden_base": hidden,
+        "model": tuned.model,
+        "model_version": tuned,
+        "evaluation": Evaluation.objects.get(pk=evaluation.pk),
+    }
+
+
+def _workload(people: SimpleNamespace, node: Node, name: str) -> Workload:
+    workload = Workload.objects.create(
+        project=people.team,
+        created_by=people.owner,
+        name=name,
+        engine="llamafactory",
+        verb="train",
+        node=node,
+        state=Workload.State.ENDED,
+        outcome=Workload.Outcome.OK,
+        epoch=1,
+        started_at=timezone.now(),
+        ended_at=timezone.now(),
+    )
+    workload.directory.mkdir(parents=True)
+    (workload.directory / "config.yaml").write_text("stage: sft\n")
+    workload.log_path.write_text("first line\n")
+    return workload
+
+
+def of_work(people: SimpleNamespace, things: dict[str, object]) -> dict[str, object]:
+    """A node, a finished training, a stopped deployment and a conversation of the owner."""
+    node = Node.objects.create(name="here", heartbeat_at=timezone.now())
+    workload = _workload(people, node, "job")
+    job = Job.objects.create(
+        project=people.team,
+        created_by=people.owner,
+        name="job",
+        kind=Job.Kind.TRAIN,
+        stage="sft",
+        method="full",
+        model_version=things["model_version"],
+        state=Job.State.SUCCEEDED,
+        config="stage: sft\n",
+    )
+    job.datasets.create(dataset_version=things["version"])
+    Attempt.objects.create(job=job, number=1, workload=workload)
+    deployment = Deployment.objects.create(
+        project=people.team,
+        created_by=people.owner,
+        name="team",
+        version=things["model_version"],
+        state=Deployment.State.STOPPED,
+    )
+    Replica.objects.create(deployment=deployment, workload=_workload(people, node, "serve"))
+    conversation = Conversation.objects.create(
+        project=people.team, created_by=people.owner, deployment=deployment, title="first"
+    )
+    return {
+        "node": node,
+        "workload": workload,
+        "job": job,
+        "deployment": deployment,
+        "conversation": conversation,
+    }
+
+
+def everything(people: SimpleNamespace, home: Path) -> dict[str, object]:
     """The things by the words that the table uses."""
-    return {**of_accounts(people)}
+    things = {**of_accounts(people), **of_datasets(people)}
+    things |= of_registry(people, home, things["version"])
+    return things | of_work(people, things)

@@ -6,6 +6,7 @@ The addresses come from the URL configuration, so that a new one cannot be forgo
 import copy
 from collections import defaultdict
 from http import HTTPStatus
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,12 +16,13 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import services
-from tests.access import rows_accounts
+from tests.access import rows_accounts, rows_work
 from tests.access.addresses import METHODS, Address, addresses
 from tests.access.objects import everything
 from tests.access.table import IN, LOGIN, PEOPLE, Row
 
-ROWS: dict[str, Row] = {**rows_accounts.ROWS}
+# A name may be followed by a word in brackets: a further row for another thing of the kind.
+ROWS: dict[str, Row] = {**rows_accounts.ROWS, **rows_work.ROWS}
 ADMIN = "admin:"
 REFUSED = {401, 403, 404, 405}
 # Which thing an argument of an address stands for, where the row does not say.
@@ -43,7 +45,7 @@ def test_every_address_has_a_row() -> None:
     assert not missing, "Say in tests/access/rows_<app>.py who is let in at:\n  " + "\n  ".join(
         missing
     )
-    gone = set(ROWS) - {one.name for one in known}
+    gone = {name.partition(" ")[0] for name in ROWS} - {one.name for one in known}
     assert not gone, f"Rows in tests/access without an address: {sorted(gone)}"
 
 
@@ -111,22 +113,21 @@ def clients(people: SimpleNamespace) -> dict[str, Client]:
     return found
 
 
-def areas() -> dict[str, list[Address]]:
+def areas() -> dict[str, list[tuple[Address, Row]]]:
     """Addresses by the first word of their route, so that a failure says where to look."""
     found = defaultdict(list)
     for one in addresses():
-        if not one.name.startswith(ADMIN) and one.name in ROWS:
-            parts = one.route.split("/")
-            found["/".join(parts[:3]) if parts[0] == "api" else parts[0] or "home"].append(one)
-    return found
+        parts = one.route.split("/")
+        area = "/".join(parts[:3]) if parts[0] == "api" else parts[0] or "home"
+        found[area] += [(one, row) for name, row in ROWS.items() if name.split(" ")[0] == one.name]
+    return {area: rows for area, rows in found.items() if rows}
 
 
 @pytest.mark.parametrize("area", sorted(areas()))
-def test_who_is_let_in(area: str, people: SimpleNamespace) -> None:
-    things, visitors = everything(people), clients(people)
+def test_who_is_let_in(area: str, people: SimpleNamespace, home: Path) -> None:
+    things, visitors = everything(people, home), clients(people)
     wrong = []
-    for address in areas()[area]:
-        row = ROWS[address.name]
+    for address, row in areas()[area]:
         url, data = url_of(address, row, things), sent(row, things)
         for method in METHODS:
             expected = getattr(row, method)
@@ -161,8 +162,10 @@ def test_the_admin_is_for_operators(people: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("scope", ["chat", "read"])
-def test_a_narrow_key_is_refused_on_the_api(people: SimpleNamespace, scope: str) -> None:
-    things = everything(people)
+def test_a_narrow_key_is_refused_on_the_api(
+    people: SimpleNamespace, home: Path, scope: str
+) -> None:
+    things = everything(people, home)
     _key, secret = services.api_key_create(people.owner, name="narrow", scope=scope)
     client = Client(headers={"authorization": f"Bearer {secret}"}, raise_request_exception=False)
     open_to_all = {"api-register", "api-login"}

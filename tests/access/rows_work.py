@@ -1,0 +1,167 @@
+"""Rows of data, models, jobs, deployments and nodes."""
+
+from tests.access.rows_accounts import OPERATORS_403, OWNERS_OWN
+from tests.access.table import (
+    DEVELOPERS,
+    EVERYBODY,
+    OPERATORS,
+    PEOPLE,
+    RESEARCHERS,
+    SIGNED_IN,
+    VIEWERS,
+    Expected,
+    Row,
+    api,
+    at_least,
+)
+
+VIEWERS_OR_404 = {**VIEWERS, "anonymous": 404}
+PUBLIC = {"dataset_id": "public_dataset", "version_id": "public_version"}
+
+DATASETS = {
+    "datasets:dataset_list": Row(get=SIGNED_IN),
+    "datasets:dataset_public": Row(get=EVERYBODY),
+    "datasets:dataset_create": Row(get=SIGNED_IN, post=SIGNED_IN),
+    "datasets:dataset_detail": Row(get=VIEWERS_OR_404),
+    "datasets:dataset_update": Row(get=RESEARCHERS, post=RESEARCHERS),
+    "datasets:dataset_delete": Row(post=RESEARCHERS),
+    "datasets:version_list": Row(get=VIEWERS_OR_404, post={**RESEARCHERS, "anonymous": 404}),
+    "datasets:version_rows": Row(get=VIEWERS_OR_404),
+    "datasets:version_findings": Row(get=VIEWERS_OR_404),
+    "datasets:version_use": Row(get=VIEWERS_OR_404),
+    "datasets:version_state": Row(get=VIEWERS_OR_404),
+    "datasets:version_remap": Row(get=RESEARCHERS, post=RESEARCHERS),
+    "datasets:version_download": Row(get=VIEWERS_OR_404),
+    "datasets:version_delete": Row(post=RESEARCHERS),
+    "api-dataset-list": Row(get=EVERYBODY, post=at_least(0, anonymous=401)),
+}
+PUBLIC_DATASETS = {
+    "datasets:dataset_detail (public)": Row(get=EVERYBODY, objects=PUBLIC),
+    "datasets:dataset_update (public)": Row(get=OPERATORS, post=OPERATORS, objects=PUBLIC),
+    "datasets:dataset_delete (public)": Row(post=OPERATORS, objects=PUBLIC),
+    "datasets:version_rows (public)": Row(get=EVERYBODY, objects=PUBLIC),
+    "datasets:version_download (public)": Row(get=EVERYBODY, objects=PUBLIC),
+    "datasets:version_delete (public)": Row(post=OPERATORS, objects=PUBLIC),
+}
+VERSION = {"model_id": "model", "version_id": "model_version"}
+HIDDEN = {"model_id": "hidden_base"}
+REGISTRY = {
+    "registry:model_list": Row(get=SIGNED_IN),
+    "registry:catalogue": Row(get=OPERATORS),
+    "registry:base_model_add": Row(get=OPERATORS, post=OPERATORS),
+    "registry:model_import": Row(get=OPERATORS, post=OPERATORS),
+    "registry:base_model_edit": Row(get=OPERATORS, post=OPERATORS, objects=HIDDEN),
+    "registry:base_model_switch": Row(post=OPERATORS, objects=HIDDEN),
+    "registry:model_detail": Row(get=VIEWERS),
+    "registry:model_detail (hidden)": Row(get=OPERATORS, objects=HIDDEN),
+    "registry:model_edit": Row(get=RESEARCHERS, post=RESEARCHERS),
+    "registry:model_delete": Row(post=RESEARCHERS),
+    "registry:version_detail": Row(get=VIEWERS, objects=VERSION),
+    "registry:version_download": Row(get=VIEWERS, objects=VERSION),
+    "registry:version_delete": Row(post=RESEARCHERS, objects=VERSION),
+    "registry:evaluation_list": Row(get=SIGNED_IN),
+    "registry:evaluation_compare": Row(get=SIGNED_IN),
+    "registry:evaluation_detail": Row(get=VIEWERS),
+    "registry:evaluation_download": Row(get=VIEWERS),
+    "registry:evaluation_rescore": Row(post=RESEARCHERS),
+    "registry:evaluation_delete": Row(post=RESEARCHERS),
+    "api-model-list": api(get=SIGNED_IN),
+    "api-model-detail": api("model", get=VIEWERS, patch=RESEARCHERS, delete=RESEARCHERS),
+    "api-model-version-list": api(get=SIGNED_IN),
+    "api-model-version-detail": api("model_version", get=VIEWERS, delete=RESEARCHERS),
+    "api-model-version-files": api("model_version", get=VIEWERS),
+    "api-model-version-download": api("model_version", get=VIEWERS),
+    "api-base-model-list": api(get=SIGNED_IN, post=OPERATORS_403),
+    "api-base-model-detail": api(
+        "hidden_base", get=OPERATORS, patch=OPERATORS_403, delete=OPERATORS_403
+    ),
+    "api-base-model-templates": api(get=SIGNED_IN),
+    "api-base-model-import-folders": api(get=OPERATORS_403),
+    "api-base-model-import-folder": api(post=OPERATORS_403),
+    "api-evaluation-list": api(get=SIGNED_IN),
+    "api-evaluation-detail": api("evaluation", get=VIEWERS, delete=RESEARCHERS),
+    "api-evaluation-rows": api("evaluation", get=VIEWERS),
+    "api-evaluation-rescore": api("evaluation", post=RESEARCHERS),
+    "api-evaluation-download": api("evaluation", get=VIEWERS),
+}
+JOBS = {
+    "jobs:job_list": Row(get=SIGNED_IN),
+    "jobs:job_create": Row(get=SIGNED_IN, post=SIGNED_IN),
+    "jobs:job_detail": Row(get=VIEWERS),
+    "jobs:job_metrics": Row(get=VIEWERS),
+    "jobs:job_cancel": Row(post=RESEARCHERS),
+    "jobs:job_stop": Row(post=RESEARCHERS),
+    "jobs:job_pause": Row(post=RESEARCHERS),
+    "jobs:job_resume": Row(post=RESEARCHERS),
+    "jobs:job_retry": Row(post=RESEARCHERS),
+    "jobs:job_delete": Row(post=RESEARCHERS),
+    "jobs:job_config": Row(get=VIEWERS),
+    "jobs:job_log": Row(get=VIEWERS),
+    "jobs:job_archive": Row(get=VIEWERS),
+    "jobs:job_file": Row(get=VIEWERS, objects={"path": "config.yaml"}),
+    "api-job-list": api(get=SIGNED_IN, post=SIGNED_IN),
+    "api-job-detail": api("job", get=VIEWERS, patch=RESEARCHERS, delete=RESEARCHERS),
+    "api-job-preview": api(post=SIGNED_IN),
+    "api-job-options": api(get=SIGNED_IN),
+    **{
+        f"api-job-{word}": api("job", post=RESEARCHERS)
+        for word in ("cancel", "stop", "pause", "resume", "retry")
+    },
+    **{
+        f"api-job-{word}": api("job", get=VIEWERS)
+        for word in ("clone", "metrics", "checkpoints", "events", "log", "files", "archive")
+    },
+}
+INFERENCE = {
+    "inference:deployment_list": Row(get=SIGNED_IN),
+    "inference:deployment_create": Row(get=SIGNED_IN, post=SIGNED_IN),
+    "inference:deployment_detail": Row(get=VIEWERS),
+    "inference:deployment_log": Row(get=VIEWERS),
+    "inference:deployment_stop": Row(post=DEVELOPERS),
+    "inference:deployment_restart": Row(post=DEVELOPERS),
+    "inference:deployment_delete": Row(post=DEVELOPERS),
+    "inference:playground": Row(get=SIGNED_IN),
+    "inference:conversation_create": Row(post=SIGNED_IN),
+    "inference:conversation_list": Row(get=SIGNED_IN),
+    "inference:conversation_detail": Row(get=OWNERS_OWN),
+    "inference:conversation_settings": Row(post=OWNERS_OWN),
+    "inference:conversation_rename": Row(post=OWNERS_OWN),
+    "inference:conversation_delete": Row(post=OWNERS_OWN),
+    "inference:conversation_ask": Row(post=OWNERS_OWN),
+    "api-deployment-list": api(get=SIGNED_IN, post=SIGNED_IN),
+    "api-deployment-detail": api("deployment", get=VIEWERS, delete=DEVELOPERS),
+    "api-deployment-stop": api("deployment", post=DEVELOPERS),
+    "api-deployment-restart": api("deployment", post=DEVELOPERS),
+    "api-deployment-log": api("deployment", get=VIEWERS),
+    "api-conversation-list": api(get=SIGNED_IN, post=SIGNED_IN),
+    "api-conversation-detail": api(
+        "conversation", get=OWNERS_OWN, patch=OWNERS_OWN, delete=OWNERS_OWN
+    ),
+    "api-conversation-messages": api("conversation", get=OWNERS_OWN, post=OWNERS_OWN),
+}
+# The gateway takes keys only: whoever comes with a session and no key is a visitor.
+KEYS_ONLY: Expected = dict.fromkeys(PEOPLE, 401)
+GATEWAY = {
+    "gateway-chat": Row(post=KEYS_ONLY),
+    "gateway-models": Row(get=KEYS_ONLY),
+    "gateway-model": Row(get=KEYS_ONLY),
+    "gateway-unknown": Row(),
+}
+NODES = {
+    "nodes:node_list": Row(get=SIGNED_IN),
+    "nodes:node_detail": Row(get=SIGNED_IN),
+    "nodes:node_samples": Row(get=SIGNED_IN),
+    "nodes:node_cordon": Row(post=OPERATORS),
+    "nodes:node_note": Row(post=OPERATORS),
+    "nodes:workload_log": Row(get=VIEWERS),
+    "nodes:workload_log_download": Row(get=VIEWERS),
+    "api-node-list": api(get=SIGNED_IN),
+    "api-node-detail": api("node", get=SIGNED_IN, patch=OPERATORS),
+    "api-node-samples": api("node", get=SIGNED_IN),
+    "api-workload-list": api(get=SIGNED_IN),
+    "api-workload-detail": api("workload", get=VIEWERS),
+    "api-workload-stop": api("workload", post=RESEARCHERS),
+    "api-workload-priority": api("workload", post=RESEARCHERS),
+    "api-workload-log": api("workload", get=VIEWERS),
+}
+ROWS = {**DATASETS, **PUBLIC_DATASETS, **REGISTRY, **JOBS, **INFERENCE, **GATEWAY, **NODES}
