@@ -104,8 +104,9 @@ class Log {
       if (message.text !== undefined || message.next !== undefined) this.take(message);
       if (message.end) { this.over = true; this.state("ended"); socket.close(); }
     };
-    socket.onclose = () => {
+    socket.onclose = event => {
       if (this.over || !this.element.isConnected) return;
+      if (event.code === 4404 || event.code === 4403) { this.over = true; this.state("not to be read"); return; }
       this.attempt += 1;
       this.state("not connected, trying again");
       this.timer = setTimeout(() => this.attempt > 3 ? this.poll() : this.connect(), Math.min(15000, 400 * 2 ** this.attempt));
@@ -137,6 +138,8 @@ class Log {
     if (this.start === null) this.start = message.offset ?? 0;
     // The server began anew further on (the reader was away too long): what is between is left to "earlier".
     else if (message.offset !== undefined && message.offset > this.next) { this.terminal.reset(); this.text = ""; this.start = message.offset; }
+    // The file is another one than before (a new attempt): begin anew.
+    else if (message.offset !== undefined && message.offset < this.next) { this.terminal.reset(); this.text = ""; this.start = message.offset; }
     if (message.next !== undefined) this.next = message.next;
     if (text) {
       this.text += text;

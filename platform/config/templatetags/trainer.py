@@ -55,6 +55,7 @@ SCRIPT_WORDS = (
     gettext_noop("connecting"),
     gettext_noop("not connected, trying again"),
     gettext_noop("no match"),
+    gettext_noop("not to be read"),
 )
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
