@@ -14,7 +14,6 @@ from django.forms import BoundField
 from django.http import QueryDict
 from django.template.context import Context
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -216,15 +215,6 @@ def lucide(name: str, *, size: int = 18, **attributes: Any) -> SafeString:
     attributes.setdefault("aria_hidden", "true")
     drawing = icons._render_icon(name, size, **{k: str(v) for k, v in attributes.items()})
     return mark_safe(drawing)  # noqa: S308  drawn by the icon set; attribute values are escaped there
-
-
-@register.simple_tag
-def nav_url(name: str) -> str:
-    """The address of a page of the navigation."""
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return "#"
 
 
 @lru_cache(maxsize=1)
