@@ -42,11 +42,15 @@ locale/compiled: .venv/runtime $(MESSAGES)
 	@for file in $(MESSAGES); do .venv/bin/pybabel --quiet compile --input-file $$file --output-file $${file%.po}.mo; done
 	@touch $@
 
-database: .venv/runtime static/dist/built locale/compiled
-	@echo "· database and static files"
+static/collected/staticfiles.json: .venv/runtime static/dist/built
+	@echo "· static files"
+	@$(RUN) collectstatic --noinput --verbosity 0
+	@touch $@
+
+database: .venv/runtime static/collected/staticfiles.json locale/compiled
+	@echo "· database"
 	@$(RUN) migrate --verbosity 0
 	@$(RUN) createcachetable
-	@$(RUN) collectstatic --noinput --verbosity 0
 
 engine: .venv/runtime ## install the training engine in an environment of its own and test it
 	@.venv/bin/python deploy/engines/llamafactory/install.py --target $(TRAINER_ENGINES_DIR)/llamafactory

@@ -1,6 +1,6 @@
 """What the platform adds to a training: the same YAML through it and by hand, in turn.
 
-Prints a line per round and the median of the ratios (platform / by hand). By hand means the engine's
+Prints a line per round and the median of the ratios (platform / by hand). By hand: the engine's
 own command line on the same files; through the platform means from the request that submits the job
 until the training's process has ended. Both include the start of the process.
 """

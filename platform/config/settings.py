@@ -261,7 +261,7 @@ USE_TZ = True
 
 # files
 STATIC_URL = "static/"
-STATIC_ROOT = TRAINER_HOME / "static"
+STATIC_ROOT = BASE_DIR / "static" / "collected"  # made from the code alone, so it lies beside it
 STATICFILES_DIRS = [BASE_DIR / "static" / "dist"]
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

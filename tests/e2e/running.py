@@ -186,7 +186,6 @@ def prepared_platform(home: Path) -> Iterator[Platform]:
     running = Platform(home, free_port(), env)
     running.manage("migrate", "--verbosity", "0")
     running.manage("createcachetable")
-    running.manage("collectstatic", "--noinput", "--verbosity", "0")
     running.manage("catalogue_import")
     running.manage("demo_model_create")
     running.start()

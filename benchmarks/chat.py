@@ -1,0 +1,134 @@
+"""What the gateway adds to chat: through it and at the engine's own port, in turn.
+
+One engine process with the demo model serves both ways. Prints, for each way, the milliseconds to
+the first word and the tokens per second of streamed answers, then the difference and the ratio.
+"""
+
+import argparse
+import http.client
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.e2e.running import Platform, free_port, prepared_platform  # noqa: E402
+
+DEPLOY = """
+from django.db import transaction
+from accounts.models import User
+from inference.services import deployment_create
+from nodes.models import Workload
+from nodes.services import serve_key
+from registry.models import ModelVersion
+user = User.objects.get(username="bench")
+with transaction.atomic():
+    made = deployment_create(
+        project=user.personal_project, created_by=user,
+        version=ModelVersion.objects.get(source="demo"), idle_seconds=3600,
+    )
+    workload = made.replica.workload_id
+    Workload.objects.filter(pk=workload).update(env={{"TRAINER_SERVE_PORT": "{port}"}})
+print(made.pk, serve_key(workload))
+"""
+
+
+@dataclass
+class Answer:
+    """One streamed answer: seconds to its first word and to its end, and its tokens."""
+
+    first: float
+    whole: float
+    tokens: int
+
+
+class Door:
+    """A kept connection to one of the two ways."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self.key = key
+
+    def ask(self, *, tokens: int, seed: int) -> Answer:
+        """Streams an answer of at most so many tokens."""
+        body = {
+            "model": "demo",
+            "messages": [{"role": "user", "content": "怎么重置密码？"}],
+            "max_tokens": tokens,
+            "seed": seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        began = time.perf_counter()
+        self.connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        response = self.connection.getresponse()
+        first, made = 0.0, 0
+        while line := response.readline():
+            if not line.startswith(b"data: {"):
+                continue
+            chunk = json.loads(line[6:])
+            assert "error" not in chunk, chunk
+            if not first and chunk["choices"] and chunk["choices"][0]["delta"].get("content"):
+                first = time.perf_counter() - began
+            made = (chunk.get("usage") or {}).get("completion_tokens", made)
+        return Answer(first, time.perf_counter() - began, made)
+
+
+def deployed(platform: Platform, key: str) -> tuple[Door, Door]:
+    """The demo model in service: the gateway's door and the engine's own."""
+    port = free_port()
+    made = platform.manage("shell", "-c", DEPLOY.format(port=port)).split()
+    platform.until(f"/api/v1/deployments/{made[-2]}/", key, {"ready"}, 120)
+    return Door(platform.port, key), Door(port, made[-1])
+
+
+def in_turn(gateway: Door, engine: Door, rounds: int, tokens: int) -> list[tuple[Answer, Answer]]:
+    """Pairs of answers with the same seed; who comes first changes, so that neither is favoured."""
+    pairs = []
+    for seed in range(rounds):
+        if seed % 2:
+            own = engine.ask(tokens=tokens, seed=seed)
+            ours = gateway.ask(tokens=tokens, seed=seed)
+        else:
+            ours = gateway.ask(tokens=tokens, seed=seed)
+            own = engine.ask(tokens=tokens, seed=seed)
+        pairs.append((ours, own))
+    return pairs
+
+
+def middle(pairs: list[tuple[Answer, Answer]], of: Callable[[Answer], float]) -> list[float]:
+    """The medians of both ways."""
+    return [statistics.median(of(pair[way]) for pair in pairs) for way in (0, 1)]
+
+
+def main() -> None:
+    """Runs both measurements and prints them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20, help="long answers each way")
+    parser.add_argument("--firsts", type=int, default=100, help="short answers each way")
+    parser.add_argument("--tokens", type=int, default=500, help="of a long answer")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, prepared_platform(Path(home)) as platform:
+        gateway, engine = deployed(platform, platform.register("bench"))
+        in_turn(gateway, engine, 5, 20)  # warms up both
+        short = in_turn(gateway, engine, options.firsts, 2)
+        ours, own = middle(short, lambda answer: answer.first * 1000)
+        added = statistics.median((a.first - b.first) * 1000 for a, b in short)
+        print(f"first word: gateway {ours:.1f} ms, engine {own:.1f} ms")
+        print(f"added to the first word: {added:.1f} ms (under 10 is wanted)")
+        long = in_turn(gateway, engine, options.rounds, options.tokens)
+        ours, own = middle(long, lambda answer: answer.tokens / answer.whole)
+        ratio = statistics.median(a.tokens / a.whole * b.whole / b.tokens for a, b in long)
+        print(f"throughput: gateway {ours:.1f} tokens/s, engine {own:.1f} tokens/s")
+        print(f"throughput ratio {ratio:.3f} (at least 0.97 is wanted)")
+
+
+if __name__ == "__main__":
+    main()
