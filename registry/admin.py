@@ -35,7 +35,7 @@ class ThroughServices(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         """Deletes after the question; what is in use stays and says why."""
         try:
-            return super().delete_view(request, object_id, extra_context)  # type: ignore[return-value]
+            return super().delete_view(request, object_id, extra_context)
         except DomainError as refused:
             messages.error(request, refused.message)
             meta = self.model._meta

@@ -54,7 +54,7 @@ class Operator(permissions.BasePermission):
         return isinstance(request.user, User) and request.user.is_staff
 
 
-class ModelFilter(django_filters.FilterSet):
+class ModelFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Models by project, kind of a version, and words in name or remark."""
 
     project = django_filters.UUIDFilter()
@@ -111,7 +111,7 @@ class ModelViewSet(
         services.model_delete(instance.pk, by=actor(self.request))
 
 
-class VersionFilter(django_filters.FilterSet):
+class VersionFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Versions by model, kind, source, base, and where they may be used."""
 
     model = django_filters.UUIDFilter()
@@ -177,7 +177,7 @@ class ModelVersionViewSet(
         return downloads.version_zip(self.get_object())
 
 
-class BaseModelFilter(django_filters.FilterSet):
+class BaseModelFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Base models by state, source and words in the name or a hub id."""
 
     is_enabled = django_filters.BooleanFilter()
@@ -275,7 +275,7 @@ class BaseModelViewSet(
         )
 
 
-class EvaluationFilter(django_filters.FilterSet):
+class EvaluationFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Evaluations by project, version, model and data."""
 
     project = django_filters.UUIDFilter()
@@ -336,7 +336,7 @@ class EvaluationViewSet(
             differing=request.query_params.get("differing", "").lower() in {"1", "true"},
         )
         # The paginator takes any sequence; the stubs know querysets only.
-        shown: list[int] = self.paginate_queryset(places) or []  # type: ignore[arg-type, assignment]
+        shown: list[int] = self.paginate_queryset(places) or []
         found = [asdict(row) for row in rows.page(evaluation, shown)]
         return self.get_paginated_response(RowSerializer(found, many=True).data)
 
