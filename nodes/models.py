@@ -88,7 +88,10 @@ class Gpu(models.Model):
 class WorkloadQuerySet(ProjectOwnedQuerySet["Workload"]):
     """Workloads by where they stand."""
 
-    edit_role: ClassVar[int] = Role.DEVELOPER
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """Those the user may stop: researchers any, developers those that serve a model."""
+        serving = self.with_role(user, Role.DEVELOPER).filter(is_service=True)
+        return self.with_role(user, Role.RESEARCHER) | serving
 
     def waiting(self) -> Self:
         """In the order in which they are served: priority, then first come."""

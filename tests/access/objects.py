@@ -79,13 +79,16 @@ def of_registry(people: SimpleNamespace, home: Path, version: object) -> dict[st
     }
 
 
-def _workload(people: SimpleNamespace, node: Node, name: str) -> Workload:
+def _workload(
+    people: SimpleNamespace, node: Node, name: str, *, is_service: bool = False
+) -> Workload:
     workload = Workload.objects.create(
         project=people.team,
         created_by=people.owner,
         name=name,
         engine="llamafactory",
-        verb="train",
+        verb="serve" if is_service else "train",
+        is_service=is_service,
         node=node,
         state=Workload.State.ENDED,
         outcome=Workload.Outcome.OK,
@@ -123,13 +126,15 @@ def of_work(people: SimpleNamespace, things: dict[str, object]) -> dict[str, obj
         version=things["model_version"],
         state=Deployment.State.STOPPED,
     )
-    Replica.objects.create(deployment=deployment, workload=_workload(people, node, "serve"))
+    service = _workload(people, node, "serve", is_service=True)
+    Replica.objects.create(deployment=deployment, workload=service)
     conversation = Conversation.objects.create(
         project=people.team, created_by=people.owner, deployment=deployment, title="first"
     )
     return {
         "node": node,
         "workload": workload,
+        "service": service,
         "job": job,
         "deployment": deployment,
         "conversation": conversation,

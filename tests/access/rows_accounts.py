@@ -27,7 +27,7 @@ SITE = {
     "set_language": Row(get=EVERYBODY, post=EVERYBODY, data={"language": "en"}, any_method=True),
     "schema": Row(get=EVERYBODY),
     "docs": Row(get=EVERYBODY),
-    "api-root": api(get=SIGNED_IN),
+    "api-root": Row(get=EVERYBODY),
 }
 SIGNING_IN = {
     "account_login": Row(any_method=True, get=EVERYBODY, post=EVERYBODY),

@@ -4,6 +4,7 @@ from tests.access.rows_accounts import OPERATORS_403, OWNERS_OWN
 from tests.access.table import (
     DEVELOPERS,
     EVERYBODY,
+    IN,
     OPERATORS,
     PEOPLE,
     RESEARCHERS,
@@ -13,9 +14,12 @@ from tests.access.table import (
     Row,
     api,
     at_least,
+    over_api,
 )
 
 VIEWERS_OR_404 = {**VIEWERS, "anonymous": 404}
+OF_DATASET = {"pk": "dataset", "dataset_pk": "dataset"}
+OF_VERSION = {"pk": "version", "dataset_pk": "dataset"}
 PUBLIC = {"dataset_id": "public_dataset", "version_id": "public_version"}
 
 DATASETS = {
@@ -34,6 +38,23 @@ DATASETS = {
     "datasets:version_download": Row(get=VIEWERS_OR_404),
     "datasets:version_delete": Row(post=RESEARCHERS),
     "api-dataset-list": Row(get=EVERYBODY, post=at_least(0, anonymous=401)),
+    "api-dataset-detail": Row(
+        get=VIEWERS_OR_404,
+        patch=over_api(RESEARCHERS),
+        delete=over_api(RESEARCHERS),
+        objects=OF_DATASET,
+    ),
+    "api-dataset-version-list": Row(
+        get=at_least(0, anonymous=IN), post=over_api(RESEARCHERS), objects=OF_DATASET
+    ),
+    "api-dataset-version-detail": Row(
+        get=VIEWERS_OR_404, delete=over_api(RESEARCHERS), objects=OF_VERSION
+    ),
+    "api-dataset-version-mapping": Row(post=over_api(RESEARCHERS), objects=OF_VERSION),
+    **{
+        f"api-dataset-version-{word}": Row(get=VIEWERS_OR_404, objects=OF_VERSION)
+        for word in ("cuts", "download", "findings", "rows")
+    },
 }
 PUBLIC_DATASETS = {
     "datasets:dataset_detail (public)": Row(get=EVERYBODY, objects=PUBLIC),
@@ -42,6 +63,12 @@ PUBLIC_DATASETS = {
     "datasets:version_rows (public)": Row(get=EVERYBODY, objects=PUBLIC),
     "datasets:version_download (public)": Row(get=EVERYBODY, objects=PUBLIC),
     "datasets:version_delete (public)": Row(post=OPERATORS, objects=PUBLIC),
+    "api-dataset-detail (public)": Row(
+        get=EVERYBODY,
+        patch=over_api(OPERATORS),
+        delete=over_api(OPERATORS),
+        objects={"pk": "public_dataset"},
+    ),
 }
 VERSION = {"model_id": "model", "version_id": "model_version"}
 HIDDEN = {"model_id": "hidden_base"}
@@ -100,7 +127,10 @@ JOBS = {
     "jobs:job_archive": Row(get=VIEWERS),
     "jobs:job_file": Row(get=VIEWERS, objects={"path": "config.yaml"}),
     "api-job-list": api(get=SIGNED_IN, post=SIGNED_IN),
-    "api-job-detail": api("job", get=VIEWERS, patch=RESEARCHERS, delete=RESEARCHERS),
+    "api-job-detail": api(
+        "job", data={"priority": 40}, get=VIEWERS, patch=RESEARCHERS, delete=RESEARCHERS
+    ),
+    "api-job-file": Row(get=over_api(VIEWERS), objects={"pk": "job", "path": "config.yaml"}),
     "api-job-preview": api(post=SIGNED_IN),
     "api-job-options": api(get=SIGNED_IN),
     **{
@@ -161,7 +191,8 @@ NODES = {
     "api-workload-list": api(get=SIGNED_IN),
     "api-workload-detail": api("workload", get=VIEWERS),
     "api-workload-stop": api("workload", post=RESEARCHERS),
-    "api-workload-priority": api("workload", post=RESEARCHERS),
+    "api-workload-stop (service)": api("service", post=DEVELOPERS),
+    "api-workload-priority": api("workload", data={"priority": 40}, post=RESEARCHERS),
     "api-workload-log": api("workload", get=VIEWERS),
 }
 ROWS = {**DATASETS, **PUBLIC_DATASETS, **REGISTRY, **JOBS, **INFERENCE, **GATEWAY, **NODES}

@@ -70,7 +70,9 @@ class Row:
     )
 
 
-def api(objects: str = "", **methods: Expected) -> Row:
+def api(objects: str = "", data: Mapping[str, Any] | None = None, **methods: Expected) -> Row:
     """A row of the API; `objects` names the thing that `pk` stands for."""
     named = {"pk": objects} if objects else {}
-    return Row(objects=named, **{name: over_api(who) for name, who in methods.items()})
+    return Row(
+        objects=named, data=data or {}, **{name: over_api(who) for name, who in methods.items()}
+    )
