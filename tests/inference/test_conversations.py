@@ -306,8 +306,8 @@ def test_the_pages_of_a_conversation(people, conversation, client) -> None:
     client.post(
         reverse("inference:conversation_rename", args=[conversation.pk]), {"title": "Ωmega"}
     )
-    found = client.get(reverse("inference:conversation_list") + "?q=ωmega").content.decode()
-    assert ("Ωmega" in found) or ("Ωmega" in client.get(page).content.decode())
+    found = client.get(reverse("inference:conversation_list") + "?q=mega").content.decode()
+    assert "Ωmega" in found
     nothing = client.get(reverse("inference:conversation_list") + "?q=zzz").content.decode()
     assert "Ωmega" not in nothing
     client.post(reverse("inference:conversation_delete", args=[conversation.pk]))
