@@ -38,8 +38,16 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:g}".replace("e-0", "e-").replace("e+0", "e")
+        return _short(value)
     return str(value)
+
+
+def _short(value: float) -> str:
+    """5e-6 below a thousandth, as learning rates are written; plain digits otherwise."""
+    if value and abs(value) < 1e-3:
+        digits, exponent = f"{value:.6e}".split("e")
+        return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return f"{value:.10g}"
 
 
 def control(row: Field) -> forms.Field:
@@ -517,10 +525,10 @@ def _card(row: Choice, reason: str) -> dict[str, Any]:
     return {
         "value": row.value,
         "title": row.title,
-        "text": row.text,
+        "text": reason or row.text,
         "icon": row.icon,
         "disabled": bool(reason),
-        "reason": reason,
+        "reason": "",
     }
 
 
