@@ -53,7 +53,7 @@ class Chart {
     this.shape = "";
     this.box = document.createElement("div");
     this.legend = document.createElement("div");
-    this.legend.className = "legend";
+    this.legend.className = "chart-legend";
     element.replaceChildren(this.box, this.legend);
     if ("tools" in this.set) this.tools();
     this.observer = new ResizeObserver(() => this.plot && this.box.clientWidth && this.plot.setSize({ width: this.box.clientWidth, height: this.height }));
