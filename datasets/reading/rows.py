@@ -81,7 +81,7 @@ def _line_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
             raise too_long(number, limit)
         done += len(line)
         if line.strip():
-            yield Row(number, parsed(line, number, 1))
+            yield Row(number, parsed(line.rstrip(), number, 1))
         progress(done)
 
 

@@ -172,13 +172,13 @@ def _utf16_by_zeros(head: bytes) -> str:
 def _looks_like_gb18030(path: Path, bad: int) -> bool:
     """Whether the surroundings of the first wrong byte read well as Chinese."""
     with path.open("rb") as file:
-        file.seek(max(bad - 2048, 0))
-        if bad > 2048:
-            file.readline(CHUNK)
+        start = max(bad - 2048, 0)
+        file.seek(start)
         sample = file.read(128 * 1024)
-    cut = max(sample.rfind(b"\n"), sample.rfind(b" "), sample.rfind(b'"'))
-    if cut > len(sample) // 2:
-        sample = sample[:cut]
+    # The sample must not begin or end within a character, and must hold the wrong byte.
+    first = sample.find(b"\n", 0, bad - start) + 1 if start else 0
+    last = max(sample.rfind(sign) for sign in (b"\n", b" ", b'"'))
+    sample = sample[first : last if last > bad - start else len(sample)]
     best = charset_normalizer.from_bytes(sample, cp_isolation=["gb18030"], threshold=0.2).best()
     return best is not None
 

@@ -13,6 +13,7 @@ from accounts.services import event_record, role_require
 from common.errors import Conflict
 from datasets.models import Dataset, DatasetVersion
 from datasets.services.files import data_root
+from datasets.services.info import info_write
 from datasets.services.moves import dataset_touch
 from datasets.services.uploads import name_checked
 from datasets.signals import dataset_deleting
@@ -90,6 +91,7 @@ def dataset_delete(dataset_id: uuid.UUID, *, by: User) -> None:
     event_record(dataset, project=dataset.project, actor=by, verb="deleted", old=dataset.name[:24])
     _delete(dataset)
     folder = data_root() / str(dataset_id)
+    transaction.on_commit(info_write, robust=True)
     transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))
 
 

@@ -18,7 +18,7 @@ INFO = "dataset_info.json"
 def dataset_name(version: DatasetVersion) -> str:
     """The version's name for the engine: unique, without blanks and commas, which part names."""
     plain = re.sub(r"[^A-Za-z0-9_.]+", "-", version.dataset.name).strip("-.")
-    return "-".join(filter(None, (plain, f"v{version.number}", version.pk.hex[:8])))
+    return f"{plain or 'dataset'}-v{version.number}-{version.pk.hex[:8]}"
 
 
 def versions_materialise(

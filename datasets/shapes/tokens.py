@@ -105,7 +105,8 @@ class TokenCounter:
             "observation": self._words(frame.observation),
             "system": self._words(frame.system),
         }
-        self._prefix = self._words(frame.prefix)
+        # The mark at the beginning is a token that the tokenizer has, or the engine leaves it out.
+        self._prefix = int(self._tokenizer.token_to_id(frame.prefix) is not None)
         self._thought = self._words(frame.thought)
 
     def lengths(self, examples: list[Example]) -> list[int]:

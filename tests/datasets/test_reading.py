@@ -1,0 +1,225 @@
+"""Files as rows: every format and encoding, every refusal with its place, in bounded memory."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import DomainError
+from datasets.reading.indexed import IndexedReader, IndexedWriter
+from datasets.reading.refusals import BadFile
+from datasets.reading.rows import rows_read
+from datasets.reading.sources import encoding_of, format_of, refuse_binary, transcode
+from datasets.reading.splitter import ArraySplitter
+
+LIMIT = 1 << 20
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.lists(values, max_size=8), st.integers(1, 7), st.sampled_from([None, 1, "\t"]))
+def test_an_array_is_cut_as_its_parser_would(rows, size, indent) -> None:
+    """Whatever is in the array and wherever the file is cut into pieces."""
+    data = json.dumps(rows, indent=indent).encode()
+    splitter = ArraySplitter(limit=LIMIT, depth_limit=64)
+    found = []
+    for start in range(0, len(data), size):
+        found += list(splitter.feed(data[start : start + size]))
+    splitter.close()
+    assert [json.loads(element.data) for element in found] == rows
+    lines = data.decode().splitlines() or [""]
+    for element in found:
+        first = element.data.splitlines()[0]
+        assert lines[element.line - 1].encode()[element.column - 1 :].startswith(first)
+
+
+@given(st.binary(max_size=60), st.integers(1, 9))
+def test_any_bytes_end_in_rows_or_a_refusal(data, size) -> None:
+    """The splitter never fails in another way, and never depends on how the file was cut."""
+
+    def outcome(step: int) -> object:
+        splitter = ArraySplitter(limit=40, depth_limit=5)
+        found = []
+        try:
+            for start in range(0, len(data), step):
+                found += list(splitter.feed(data[start : start + step]))
+            splitter.close()
+        except DomainError as refused:
+            return refused.code
+        return found
+
+    assert outcome(size) == outcome(len(data) or 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ('[{"a": 1},\n{"a": }]', 2, 7),
+        ('[{"a": 1}\n{"a": 2}]', 2, 1),
+        ('[{"a": 1},]', 1, 11),
+        ('[,{"a": 1}]', 1, 2),
+        ('[{"a": 1}] x', 1, 12),
+        ('\n {"a": 1}', 2, 2),
+        ("[}", 1, 2),
+    ],
+)
+def test_broken_json_is_told_with_its_place(tmp_path: Path, text: str, line: int, column: int):
+    """Line and column are where a person finds it."""
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(BadFile) as refused:
+        list(rows_read(path, "json", limit=LIMIT))
+    assert (refused.value.data["line"], refused.value.data["column"]) == (line, column)
+    assert refused.value.code == "broken_json"
+
+
+def test_a_broken_line_is_told(tmp_path: Path) -> None:
+    """Of JSONL, too."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2\n')
+    with pytest.raises(BadFile) as refused:
+        list(rows_read(path, "jsonl", limit=LIMIT))
+    assert refused.value.data["line"] == 3
+
+
+def test_an_array_that_ends_early(tmp_path: Path) -> None:
+    """A file that was cut off says where it ends."""
+    path = tmp_path / "a.json"
+    path.write_text('[{"a": 1},\n{"a": 2}')
+    with pytest.raises(BadFile, match="line 2"):
+        list(rows_read(path, "json", limit=LIMIT))
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
+def test_a_row_without_end_is_refused_early(tmp_path: Path, kind: str) -> None:
+    """A line of gigabytes is never in memory: after the limit nothing more is read."""
+    start = {"json": b'[{"a": "', "jsonl": b'{"a": "', "csv": b'a\n"'}[kind]
+    path = tmp_path / "long"
+    with path.open("wb") as file:
+        file.write(start)
+        file.truncate(2 << 30)  # a sparse file of 2 GB
+    read = 0
+
+    def progress(done: int) -> None:
+        nonlocal read
+        read = done
+
+    with pytest.raises(BadFile) as refused:
+        list(rows_read(path, kind, limit=LIMIT, progress=progress))
+    assert refused.value.code == "line_too_long"
+    assert read <= 3 * LIMIT
+
+
+def test_small_bombs(tmp_path: Path) -> None:
+    """Deep nesting and swarms of values are refused before they are parsed."""
+    path = tmp_path / "bomb.jsonl"
+    path.write_text('{"a": ' + "[" * 5000 + "]" * 5000 + "}")
+    with pytest.raises(BadFile) as refused:
+        list(rows_read(path, "jsonl", limit=LIMIT))
+    assert refused.value.code == "nesting"
+    path.write_text('{"a": [' + "1," * 300_000 + "1]}")
+    with pytest.raises(BadFile) as refused:
+        list(rows_read(path, "jsonl", limit=LIMIT))
+    assert refused.value.code == "too_many_values"
+
+
+def test_csv(tmp_path: Path) -> None:
+    """Quoted line breaks keep their line; short records lack columns; three delimiters."""
+    path = tmp_path / "a.csv"
+    path.write_text('a;b\n1;"x\ny"\n"2;2"\n')
+    rows = list(rows_read(path, "csv", limit=LIMIT))
+    assert [(row.line, row.value) for row in rows] == [
+        (2, {"a": "1", "b": "x\ny"}),
+        (4, {"a": "2;2", "b": None}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("a,a\n", 1), ("a,\n", 1), ("a,b\n1,2,3\n", 2), ('a,b\n1,2\n1,"x', 3)]
+)
+def test_broken_csv(tmp_path: Path, text: str, line: int) -> None:
+    """Names that are missing or twice, too many fields, a quotation that does not end."""
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(BadFile) as refused:
+        list(rows_read(path, "csv", limit=LIMIT))
+    assert refused.value.data["line"] == line
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
+def test_encodings_are_found_and_read(tmp_path: Path, encoding: str) -> None:
+    """Chinese in all the encodings that its editors write."""
+    text = '{"问题": "今天的天气怎么样?我想去公园散步。", "回答": "晴,很适合散步。"}\n' * 3
+    path, target = tmp_path / "a", tmp_path / "b"
+    path.write_bytes(text.encode(encoding))
+    transcode(path, encoding_of(path), target)
+    assert target.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ('{"a": "很多很多很多很多很多很多的字"}\n'.encode() + b'{"a": "\xff"}', 2),
+        (b'{"a": "caf\xe9 au lait"}', 1),
+        (b'{"a": 1}\n\x80\x81', 2),
+    ],
+)
+def test_undecodable_bytes_are_told(tmp_path: Path, data: bytes, line: int) -> None:
+    """Damaged UTF-8 is not read as another encoding."""
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    with pytest.raises(BadFile) as refused:
+        encoding_of(path)
+    assert refused.value.code == "encoding"
+    assert refused.value.data["line"] == line
+
+
+@pytest.mark.parametrize(
+    "head", [b"PK\x03\x04", b"\x1f\x8b\x08", b"7z\xbc\xaf\x27\x1c", b"(\xb5/\xfd"]
+)
+def test_archives_are_not_opened(head: bytes) -> None:
+    """Whatever they are called."""
+    with pytest.raises(BadFile) as refused:
+        refuse_binary(head + b"x" * 100)
+    assert refused.value.code == "archive"
+
+
+def test_names_say_the_format() -> None:
+    """By their ending only."""
+    assert format_of("a.JSONL") == "jsonl"
+    with pytest.raises(BadFile):
+        format_of("a.exe")
+
+
+def test_pages_by_index(tmp_path: Path) -> None:
+    """Any page, lines of the file, and a search that tells how far it looked."""
+    path = tmp_path / "rows.jsonl"
+    with IndexedWriter(path) as writer:
+        for number in range(5000):
+            writer.write(
+                {"name": f"Row {number}", "say": "天" if number == 4321 else "x"}, number + 2
+            )
+    reader = IndexedReader(path)
+    assert reader.count == 5000
+    page = reader.page(4990, 20)
+    assert [line.value["name"] for line in page][-1] == "Row 4999"
+    assert page[0].source_line == 4992
+    found = reader.search("天", start=0, count=5, seconds=5)
+    assert [line.number for line in found.lines] == [4321]
+    assert found.looked == 5000
+    assert [line.number for line in reader.search("row 7", start=71, count=3, seconds=5).lines] == [
+        71,
+        72,
+        73,
+    ]
+    assert reader.search("name", start=0, count=5, seconds=5).lines == []  # a column, not a value
+    assert reader.search("x", start=0, count=5, seconds=-1).looked < 5001

@@ -1,0 +1,324 @@
+"""Uploads: refused ones leave nothing, killed ones are swept, stored ones are never lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.files.uploadedfile import TemporaryUploadedFile
+
+from common.errors import Conflict, DomainError, QuotaExceeded
+from datasets import services, tasks
+from datasets.models import Dataset, DatasetVersion
+from datasets.reading.locks import locked
+from tests.datasets.conftest import GOOD, jsonl, upload
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _files(home: Path) -> list[str]:
+    """All files below data, without locks and the shared list."""
+    return sorted(
+        str(path.relative_to(home / "data"))
+        for path in (home / "data").rglob("*")
+        if path.is_file() and path.name not in {".lock", "dataset_info.json"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("filename", "data", "code"),
+    [
+        ("a.json", b"", "empty"),
+        ("a.json", b" \n\t ", "empty"),
+        ("a.json", b"[]", "empty"),
+        ("a.jsonl", b"\n\n", "empty"),
+        ("a.csv", b"a,b\n", "empty"),
+        ("a.json", b'[{"a": 1},]', "broken_json"),
+        ("a.jsonl", b'{"a": 1}\n{"a"}\n', "broken_json"),
+        ("a.csv", b"a,b\n1,2,3\n", "broken_csv"),
+        ("a.json", b"PK\x03\x04" + b"0" * 50, "archive"),
+        ("bomb.zip", b"PK\x03\x04", "archive"),
+        ("a.jsonl.gz", b"\x1f\x8b", "archive"),
+        ("a.parquet", b"PAR1", "format"),
+        ("a.json", b"PAR1", "binary"),
+        ("a.json", b'{"a": "\xff\xfe\xfd"}', "encoding"),
+        ("a.json", b'{"a": 1}\0\0\0', "binary"),
+        ("a.json", b"[1, 2, 3]", "no_columns"),
+        ("a.json", b"[" * 200 + b"]" * 200, "nesting"),
+    ],
+)
+def test_bad_files_leave_nothing(make, home, filename: str, data: bytes, code: str) -> None:
+    """The refusal has a code and blames the file."""
+    with pytest.raises(DomainError) as refused:
+        make(data, filename=filename)
+    assert (refused.value.code, refused.value.field) == (code, "file")
+    assert _files(home) == []
+    assert not Dataset.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "../up", "a/b", "a\\b", "a\x00b", "a\nb", ".hidden", "x" * 81]
+)
+def test_bad_names_leave_nothing(make, home, name: str) -> None:
+    """Parts of a path, control characters, nothing at all, too much."""
+    with pytest.raises(DomainError) as refused:
+        make(name=name)
+    assert refused.value.field == "name"
+    assert _files(home) == []
+
+
+def test_a_name_is_given_once(make) -> None:
+    """Within a project."""
+    make()
+    with pytest.raises(Conflict):
+        make()
+
+
+def test_limits(make, people, settings, home) -> None:
+    """The size of a file, of a row, and the project's storage."""
+    settings.UPLOAD_MAX_BYTES = 1000
+    with pytest.raises(DomainError) as refused:
+        make()
+    assert refused.value.code == "too_large"
+    settings.UPLOAD_MAX_BYTES = 10**6
+    settings.UPLOAD_LINE_MAX_BYTES = 50
+    with pytest.raises(DomainError) as refused:
+        make([{"instruction": "x" * 100, "output": "y"}])
+    assert refused.value.code == "line_too_long"
+    settings.UPLOAD_LINE_MAX_BYTES = 10**6
+    people.team.max_storage_bytes = 1000
+    people.team.save()
+    with pytest.raises(QuotaExceeded):
+        make()
+    assert _files(home) == []
+
+
+def test_storage_counts_all_files(make, people) -> None:
+    """The upload, its rows and what the engine reads; deleting gives it back."""
+    dataset = make()
+    version = dataset.latest
+    assert version.stored_bytes > 2 * version.bytes
+    assert services.storage_used(people.team) == version.stored_bytes
+    services.dataset_delete(dataset.pk, by=people.owner)
+    assert services.storage_used(people.team) == 0
+
+
+def test_djangos_temporary_file_is_taken_over(make, people, home, settings) -> None:
+    """Without a copy; a later end of the request does not take it away."""
+    file = TemporaryUploadedFile("big.jsonl", "application/json", len(jsonl(GOOD)), None)
+    file.write(jsonl(GOOD))
+    file.flush()
+    dataset = services.dataset_create(
+        project=people.team, created_by=people.owner, name="linked", upload=file
+    )
+    file.close()
+    assert dataset.latest.original.read_bytes() == jsonl(GOOD)
+
+
+def test_a_big_file_is_checked_in_the_background(
+    make, monkeypatch, django_capture_on_commit_callbacks
+) -> None:
+    """The upload answers at once; broken ones are told on the page."""
+    monkeypatch.setattr(services.uploads, "SMALL", 10)
+    good = make(name="good").latest
+    assert (good.state, good.rows) == ("checking", 0)
+    bad = make(b'{"a": 1}\n{"b"}\n', name="bad").latest
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.version_check(str(good.pk))
+        tasks.version_check(str(bad.pk))
+    good.refresh_from_db()
+    bad.refresh_from_db()
+    assert (good.state, good.rows) == ("ready", 30)
+    assert (bad.state, bad.report["error"]["line"]) == ("broken", 2)
+    assert services.version_unfit(bad, stage="sft").startswith("It is broken")
+
+
+def test_one_process_checks_at_a_time(make, monkeypatch) -> None:
+    """Who comes second leaves it to the first."""
+    monkeypatch.setattr(services.uploads, "SMALL", 10)
+    version = make().latest
+    with locked(version.directory) as mine:
+        assert mine
+        assert services.version_check(version.pk) is False
+    assert services.version_check(version.pk) is True
+    assert services.version_check(version.pk) is False
+
+
+def test_a_check_that_never_ends_is_given_up(make, monkeypatch) -> None:
+    """A file that kills its checker does not do so for ever."""
+    monkeypatch.setattr(services.uploads, "SMALL", 10)
+    version = make().latest
+    DatasetVersion.objects.filter(pk=version.pk).update(progress={"tries": 5})
+    services.version_check(version.pk)
+    version.refresh_from_db()
+    assert (version.state, version.report["error"]["code"]) == ("broken", "check_failed")
+
+
+def test_jobs_keep_their_data(make, people, tmp_path, home) -> None:
+    """Rows laid out for a job stay when the dataset goes; the shared list forgets it."""
+    dataset = make()
+    name = services.versions_materialise([dataset.latest], tmp_path)[dataset.latest.pk]
+    services.dataset_delete(dataset.pk, by=people.owner)
+    assert len((tmp_path / f"{name}.jsonl").read_text().splitlines()) == 30
+
+
+def test_deleting(make, people, django_capture_on_commit_callbacks, home) -> None:
+    """One version, never the last one; then all, with their files."""
+    dataset = make()
+    with pytest.raises(Conflict):
+        services.version_delete(dataset.latest.pk, by=people.owner)
+    services.version_add(dataset.pk, by=people.owner, upload=upload(GOOD[:5]))
+    with django_capture_on_commit_callbacks(execute=True):
+        services.version_delete(dataset.versions.get(number=1).pk, by=people.owner)
+    assert [path for path in _files(home) if "/v1/" in path] == []
+    with django_capture_on_commit_callbacks(execute=True):
+        services.dataset_delete(dataset.pk, by=people.owner)
+    assert _files(home) == []
+    assert json.loads((home / "data" / "dataset_info.json").read_text()) == {}
+
+
+KILLED = """
+import os, signal, sys
+import django
+django.setup()
+from django.core.files.uploadedfile import SimpleUploadedFile
+from accounts.models import Project, User
+from datasets import services
+from datasets.services import uploads
+
+STEPS = int(sys.argv[1])
+left = STEPS
+def watch(event, arguments):
+    global left
+    if event in {"open", "os.rename", "os.mkdir", "os.remove", "os.link"} and any(
+        isinstance(one, (str, bytes, os.PathLike)) and "/data/" in os.fsdecode(one)
+        for one in arguments
+    ):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+user = User.objects.get(username="owner")
+project = Project.objects.get(name="team")
+data = b"".join(b'{"instruction": "q%d", "output": "a"}\\n' % i for i in range(50))
+sys.addaudithook(watch)
+services.dataset_create(
+    project=project,
+    created_by=user,
+    name=f"killed {STEPS}",
+    upload=SimpleUploadedFile("a.jsonl", data),
+)
+print("DONE")
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_killed_at_any_point(people, home) -> None:
+    """kill -9 before each of the steps that touch files: afterwards the sweep makes all whole."""
+    from django.db import connection
+
+    script = home / "killed.py"
+    script.write_text(textwrap.dedent(KILLED))
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
+        "TRAINER_HOME": str(home),
+        "TRAINER_DATABASE_URL": _database_url(connection.settings_dict),
+    }
+    steps, killed = 1, 0
+    while True:
+        done = subprocess.run(
+            [sys.executable, str(script), str(steps)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if "DONE" in done.stdout:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        killed += 1
+        steps += 6 if steps > 4 else 1
+    assert killed > 4
+    services.sweep()
+    for version in DatasetVersion.objects.filter(state="checking"):
+        tasks.version_check(str(version.pk))
+    services.sweep()
+    versions = list(DatasetVersion.objects.all())
+    assert {version.state for version in versions} == {"ready"}
+    kept = {str(version.directory.relative_to(home / "data")) for version in versions}
+    for version in versions:
+        found = {path.name for path in version.directory.iterdir()} - {".lock"}
+        assert found == {"original", "rows.jsonl", "rows.idx", version.check_name}
+    assert {"/".join(path.split("/")[:2]) for path in _files(home)} == kept
+    assert list((home / "data" / ".incoming").iterdir()) == []
+
+
+def _database_url(facts: dict[str, object]) -> str:
+    if "sqlite" in str(facts["ENGINE"]):
+        return f"sqlite:///{facts['NAME']}"
+    return "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**facts)
+
+
+def test_sweep_leaves_a_living_upload_alone(home) -> None:
+    """A folder whose maker lives is locked."""
+    folder = home / "data" / ".incoming" / "x"
+    folder.mkdir(parents=True)
+    with locked(folder):
+        services.sweep()
+        assert folder.exists()
+    services.sweep()
+    assert not folder.exists()
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+import django
+django.setup()
+from datasets.checking import contents_ingest, rows_check
+from datasets.shapes.detect import guess
+folder = Path(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = contents_ingest(folder, folder / "original", sys.argv[2], line_limit=16 << 20)
+(folder / "check").mkdir()
+outcome = rows_check(folder / "rows.jsonl", folder / "check", guess(found.sample).mapping)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(outcome.usable, after // 1024, (after - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+def test_memory_is_bounded(tmp_path, kind: str) -> None:
+    """200 MB take less than 50 MB more than the empty program."""
+    row = json.dumps(
+        {"instruction": "q" * 1000, "output": "答" * 3000}, ensure_ascii=False
+    ).encode()
+    count = 200 * 2**20 // len(row)
+    between = b",\n" if kind == "json" else b"\n"
+    with (tmp_path / "original").open("wb") as file:
+        file.write(b"[" if kind == "json" else b"")
+        for number in range(count):
+            file.write((between if number else b"") + row)
+        file.write(b"]" if kind == "json" else b"\n")
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(tmp_path), kind],
+        env=os.environ
+        | {
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
+            "TRAINER_HOME": str(django_settings.TRAINER_HOME),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    usable, whole, more = map(int, done.stdout.split())
+    assert usable == count
+    assert whole < 150
+    assert more < 50
