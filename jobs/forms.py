@@ -17,7 +17,7 @@ from datasets.models import DatasetVersion
 from datasets.services import version_cut_count, version_unfit
 from jobs import services
 from jobs.engines import engine_named
-from jobs.engines.base import Choice, Engine, Field
+from jobs.engines.base import Choice, Engine, Field, Text
 from jobs.models import Job
 from jobs.services.drafts import ENGINE, draft_order
 from jobs.services.places import Start, hardware, start_foreseen
@@ -29,6 +29,13 @@ BOOLEANS = (("true", gettext_lazy("yes")), ("false", gettext_lazy("no")))
 DATA = ("dataset_versions", "eval_dataset_versions", "after_dataset_versions")
 TOLERANCE = 1.15  # the estimate is rough: only what is clearly too large is refused
 MAX_ROWS = 200
+UNFIT: dict[str, Text] = {
+    "sft": gettext_lazy("This data has no questions with answers."),
+    "dpo": gettext_lazy("This data has no pairs of better and worse answers."),
+    "rm": gettext_lazy("This data has no pairs of better and worse answers."),
+    "pt": gettext_lazy("This data holds no plain texts."),
+    "kto": gettext_lazy("This data has no good or bad marks."),
+}
 
 
 def shown(value: Any) -> str:
@@ -138,8 +145,15 @@ class JobPage:
 
     @cached_property
     def stage(self) -> str:
-        """What is taught; empty for other kinds than training."""
-        return (self.data.get("stage") or "sft") if self.kind == Job.Kind.TRAIN else ""
+        """What is taught: the goal that the data fits; empty for other kinds than training."""
+        if self.kind != Job.Kind.TRAIN:
+            return ""
+        wanted = self.data.get("stage") or "sft"
+        data = self.chosen("dataset_versions")
+        if self.is_started or not data or not version_unfit(data[0], stage=wanted):
+            return wanted
+        fitting = (goal.value for goal in self.engine.goals(self.kind))
+        return next((goal for goal in fitting if not version_unfit(data[0], stage=goal)), wanted)
 
     @cached_property
     def method(self) -> str:
@@ -304,9 +318,7 @@ class JobPage:
         """Goals as cards; those that the data does not fit are greyed."""
         data = self.chosen("dataset_versions")
         return [
-            _card(
-                goal, next((why for v in data if (why := version_unfit(v, stage=goal.value))), "")
-            )
+            _card(goal, UNFIT[goal.value] if _unfit(data, goal.value) else "")
             for goal in self.engine.goals(self.kind)
         ]
 
@@ -521,7 +533,11 @@ class JobPage:
             raise
 
 
-def _card(row: Choice, reason: str) -> dict[str, Any]:
+def _unfit(data: tuple[DatasetVersion, ...], stage: str) -> bool:
+    return any(version_unfit(version, stage=stage) for version in data)
+
+
+def _card(row: Choice, reason: Text) -> dict[str, Any]:
     return {
         "value": row.value,
         "title": row.title,

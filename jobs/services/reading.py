@@ -120,6 +120,7 @@ def series(job: Job, wanted: Iterable[str] = ()) -> dict[str, Any]:
                 "data": [values.get(name) for _step, values in rows],
             }
             for name in names
+            if any(name in values for _step, values in rows)
         ],
     }
 
