@@ -37,7 +37,7 @@ def engine(home, settings) -> Path:
 
 @pytest.fixture
 def agent(engine) -> Iterator[Agent]:
-    """A registered node's agent, whose steps the test calls. What it started is ended afterwards."""
+    """A registered node's agent, whose steps the test calls. What it started is ended after."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     made = Agent(name)
     made.register()

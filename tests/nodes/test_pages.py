@@ -1,0 +1,292 @@
+"""Node pages and API: what is shown to whom, and what operators do."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Event
+from nodes import services
+from nodes.models import Gpu, Lease, Node, NodeSample, Workload
+from nodes.services.machines import Device
+
+pytestmark = pytest.mark.django_db(transaction=True)
+GIB = 2**30
+
+
+def register(name="gpu-01", gpus=2, **fields) -> Node:
+    values = {
+        "cpu_count": 8,
+        "memory_bytes": 64 * GIB,
+        "disk_bytes": 1000 * GIB,
+        "facts": {"engines": ["small"], "system": "Linux"},
+        "devices": [Device(index, f"{name}-{index}", "A100", 80 * GIB) for index in range(gpus)],
+        "address": "10.0.0.7",
+    }
+    return services.node_register(name, **{**values, **fields})
+
+
+@pytest.fixture
+def node() -> Node:
+    node = register()
+    services.sample_record(
+        node.pk,
+        cpu_percent=37.5,
+        memory_used_bytes=16 * GIB,
+        disk_used_bytes=500 * GIB,
+        gpus=[{"index": 0, "percent": 91, "memory_used_bytes": 40 * GIB, "temperature": 66}],
+    )
+    return node
+
+
+def submit(project, name="secret-model", **fields) -> Workload:
+    values = {
+        "created_by": None,
+        "engine": "small",
+        "verb": "train",
+        "inputs": {},
+        "files": {},
+        "gpus": 1,
+    }
+    return services.workload_submit(project=project, name=name, **{**values, **fields})
+
+
+def test_list_names_only_what_the_reader_may_see(node, people, client) -> None:
+    submit(people.team, "wl-holder")
+    submit(people.team, "wl-second")
+    submit(people.team, "in-line", gpus=2)
+    submit(people.team, "too-big", gpus=16)
+    client.force_login(people.member)
+    page = client.get(reverse("nodes:node_list")).content.decode()
+    for text in ("gpu-01", "wl-holder", "in-line", "too-big", "91 %", "66 °C", "No node has 16 GPUs"):
+        assert text in page
+    client.force_login(people.stranger)
+    page = client.get(reverse("nodes:node_list")).content.decode()
+    for text in ("wl-holder", "wl-second", "in-line", "too-big", "10.0.0.7", ">team<"):
+        assert text not in page
+    assert page.count("another project") >= 4
+
+
+def test_pages_as_fragments(node, people, client) -> None:
+    client.force_login(people.viewer)
+    for url in (reverse("nodes:node_list"), reverse("nodes:node_detail", args=[node.pk])):
+        whole, part = client.get(url), client.get(url, headers={"HX-Request": "true"})
+        assert b"<html" in whole.content
+        assert b"<html" not in part.content
+        assert b"37" in part.content or b"91" in part.content
+        assert "HX-Request" in whole["Vary"]
+
+
+def test_detail_shows_the_address_to_operators_only(node, people, client) -> None:
+    url = reverse("nodes:node_detail", args=[node.pk])
+    for user, sees in ((people.viewer, False), (people.operator, True)):
+        client.force_login(user)
+        page = client.get(url).content.decode()
+        assert ("10.0.0.7" in page) is sees
+        assert ("cordon/" in page) is sees
+
+
+def test_a_silent_node_says_so(node, people, client) -> None:
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=5))
+    client.force_login(people.viewer)
+    assert ">Silent<" in client.get(reverse("nodes:node_list")).content.decode()
+
+
+def test_no_nodes_yet(people, client) -> None:
+    client.force_login(people.viewer)
+    assert "No node yet" in client.get(reverse("nodes:node_list")).content.decode()
+
+
+def test_curves(node, people, client) -> None:
+    now = timezone.now()
+    NodeSample.objects.bulk_create(
+        NodeSample(
+            node=node,
+            at=now - timedelta(seconds=15 * step),
+            cpu_percent=50,
+            memory_used_bytes=32 * GIB,
+            disk_used_bytes=0,
+        )
+        for step in range(1, 3000)
+    )
+    client.force_login(people.viewer)
+    url = reverse("nodes:node_samples", args=[node.pk])
+    for span, most in (("hour", 361), ("day", 361), ("nonsense", 361)):
+        curves = client.get(url, {"span": span}).json()
+        assert 100 < len(curves["x"]) <= most
+        assert curves["x"] == sorted(curves["x"])
+        names = [line["name"] for line in curves["series"]]
+        assert names == ["gpu0", "cpu", "memory", "disk"]
+        assert all(len(line["data"]) == len(curves["x"]) for line in curves["series"])
+        assert curves["series"][2]["data"][0] == 50
+
+
+def test_operators_cordon_and_note(node, people, client) -> None:
+    cordon, note = (
+        reverse(f"nodes:{name}", args=[node.pk]) for name in ("node_cordon", "node_note")
+    )
+    client.force_login(people.owner)
+    assert client.post(cordon).status_code == 404
+    assert client.post(note, {"note": "mine"}).status_code == 404
+    client.force_login(people.operator)
+    client.post(cordon)
+    node.refresh_from_db()
+    assert (node.state, node.is_cordoned) == ("cordoned", True)
+    workload = submit(people.team)
+    assert workload.waits_for == {"code": "away", "args": {"node": "gpu-01"}}
+    client.post(note, {"note": "fan is loud"})
+    assert client.post(note, {"note": "x" * 300}).status_code == 422
+    client.post(cordon, {"cordoned": "0"})
+    workload.refresh_from_db()
+    assert workload.state == "placed"
+    node.refresh_from_db()
+    assert node.note == "fan is loud"
+    verbs = list(Event.objects.of(node).values_list("verb", "actor__username"))
+    assert verbs == [
+        ("registered", None),
+        ("state", "operator"),
+        ("note", "operator"),
+        ("state", "operator"),
+    ]
+
+
+def test_api(node, people, client) -> None:
+    workload = submit(people.team, "job")
+    client.force_login(people.viewer)
+    (row,) = client.get("/api/v1/nodes/").json()["results"]
+    assert (row["name"], row["address"], row["load"]["cpu_percent"]) == ("gpu-01", "", 37.5)
+    assert [gpu["in_use"] for gpu in row["gpus"]] == [True, False]
+    assert client.get(f"/api/v1/nodes/{node.pk}/samples/").json()["x_kind"] == "time"
+    assert (
+        client.patch(
+            f"/api/v1/nodes/{node.pk}/", {"note": "x"}, content_type="application/json"
+        ).status_code
+        == 404
+    )
+    row = client.get(f"/api/v1/workloads/{workload.pk}/").json()
+    assert (row["state"], row["node"], row["place"]) == ("placed", "gpu-01", 0)
+    stop = f"/api/v1/workloads/{workload.pk}/stop/"
+    assert client.post(stop).status_code == 404
+    client.force_login(people.stranger)
+    assert client.get("/api/v1/workloads/").json()["results"] == []
+    assert client.get(f"/api/v1/workloads/{workload.pk}/").status_code == 404
+    client.force_login(people.developer)
+    assert client.post(stop, {"mode": "kill"}).status_code == 404
+    client.force_login(people.member)
+    assert client.post(stop, {"mode": "kill"}).json()["outcome"] == "stopped"
+    client.force_login(people.operator)
+    answer = client.patch(
+        f"/api/v1/nodes/{node.pk}/",
+        {"note": "x", "is_cordoned": True},
+        content_type="application/json",
+    ).json()
+    assert (answer["note"], answer["state"], answer["address"]) == ("x", "cordoned", "10.0.0.7")
+
+
+def test_priority_over_the_api(people, client) -> None:
+    first, second = submit(people.team, "a"), submit(people.team, "b")
+    url = f"/api/v1/workloads/{second.pk}/priority/"
+    client.force_login(people.member)
+    refused = client.post(url, {"priority": 80})
+    assert (refused.status_code, refused.json()["field"]) == (422, "priority")
+    client.force_login(people.operator)
+    assert client.post(url, {"priority": 80}).json()["place"] == 1
+    first.refresh_from_db()
+    assert services.queue_position(first) == (2, first.reason)
+
+
+def test_leases_follow_the_workload(node, people) -> None:
+    one, two, three = (submit(people.team, name) for name in "abc")
+    held = Lease.objects.filter(released_at=None)
+    assert {lease.gpu.node for lease in held} == {node}
+    assert held.values("gpu").distinct().count() == 2
+    assert three.waits_for["code"] == "busy_gpus"
+    services.workload_stop(one.pk, mode="kill", reason="")
+    three.refresh_from_db()
+    assert three.state == "placed"
+    assert three.leases.get().gpu == one.leases.get().gpu
+    assert one.leases.get().released_at is not None
+    assert two.leases.get().released_at is None
+
+
+def test_a_device_that_is_gone_is_not_given_away(node, people) -> None:
+    register(gpus=1)
+    assert list(Gpu.objects.filter(is_present=True).values_list("index", flat=True)) == [0]
+    states = [submit(people.team, name).state for name in "ab"]
+    assert states == ["placed", "waiting"]
+
+
+def test_samples_are_thinned(node) -> None:
+    now = timezone.now()
+    NodeSample.objects.all().delete()
+    for days, count in ((0, 8), (2, 8), (40, 4)):
+        start = (now - timedelta(days=days)).replace(second=0, microsecond=0)
+        NodeSample.objects.bulk_create(
+            NodeSample(
+                node=node,
+                at=start + timedelta(seconds=15 * step) - timedelta(hours=1),
+                cpu_percent=1,
+                memory_used_bytes=1,
+                disk_used_bytes=1,
+            )
+            for step in range(count)
+        )
+    assert services.samples_thin(node.pk) == 4 + 6
+    assert NodeSample.objects.count() == 8 + 2
+    assert services.samples_thin(node.pk) == 0
+
+
+def test_a_silent_nodes_workloads_are_given_up_after_a_grace(node, people) -> None:
+    waiting = submit(people.team, "placed")
+    running = submit(people.team, "running")
+    services.workload_claim(running.pk, 0)
+    services.workload_started(running.pk, 1)
+    Workload.objects.filter(pk=waiting.pk).update(placed_at=timezone.now() - timedelta(hours=1))
+
+    def silent(seconds: int) -> None:
+        Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=seconds))
+        services.nodes_sweep()
+        for row in (node, waiting, running):
+            row.refresh_from_db()
+
+    silent(30)
+    assert (node.state, waiting.state) == ("ready", "placed")
+    silent(90)
+    assert (node.state, waiting.state, running.state) == ("lost", "waiting", "running")
+    assert waiting.waits_for["code"] == "away"
+    services.node_beat(node.pk, engines=["small"])
+    running.refresh_from_db()
+    waiting.refresh_from_db()
+    assert (running.state, waiting.state) == ("running", "placed")
+    silent(400)
+    assert (running.state, running.outcome) == ("ended", "lost")
+    assert not running.leases.filter(released_at=None).exists()
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=400), state="ready")
+    services.nodes_sweep(judge=False)
+    node.refresh_from_db()
+    assert node.state == "ready"
+
+
+def test_a_cordoned_node_stays_so_after_a_silence(node, people) -> None:
+    services.node_cordon(node.pk, cordoned=True, by=people.operator)
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=90))
+    services.nodes_sweep()
+    services.node_beat(node.pk, engines=["small"])
+    node.refresh_from_db()
+    assert node.state == "cordoned"
+
+
+def test_admin(node, people, client) -> None:
+    workload = submit(people.team, "job")
+    client.force_login(people.operator)
+    for model in ("node", "gpu", "workload", "lease", "nodesample"):
+        assert client.get(reverse(f"admin:nodes_{model}_changelist")).status_code == 200
+    url = reverse("admin:nodes_node_change", args=[node.pk])
+    assert client.get(url).status_code == 200
+    client.post(
+        reverse("admin:nodes_workload_changelist"),
+        {"action": "stop_at_once", "_selected_action": [str(workload.pk)]},
+    )
+    workload.refresh_from_db()
+    assert workload.outcome == "stopped"
