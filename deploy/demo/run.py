@@ -277,6 +277,8 @@ def main() -> int:
     port = free_port(int(os.environ.get("PORT", "8000")))
     url = f"http://127.0.0.1:{port}"
     client = Client(url)
+    # Asked to end, it ends the platform that it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         with served(port) as process:
             say("start", url)
