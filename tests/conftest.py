@@ -62,10 +62,13 @@ def home(settings, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def plain_static_files(settings) -> None:
+def plain_static_files(settings, home) -> None:
     """Pages name their scripts and styles without looking for what a deployment has collected."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    # WhiteNoise reads the whole directory for each test client.
+    settings.STATIC_ROOT = settings.TRAINER_HOME / "static"
+    settings.STATIC_ROOT.mkdir()
 
 
 @pytest.fixture(autouse=True)
