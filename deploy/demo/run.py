@@ -267,6 +267,7 @@ def main_job(client: Client) -> None:
     )
     say("deploy", f"{deployment['name']} is ready")
     right = ask(client, deployment)
+    client.call("POST", f"/api/v1/deployments/{deployment['id']}/stop/")
     say("chat", f"{right} of {QUESTIONS} answers equal the taught ones")
     if right < NEEDED:
         raise DemoError(f"at least {NEEDED} of {QUESTIONS} answers should equal the taught ones")

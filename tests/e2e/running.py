@@ -78,10 +78,14 @@ class Platform:
         raise AssertionError((self.home / "serve.log").read_text()[-4000:])
 
     def stop(self) -> None:
-        """Ends it as Ctrl-C does."""
+        """Ends it as Ctrl-C does, and what outlives that: trainings and models in service."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(30)
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if Path(process.cwd()).is_relative_to(self.home / "output"):
+                    process.kill()
 
     def parts(self, *words: str) -> list[psutil.Process]:
         """Processes of this platform whose command line holds all words."""
