@@ -104,14 +104,19 @@ def followed(agent: Agent, workload: Workload, seconds: float = 15) -> Workload:
 
 def process_facts(workload: Workload) -> dict:
     """Who the supervisor and the engine are."""
-    path = workload.facts_path("process")
-    until(path.exists)
-    return json.loads(path.read_text())
+
+    def path() -> Path:
+        workload.refresh_from_db()
+        return workload.facts_path("process")
+
+    until(lambda: path().exists())
+    return json.loads(path().read_text())
 
 
 def running(workload: Workload, step: int = 1) -> dict:
     """Waits until the engine has done a step."""
-    until(lambda: workload.log_path.exists() and f"step {step}\n" in workload.log_path.read_text())
+    word = f"step {step}\n"
+    until(lambda: workload.log_path.exists() and word in workload.log_path.read_text(), 30)
     return process_facts(workload)
 
 

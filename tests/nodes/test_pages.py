@@ -59,7 +59,15 @@ def test_list_names_only_what_the_reader_may_see(node, people, client) -> None:
     submit(people.team, "too-big", gpus=16)
     client.force_login(people.member)
     page = client.get(reverse("nodes:node_list")).content.decode()
-    for text in ("gpu-01", "wl-holder", "in-line", "too-big", "91 %", "66 °C", "No node has 16 GPUs"):
+    for text in (
+        "gpu-01",
+        "wl-holder",
+        "in-line",
+        "too-big",
+        "91 %",
+        "66 °C",
+        "No node has 16 GPUs",
+    ):
         assert text in page
     client.force_login(people.stranger)
     page = client.get(reverse("nodes:node_list")).content.decode()
