@@ -7,3 +7,7 @@ class AccountsConfig(AppConfig):
     """See the package's models."""
 
     name = "accounts"
+
+    def ready(self) -> None:
+        """Tells the schema about our keys."""
+        from accounts import schema  # noqa: F401

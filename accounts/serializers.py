@@ -9,13 +9,14 @@ from accounts.models import LANGUAGES, ApiKey, Invitation, Membership, Project, 
 from accounts.services import project_usage_of
 
 ROLES = {role.name.lower(): int(role) for role in Role}
+ROLE_WORDS = [(word, word) for word in ROLES]
 
 
 class RoleField(serializers.ChoiceField):
     """A role by its word: viewer, developer, researcher, manager. Numbers are understood too."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=[(word, word) for word in ROLES], **kwargs)
+        super().__init__(choices=ROLE_WORDS, **kwargs)
 
     def to_internal_value(self, data: Any) -> Any:
         """The role's number."""
@@ -184,7 +185,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         """Whether it belongs to one person."""
         return project.personal_of_id is not None
 
-    @extend_schema_field(serializers.ChoiceField(choices=list(ROLES)))
+    @extend_schema_field(serializers.ChoiceField(choices=ROLE_WORDS))
     def get_role(self, project: Project) -> str:
         """The asking user's role; operators count as managers."""
         role = project.role_of(self.context["request"].user)

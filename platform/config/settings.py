@@ -228,7 +228,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.IsAuthenticatedWithScope"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "common.api.Pages",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "common.schema.Schema",
     "EXCEPTION_HANDLER": "common.api.exception_handler",
     "DEFAULT_THROTTLE_RATES": {"login": "10/min", "register": "20/hour"},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -249,6 +249,18 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "DatasetVersionState": "datasets.models.DatasetVersion.State",
+        "DeploymentState": "inference.models.Deployment.State",
+        "JobState": "jobs.models.Job.State",
+        "JobKind": "jobs.models.Job.Kind",
+        "MessageRole": "inference.models.Message.Role",
+        "MessageState": "inference.models.Message.State",
+        "NodeState": "nodes.models.Node.State",
+        "ProjectRole": "accounts.serializers.ROLE_WORDS",
+        "VersionKind": "registry.models.ModelVersion.Kind",
+        "WorkloadState": "nodes.models.Workload.State",
+    },
 }
 
 # language and time
