@@ -211,7 +211,7 @@ class Command(BaseCommand):
 def _parts(host: str, port: int) -> list[Part]:
     python, manage = sys.executable, str(Path(settings.BASE_DIR) / "manage.py")
     web = [python, "-m", "uvicorn", "config.asgi:application", "--host", host, "--port", str(port)]
-    web += ["--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "3"]
+    web += ["--lifespan", "off", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
     node = settings.NODE_NAME
     return [
         Part("web", web, {"DJANGO_SETTINGS_MODULE": "config.settings"}),
