@@ -157,7 +157,10 @@ class VersionViewSet(
             versions = versions.visible_to(self.request.user)
         else:
             versions = versions.editable_by(self.request.user)
-        return versions.filter(dataset__pk=_uuid(self.kwargs.get("dataset_pk")))
+        dataset_id = _uuid(self.kwargs.get("dataset_pk"))
+        if self.action == "list":
+            get_object_or_404(Dataset.objects.visible_to(self.request.user), pk=dataset_id)
+        return versions.filter(dataset__pk=dataset_id)
 
     @extend_schema(
         parameters=[DATASET],

@@ -28,9 +28,13 @@ class DatasetQuerySet(ProjectOwnedQuerySet["Dataset"]):
 
     def with_latest(self) -> Self:
         """With the newest version at hand as `latest`, without a query for each dataset."""
-        return self.prefetch_related(
-            models.Prefetch("versions", DatasetVersion.objects.order_by("-number"))
-        ).annotate(version_count=models.Count("versions", distinct=True))
+        return (
+            self.prefetch_related(
+                models.Prefetch("versions", DatasetVersion.objects.order_by("-number"))
+            )
+            .annotate(version_count=models.Count("versions", distinct=True))
+            .order_by("-updated_at", "name")  # a query that counts forgets the model's own order
+        )
 
 
 class Dataset(ProjectOwned):

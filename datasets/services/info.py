@@ -1,7 +1,6 @@
 """`dataset_info.json`: for one job with the versions it uses, and complete for use by hand."""
 
 import json
-import os
 import re
 import uuid
 from collections.abc import Iterable, Mapping
@@ -60,7 +59,7 @@ def info_write() -> None:
 
 
 def _replace(path: Path, entries: Mapping[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}")  # one name: a killed writer's is written over
     # ASCII only: the engine reads the file in whatever encoding its environment has.
     draft.write_text(json.dumps(entries, indent=2) + "\n", encoding="ascii")
     draft.replace(path)

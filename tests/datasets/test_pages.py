@@ -1,0 +1,267 @@
+"""Pages and API: what each person may see and do, and what a refusal looks like."""
+
+import json
+
+import pytest
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from datasets.models import Dataset, DatasetVersion
+from tests.datasets.conftest import GOOD, jsonl, upload
+
+pytestmark = pytest.mark.django_db
+NASTY = [*GOOD, {"instruction": "no answer"}, {"instruction": "q", "output": 5}]
+
+
+@pytest.fixture
+def dataset(make) -> Dataset:
+    """A dataset of the team with two rows that are dropped."""
+    return make(NASTY, remark="for tests")
+
+
+def _urls(dataset: Dataset) -> list[str]:
+    """All pages that a reader may open."""
+    version = dataset.latest
+    names = ("version_rows", "version_findings", "version_use", "version_state", "version_download")
+    return [
+        reverse("datasets:dataset_detail", args=[dataset.pk]),
+        reverse("datasets:version_list", args=[dataset.pk]),
+        *(reverse(f"datasets:{name}", args=[dataset.pk, version.pk]) for name in names),
+        f"/api/v1/datasets/{dataset.pk}/",
+        f"/api/v1/datasets/{dataset.pk}/versions/",
+        *(
+            f"/api/v1/datasets/{dataset.pk}/versions/{version.pk}/{part}"
+            for part in ("", "rows/", "findings/", "cuts/", "download/")
+        ),
+    ]
+
+
+def test_who_reads(client, people, dataset) -> None:
+    """Members read; others find nothing until it is public, then everybody reads."""
+    for url in _urls(dataset):
+        client.logout()
+        assert client.get(url).status_code in {302, 404, 401}, url
+        for person, status in (("viewer", 200), ("stranger", 404), ("operator", 200)):
+            client.force_login(getattr(people, person))
+            assert client.get(url).status_code == status, (url, person)
+    Dataset.objects.update(is_public=True)
+    for url in _urls(dataset):
+        client.logout()
+        assert client.get(url).status_code == 200, url
+        client.force_login(people.stranger)
+        assert client.get(url).status_code == 200, url
+
+
+def test_who_writes(client, people, dataset) -> None:
+    """Researchers and managers; of public ones operators only."""
+    version = dataset.latest
+    urls = [
+        reverse("datasets:dataset_update", args=[dataset.pk]),
+        reverse("datasets:version_remap", args=[dataset.pk, version.pk]),
+    ]
+
+    def outcomes() -> dict[str, set[int]]:
+        found = {}
+        for person in ("owner", "member", "developer", "viewer", "stranger", "operator"):
+            client.force_login(getattr(people, person))
+            api = APIClient()
+            api.force_authenticate(getattr(people, person))
+            path = f"/api/v1/datasets/{dataset.pk}/"
+            found[person] = {client.get(url).status_code for url in urls} | {
+                api.patch(path, {"remark": "x"}, format="json").status_code
+            }
+        return found
+
+    no, yes = {404}, {200}
+    assert outcomes() == {
+        "owner": yes,
+        "member": yes,
+        "developer": no,
+        "viewer": no,
+        "stranger": no,
+        "operator": yes,
+    }
+    Dataset.objects.update(is_public=True)
+    assert {name for name, found in outcomes().items() if found == yes} == {"operator"}
+
+
+def test_publishing_is_a_managers_decision(people, dataset) -> None:
+    """A researcher is told so."""
+    api = APIClient()
+    api.force_authenticate(people.member)
+    path = f"/api/v1/datasets/{dataset.pk}/"
+    answer = api.patch(path, {"is_public": True}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (422, "role_too_small")
+    api.force_authenticate(people.owner)
+    assert api.patch(path, {"is_public": True}, format="json").json()["is_public"] is True
+    listed = APIClient().get("/api/v1/datasets/").json()["results"]
+    assert [row["name"] for row in listed] == ["data"]
+
+
+def test_upload_on_the_page(client, people, home) -> None:
+    """The form leads to the rows; a bad file comes back with its line, and nothing is left."""
+    client.force_login(people.member)
+    session = client.session
+    session["project"] = str(people.team.pk)
+    session.save()
+    url = reverse("datasets:dataset_create")
+    assert client.get(url).status_code == 200
+    answer = client.post(url, {"file": upload(GOOD, "mine.jsonl")})
+    dataset = Dataset.objects.get()
+    assert (dataset.name, dataset.project) == ("mine", people.team)
+    assert answer.url == reverse("datasets:dataset_detail", args=[dataset.pk])
+    page = client.get(answer.url).content.decode()
+    assert "question 0" in page and "answer 0" in page
+    broken = client.post(url, {"file": upload(b'[{"a": 1},\n{"a":]', "bad.json"), "name": "bad"})
+    assert broken.status_code == 422
+    assert "line 2" in broken.content.decode().lower()
+    assert client.post(url, {"file": upload(b"", "empty.json")}).status_code == 422
+    assert client.post(url, {}).status_code == 422
+    assert Dataset.objects.count() == 1
+
+
+def test_upload_over_the_api(people) -> None:
+    """The same facts as JSON."""
+    api = APIClient()
+    api.force_authenticate(people.member)
+    body = {"name": "mine", "file": upload(GOOD), "project": str(people.team.pk)}
+    answer = api.post("/api/v1/datasets/", body, format="multipart")
+    assert answer.status_code == 201
+    row = answer.json()
+    assert row["latest_version"]["state"] == "ready"
+    path = f"/api/v1/datasets/{row['id']}/versions/"
+    bad = api.post(path, {"file": upload(b'{"a": 1}\n{"a"\n')}, format="multipart")
+    assert bad.status_code == 422
+    assert bad.json() | {"detail": ""} == {
+        "code": "broken_json",
+        "detail": "",
+        "field": "file",
+        "line": 2,
+        "column": 5,
+    }
+    mapped = api.post(
+        f"{path}{row['latest_version']['id']}/mapping/",
+        {"shape": "alpaca", "columns": {"prompt": "output", "response": "instruction"}},
+        format="json",
+    )
+    assert (mapped.status_code, mapped.json()["number"]) == (200, 2)
+    twice = {"name": "mine", "file": upload(GOOD), "project": str(people.team.pk)}
+    assert api.post("/api/v1/datasets/", twice, format="multipart").status_code == 409
+
+
+def test_rows_in_pages_and_by_words(client, people, dataset) -> None:
+    """A page anywhere, words in it, the row as it is, a finding's row."""
+    client.force_login(people.viewer)
+    url = reverse("datasets:version_rows", args=[dataset.pk, dataset.latest.pk])
+    assert "question 25" in client.get(url, {"from": 21}).content.decode()
+    assert "question 9<" not in client.get(url, {"q": "Question 25"}).content.decode()
+    assert "&quot;output&quot;: 5" in client.get(url, {"row": 32, "view": "raw"}).content.decode()
+    part = client.get(url, headers={"HX-Request": "true"}).content.decode()
+    assert part.lstrip().startswith("<section")
+    api = APIClient()
+    api.force_authenticate(people.viewer)
+    path = f"/api/v1/datasets/{dataset.pk}/versions/{dataset.latest.pk}/"
+    page = api.get(f"{path}rows/", {"from": 31, "page_size": 1}).json()
+    assert (page["count"], page["next_from"]) == (32, 32)
+    assert page["results"][0]["problem"]
+    found = api.get(f"{path}rows/", {"search": "answer 17"}).json()["results"]
+    assert [row["number"] for row in found] == [18]
+    findings = api.get(f"{path}findings/").json()
+    assert [(one["line"], one["code"]) for one in findings["results"]] == [
+        (31, "missing"),
+        (32, "wrong_type"),
+    ]
+
+
+def test_downloads(client, people, dataset) -> None:
+    """The file as it came, all rows, those for the engine, the findings."""
+    client.force_login(people.viewer)
+    url = reverse("datasets:version_download", args=[dataset.pk, dataset.latest.pk])
+
+    def lines(form: str) -> list[str]:
+        answer = client.get(url, {"form": form})
+        assert "attachment" in answer["Content-Disposition"]
+        return b"".join(answer.streaming_content).decode().splitlines()
+
+    assert "\n".join(lines("original")) + "\n" == jsonl(NASTY).decode()
+    assert len(lines("rows")) == 32
+    assert len(lines("train")) == 30
+    assert [json.loads(line)["line"] for line in lines("findings")] == [31, 32]
+    assert client.get(url, {"form": "../../db.sqlite3"}).status_code == 404
+
+
+def test_list_filters(client, people, make) -> None:
+    """By words and by format, for pages and API."""
+    make(name="alpha", remark="red")
+    make([{"text": "x"}], name="beta")
+    client.force_login(people.viewer)
+    session = client.session
+    session["project"] = str(people.team.pk)
+    session.save()
+    url = reverse("datasets:dataset_list")
+    assert "alpha" not in client.get(url, {"shape": "text"}).content.decode()
+    assert "beta" not in client.get(url, {"q": "RED"}).content.decode()
+    api = APIClient()
+    api.force_authenticate(people.viewer)
+
+    def names(**query: str) -> set[str]:
+        return {row["name"] for row in api.get("/api/v1/datasets/", query).json()["results"]}
+
+    assert names(shape="text") == {"beta"}
+    assert names(search="red") == {"alpha"}
+    assert names(project=str(people.team.pk)) == {"alpha", "beta"}
+    assert names(is_public="true") == set()
+
+
+def test_the_page_of_a_check_that_runs(client, people, make, monkeypatch) -> None:
+    """Shows how far it is, and asks for the page anew when it is over."""
+    from datasets import services
+
+    monkeypatch.setattr(services.uploads, "SMALL", 10)
+    dataset = make()
+    version = dataset.latest
+    DatasetVersion.objects.update(progress={"phase": "checking", "percent": 40})
+    client.force_login(people.viewer)
+    state = reverse("datasets:version_state", args=[dataset.pk, version.pk])
+    answer = client.get(state)
+    assert "40 %" in answer.content.decode()
+    assert "HX-Refresh" not in answer
+    services.version_check(version.pk)
+    assert client.get(state)["HX-Refresh"] == "true"
+
+
+def test_change_and_delete(client, people, dataset) -> None:
+    """Name and remark; then the end."""
+    client.force_login(people.member)
+    url = reverse("datasets:dataset_update", args=[dataset.pk])
+    assert client.post(url, {"name": "a/b", "remark": ""}).status_code == 422
+    assert client.post(url, {"name": "new", "remark": "better"}).status_code == 302
+    dataset.refresh_from_db()
+    assert (dataset.name, dataset.remark) == ("new", "better")
+    assert client.post(reverse("datasets:dataset_delete", args=[dataset.pk])).status_code == 302
+    assert not Dataset.objects.exists()
+
+
+def test_admin(client, people, dataset) -> None:
+    """Operators upload, change and delete through the services."""
+    client.force_login(people.operator)
+    for name in ("dataset", "datasetversion"):
+        assert client.get(reverse(f"admin:datasets_{name}_changelist")).status_code == 200
+    version = dataset.latest
+    assert (
+        client.get(reverse("admin:datasets_datasetversion_change", args=[version.pk])).status_code
+        == 200
+    )
+    inline = {"versions-TOTAL_FORMS": 0, "versions-INITIAL_FORMS": 0}
+    add = reverse("admin:datasets_dataset_add")
+    fields = {"project": str(people.team.pk), "name": "by admin", "remark": ""}
+    assert client.post(add, {**fields, **inline, "file": upload(GOOD)}).status_code == 302
+    made = Dataset.objects.get(name="by admin")
+    assert made.latest.rows == 30
+    client.post(add, {**fields, **inline, "name": "bad", "file": upload(b"{", "x.json")})
+    assert not Dataset.objects.filter(name="bad").exists()
+    change = reverse("admin:datasets_dataset_change", args=[made.pk])
+    assert client.post(change, {"name": "changed", "remark": "", **inline}).status_code == 302
+    delete = reverse("admin:datasets_dataset_delete", args=[made.pk])
+    assert client.post(delete, {"post": "yes"}).status_code == 302
+    assert not Dataset.objects.filter(pk=made.pk).exists()
