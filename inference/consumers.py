@@ -81,6 +81,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             await self.send_json(
                 {
                     "type": "begin",
+                    "title": turn.title,
                     "question": message_json(turn.question),
                     "answer": message_json(turn.answer),
                 }

@@ -37,6 +37,7 @@ class Turn:
     request: ChatRequest
     question: Message
     answer: Message
+    title: str  # of the conversation, which the first question names
 
 
 def conversation_create(
@@ -123,7 +124,7 @@ def turn_begin(
     if not conversation.title:
         conversation.title = " ".join(question.content.split())[:TITLE_MAX]
     conversation.save()  # newest first in the list
-    return Turn(target, request, question, answer)
+    return Turn(target, request, question, answer, conversation.title)
 
 
 def answer_save(message_id: int, *, text: str) -> None:

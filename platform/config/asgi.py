@@ -11,10 +11,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 pages = get_asgi_application()
 
 from config.routing import websocket_urlpatterns  # noqa: E402  models must be loaded first
+from inference.asgi import with_gateway  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": pages,
+        "http": with_gateway(pages),
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
         ),

@@ -60,8 +60,9 @@ function footer(element, message) {
 
 // --- what the server says ------------------------------------------------------------------------
 const told = {
-  begin({ question, answer: begun }) {
+  begin({ question, answer: begun, title }) {
     refuse("");
+    for (const place of document.querySelectorAll("#main .head h1, #talks a.on b")) if (place.textContent !== title) place.textContent = title;
     // What came after the question is about to be answered anew.
     const known = box.querySelector(`[data-message="${question.id}"]`);
     if (known) {

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
-from django.core.asgi import get_asgi_application
 from django.utils import timezone
 
+from config.asgi import application
 from inference.models import Deployment, Replica
 from inference.upstream import sessions_close
 from nodes.models import Node, Workload
@@ -208,7 +208,7 @@ def web() -> Iterator[str]:
     """The platform's pages and API behind a real server; gives its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    with serving(get_asgi_application(), sock=listening):
+    with serving(application, sock=listening):
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
