@@ -1,6 +1,7 @@
 """Jobs over REST: everything the pages do."""
 
 from typing import Any
+from urllib.parse import quote
 
 import django_filters  # type: ignore[import-untyped]
 from django.db.models import Q, QuerySet
@@ -355,7 +356,11 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
     def files(self, request: Request, pk: str) -> Response:
         """What an attempt wrote."""
-        rows = reading.files_of(self._attempt(request))
+        attempt = self._attempt(request)
+        rows = [
+            {**vars(row), "url": f"{request.path}{quote(row.path)}/?attempt={attempt.number}"}
+            for row in reading.files_of(attempt)
+        ]
         return Response(FileSerializer(rows, many=True).data)
 
     @extend_schema(parameters=[ATTEMPT], responses={(200, "application/octet-stream"): bytes})

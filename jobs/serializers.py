@@ -304,9 +304,10 @@ class EventSerializer(serializers.Serializer[Any]):
 
 
 class FileSerializer(serializers.Serializer[Any]):
-    """A file of the newest attempt."""
+    """A file of an attempt, and where it is to be had."""
 
     path = serializers.CharField()
+    url = serializers.CharField()
     size = serializers.IntegerField()
     changed_at = serializers.DateTimeField()
 
