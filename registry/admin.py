@@ -94,7 +94,8 @@ class ModelAdminForm(forms.ModelForm):  # type: ignore[type-arg]
                 data[name] = check(data.get(name, ""))
             except DomainError as refused:
                 self.add_error(name, refused.message)
-        if self.is_base and self.instance._state.adding and not (data["hf_id"] or data["ms_id"]):
+        is_new = self.is_base and self.instance._state.adding
+        if is_new and not self.errors and not (data["hf_id"] or data["ms_id"]):
             self.add_error("hf_id", _("Give its id on Hugging Face or on ModelScope."))
         same = Model.objects.filter(project=self.instance.project_id, name=data.get("name"))
         if same.exclude(pk=self.instance.pk).exists():
@@ -116,6 +117,11 @@ class ModelAdmin(ThroughServices):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         """With the versions, whose template and ids the list shows."""
         return super().get_queryset(request).select_related("project").prefetch_related("versions")
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """A project's model has no ids on a hub; its versions have their own templates."""
+        is_base = obj is None or obj.project_id is None
+        return ("name", "remark", "is_enabled") + (("hf_id", "ms_id", "template") * is_base)
 
     @admin.display(description=gettext_lazy("Chat template"))
     def template(self, model: Model) -> str:

@@ -83,9 +83,9 @@ def comparison(evaluation: Evaluation, metric: str = HEADLINE) -> str:
         "worse": facts["worse"],
     }
     clear = (
-        _("The difference is clear: its 95 % interval leaves out zero.")
+        _("The difference is clear: its interval (95 %) leaves out zero.")
         if facts["clear"]
-        else _("This is not a clear difference: its 95 % interval holds zero.")
+        else _("This is not a clear difference: its interval (95 %) holds zero.")
     )
     return f"{counted} {clear}"
 
