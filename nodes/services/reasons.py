@@ -6,26 +6,26 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 Facts = Mapping[str, Any]
 
 
 def _gpus(facts: Facts) -> str:
-    size = filesizeformat(facts["memory_bytes"])
-    return ngettext(
-        "No node has a GPU with %(size)s of memory. Choose a smaller model or a leaner method.",
-        "No node has %(gpus)s GPUs with %(size)s of memory each. Choose fewer or a smaller model.",
-        facts["gpus"],
-    ) % {"gpus": facts["gpus"], "size": size}
+    values = {"gpus": facts["gpus"], "size": filesizeformat(facts["memory_bytes"])}
+    if facts["gpus"] == 1:
+        return _("No node has a GPU with %(size)s of memory. Choose a smaller or leaner model.") % (
+            values
+        )
+    return (
+        _("No node has %(gpus)s GPUs with %(size)s of memory each. Choose fewer or a smaller one.")
+        % values
+    )
 
 
 def _busy_gpus(facts: Facts) -> str:
-    return ngettext(
-        "Waits for a GPU: on %(node)s all that fit are in use.",
-        "Waits for %(gpus)s GPUs: on %(node)s %(free)s that fit are free.",
-        facts["gpus"],
-    ) % {**facts}
+    if facts["gpus"] == 1:
+        return _("Waits for a GPU: on %(node)s all that fit are in use.") % {**facts}
+    return _("Waits for %(gpus)s GPUs: on %(node)s %(free)s that fit are free.") % {**facts}
 
 
 _TEXTS: dict[str, Callable[[Facts], str]] = {
