@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
@@ -78,7 +79,7 @@ class Agent:
         loops = (
             self._every(FOLLOW_SECONDS, self.follow),
             self._every(BEAT_SECONDS, self.beat),
-            self._every(SAMPLE_SECONDS, self.sample),
+            self._every(SAMPLE_SECONDS, self.sample, later=True),
             self._every(THIN_SECONDS, self.thin),
             self._every(TICK_SECONDS, self.tick),
             self._every(SWEEP_SECONDS, self.sweep),
@@ -88,7 +89,11 @@ class Agent:
             for loop in loops:
                 group.create_task(loop)
 
-    async def _every(self, seconds: float, step: Callable[[], None]) -> None:
+    async def _every(
+        self, seconds: float, step: Callable[[], None], *, later: bool = False
+    ) -> None:
+        if later:  # at once, a measurement would cover no time
+            await asyncio.sleep(MEMORY_SECONDS)
         while True:
             await self._patiently(step)
             await asyncio.sleep(seconds)
@@ -246,7 +251,7 @@ class Agent:
         while True:
             found = await asyncio.to_thread(lambda: list(self.driver.owned()))
             pairs = {(workload, epoch) for workload, epoch, _pid in found}
-            await self._patiently(lambda pairs=pairs: self.remove_orphans(pairs))
+            await self._patiently(partial(self.remove_orphans, pairs))
             await asyncio.sleep(ORPHAN_SECONDS)
 
     def remove_orphans(self, found: set[tuple[uuid.UUID, int]]) -> None:

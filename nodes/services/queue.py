@@ -271,8 +271,8 @@ def workload_stop(
     if workload.state == State.STOPPING:
         workload.save(update_fields=["stop_mode", "stop_requested_at"])
     else:
-        fields = ("stop_mode", "stop_requested_at")
-        move(workload, State.STOPPING, reason=reason, actor=by, fields=fields)
+        asked = ("stop_mode", "stop_requested_at")
+        move(workload, State.STOPPING, reason=reason, actor=by, fields=asked)
     if workload.node is not None:
         async_task(
             "nodes.tasks.workload_stop",

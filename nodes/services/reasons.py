@@ -3,15 +3,22 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 Facts = Mapping[str, Any]
 
 
+def _size(number: float) -> str:
+    """Bytes as two or three figures."""
+    gib = number / 2**30
+    if gib < 1:
+        return f"{number_format(round(number / 2**20), use_l10n=True)} MB"
+    return f"{number_format(round(gib, None if gib >= 10 else 1), use_l10n=True)} GB"
+
+
 def _gpus(facts: Facts) -> str:
-    values = {"gpus": facts["gpus"], "size": filesizeformat(facts["memory_bytes"])}
+    values = {"gpus": facts["gpus"], "size": _size(facts["memory_bytes"])}
     if facts["gpus"] == 1:
         return _("No node has a GPU with %(size)s of memory. Choose a smaller or leaner model.") % (
             values
@@ -25,7 +32,7 @@ def _gpus(facts: Facts) -> str:
 def _busy_gpus(facts: Facts) -> str:
     if facts["gpus"] == 1:
         return _("Waits for a GPU: on %(node)s all that fit are in use.") % {**facts}
-    return _("Waits for %(gpus)s GPUs: on %(node)s %(free)s that fit are free.") % {**facts}
+    return _("Waits for %(gpus)s GPUs of %(node)s: %(free)s of them are free now.") % {**facts}
 
 
 _TEXTS: dict[str, Callable[[Facts], str]] = {
@@ -35,7 +42,7 @@ _TEXTS: dict[str, Callable[[Facts], str]] = {
         _("No node has %(cpus)s CPUs.") % {"cpus": number_format(facts["cpus"], use_l10n=True)}
     ),
     "no_memory": lambda facts: (
-        _("No node has %(size)s of memory.") % {"size": filesizeformat(facts["memory_bytes"])}
+        _("No node has %(size)s of memory.") % {"size": _size(facts["memory_bytes"])}
     ),
     "no_shape": lambda facts: _("No single node has all that it asks for."),
     "no_engine": lambda facts: (
@@ -51,7 +58,7 @@ _TEXTS: dict[str, Callable[[Facts], str]] = {
     "busy_cpus": lambda facts: _("Waits for CPUs of %(node)s, which are in use.") % {**facts},
     "busy_memory": lambda facts: (
         _("Waits for %(size)s of memory on %(node)s.")
-        % {"size": filesizeformat(facts["memory_bytes"]), "node": facts["node"]}
+        % {"size": _size(facts["memory_bytes"]), "node": facts["node"]}
     ),
 }
 

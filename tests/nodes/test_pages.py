@@ -125,7 +125,7 @@ def test_curves(node, people, client) -> None:
         assert 100 < len(curves["x"]) <= most
         assert curves["x"] == sorted(curves["x"])
         names = [line["name"] for line in curves["series"]]
-        assert names == ["gpu0", "cpu", "memory", "disk"]
+        assert names == ["gpu", "cpu", "memory", "disk"]
         assert all(len(line["data"]) == len(curves["x"]) for line in curves["series"])
         assert curves["series"][2]["data"][0] == 50
 

@@ -1,6 +1,6 @@
 """`manage.py serve`: the whole platform on one machine, until Ctrl-C.
 
-Starts and watches the web process, the control worker, the node's worker and the node's agent. A part
+Starts and watches the web process, the control worker, the node's worker and agent. A part
 that dies is started again. Trainings and deployments are processes of their own and go on when this
 ends; the next start finds them.
 """
