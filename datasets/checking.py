@@ -29,7 +29,8 @@ from datasets.shapes.tokens import TokenCounter
 ROWS = "rows.jsonl"
 FINDINGS = "findings.jsonl"
 TRAIN = "train.jsonl"
-LENGTHS = "lengths.bin"  # tokens of each usable row, unsigned 32 bit
+LENGTHS = "lengths.bin"  # tokens of the counted rows, unsigned 32 bit each
+COUNTED_BYTES = 32 * 2**20  # of rows whose tokens are counted; of bigger files every n-th row is
 REPORTED = 200  # findings in the report itself
 DATE_RUN = 50  # so many answers in a row that look like dates could fill a block of the engine's
 Progress = Callable[[str, float], None]  # phase and share done, 0 to 1
@@ -130,32 +131,33 @@ class Spread:
 
     def __init__(self) -> None:
         self._buckets: Counter[int] = Counter()
-        self._count = self._sum = self._max = 0
+        self.count = self.sum = 0
+        self._max = 0
 
     def add(self, value: int) -> None:
         """Counts one value."""
         self._buckets[round(math.log1p(value) * 100)] += 1
-        self._count += 1
-        self._sum += value
+        self.count += 1
+        self.sum += value
         self._max = max(self._max, value)
 
     def summary(self) -> dict[str, Any]:
         """Sum, mean, percentiles, and a histogram of 24 equal steps up to the 99th percentile."""
-        if not self._count:
+        if not self.count:
             return {}
         marks = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
         found = {name: self._percentile(share) for name, share in marks.items()}
         return {
-            "count": self._count,
-            "sum": self._sum,
-            "mean": round(self._sum / self._count, 1),
+            "count": self.count,
+            "sum": self.sum,
+            "mean": round(self.sum / self.count, 1),
             **found,
             "max": self._max,
             "histogram": self._histogram(max(found["p99"], 24)),
         }
 
     def _percentile(self, share: float) -> int:
-        wanted, seen = math.ceil(share * self._count), 0
+        wanted, seen = math.ceil(share * self.count), 0
         for bucket in sorted(self._buckets):
             seen += self._buckets[bucket]
             if seen >= wanted:
@@ -322,6 +324,7 @@ def _train_write(
     reader = IndexedReader(rows)
     counter = TokenCounter(counting.tokenizer_dir, counting.template) if counting else None
     tokens, batch = Spread(), list[Example]()
+    every = math.ceil(reader.size / COUNTED_BYTES)
     with IndexedWriter(target / TRAIN) as train, (target / LENGTHS).open("wb") as lengths:
         for number, line, value in reader.all():
             try:
@@ -329,7 +332,7 @@ def _train_write(
             except Dropped:
                 continue
             train.write(engine_row(example, given), line)
-            if counter:
+            if counter and train.count % every == 0:
                 batch.append(example)
                 if len(batch) >= 64:
                     _count_tokens(counter, batch, tokens, lengths.write)
@@ -338,6 +341,8 @@ def _train_write(
             _count_tokens(counter, batch, tokens, lengths.write)
     if counting:
         outcome.tokens = tokens.summary() | {
+            "sum": tokens.sum * outcome.usable // max(tokens.count, 1),
+            "sampled": every > 1,
             "of": counting.name,
             "template": counting.template,
             "key": counting_key(counting.tokenizer_dir, counting.template),

@@ -8,7 +8,7 @@ import json
 import struct
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -122,16 +122,17 @@ class IndexedReader:
 
         Stops after `count` lines or when `seconds` are over; `looked` tells where to go on.
         """
-        needle = json.dumps(words, ensure_ascii=False)[1:-1].casefold()
+        fold = _folding(words)
+        needle = fold(json.dumps(words, ensure_ascii=False)[1:-1].encode())
         deadline = time.monotonic() + seconds
         found: list[Line] = []
         number = start
         for block in self._blocks(start):
-            text = block.decode("utf-8").casefold()
-            if needle not in text:
+            folded = fold(block)
+            if needle not in folded:
                 number += block.count(b"\n")
             else:
-                for line in text.split("\n")[:-1]:
+                for line in folded.split(b"\n")[:-1]:
                     if needle in line:
                         found += [row for row in self.page(number, 1) if _holds(row, words)]
                     number += 1
@@ -157,6 +158,13 @@ class IndexedReader:
             file.seek(marks[0][0])
             while block := file.read(_BLOCK):
                 yield block + (b"" if block.endswith(b"\n") else file.readline())
+
+
+def _folding(words: str) -> Callable[[bytes], bytes]:
+    """How capitals are made small: for words without accented letters the fast way will do."""
+    if all(letter.isascii() or letter.lower() == letter.upper() for letter in words):
+        return bytes.lower
+    return lambda data: data.decode("utf-8").casefold().encode()
 
 
 def _holds(line: Line, words: str) -> bool:

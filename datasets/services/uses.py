@@ -1,6 +1,7 @@
 """What others ask of a version: whether it fits, what would be cut, how much a project stores."""
 
 import hashlib
+import uuid
 from array import array
 from collections.abc import Sequence
 from itertools import pairwise
@@ -80,16 +81,14 @@ def version_cut_count(
     one counts. The template's words are tokenized apart from the texts, so that a row can be off by
     a token or two at the seams; templates we do not know are counted like ChatML.
 
-    Exact when the check counted with the same tokenizer and template, or when the rows have at most
-    2 MB; otherwise 2 MB of rows, spread evenly over the file, are counted and the share is applied
-    to all rows. Texts for pretraining are joined and cut into blocks, nothing is lost: 0.
+    Exact up to 32 MB of rows when the check counted with the same tokenizer and template, and up to
+    2 MB with any other. Of bigger ones so much, spread evenly over the file, is counted, and the
+    share is applied to all rows. Texts for pretraining are joined and cut into blocks, nothing is
+    lost: 0.
     """
     if version.state != DatasetVersion.State.READY or version.shape == "text":
         return 0
-    stored = _lengths_stored(version, tokenizer_dir, template)
-    if stored is not None:
-        return sum(1 for length in stored if length > cutoff_len)
-    lengths = _lengths_sampled(version, tokenizer_dir, template)
+    lengths = _lengths(version, tokenizer_dir, template)
     if not lengths:
         return 0
     over = sum(1 for length in lengths if length > cutoff_len)
@@ -100,12 +99,17 @@ def token_statistics(
     version: DatasetVersion, *, tokenizer_dir: Path, template: str
 ) -> dict[str, Any]:
     """Percentiles of the rows' tokens, see `version_cut_count`; `sampled` when not all counted."""
-    stored = _lengths_stored(version, tokenizer_dir, template)
-    lengths = stored if stored is not None else _lengths_sampled(version, tokenizer_dir, template)
+    lengths = _lengths(version, tokenizer_dir, template)
     spread = Spread()
     for length in lengths:
         spread.add(length)
     return spread.summary() | {"sampled": len(lengths) < version.rows}
+
+
+def _lengths(version: DatasetVersion, tokenizer_dir: Path, template: str) -> Sequence[int]:
+    """Tokens of the counted rows: all, or an even sample."""
+    stored = _lengths_stored(version, tokenizer_dir, template)
+    return stored if stored is not None else _lengths_count(version, tokenizer_dir, template)
 
 
 def _lengths_stored(
@@ -127,25 +131,23 @@ def _cache(version: DatasetVersion, key: str) -> Path:
     return version.check_directory / f"lengths-{digest}.bin"
 
 
-def _lengths_sampled(version: DatasetVersion, tokenizer_dir: Path, template: str) -> Sequence[int]:
-    """Tokens of the sampled rows; kept on the disk when the sample is everything."""
+def _lengths_count(version: DatasetVersion, tokenizer_dir: Path, template: str) -> Sequence[int]:
+    """Counts, and keeps the answer on the disk: it is asked for with many limits."""
     counter = TokenCounter(tokenizer_dir, template)
     given = _given(version)
     lengths = array("I")
     reader = IndexedReader(version.train_path)
-    stretches = _stretches(reader)
-    for start, end in stretches:
+    for start, end in _stretches(reader):
         batch: list[Example] = []
         for number, _line, value in reader.all(start):
             if number >= end:
                 break
             batch.append(example_of(value, given))
         lengths.extend(counter.lengths(batch))
-    if stretches == [(0, reader.count)]:
-        path = _cache(version, counting_key(tokenizer_dir, template))
-        draft = path.with_suffix(".part")
-        draft.write_bytes(lengths.tobytes())
-        draft.replace(path)
+    path = _cache(version, counting_key(tokenizer_dir, template))
+    draft = path.with_suffix(f".{uuid.uuid4().hex[:8]}")
+    draft.write_bytes(lengths.tobytes())
+    draft.replace(path)
     return lengths
 
 

@@ -9,6 +9,8 @@ function start(form) {
   const button = form.querySelector("[type=submit]");
   const request = new XMLHttpRequest();
   const show = percent => { fill.style.width = `${percent}%`; bar.setAttribute("aria-valuenow", Math.round(percent)); };
+  form.querySelectorAll(".error, .hint.bad").forEach(said => said.remove());
+  form.querySelectorAll(".is-invalid").forEach(field => field.classList.remove("is-invalid"));
   box.hidden = false;
   button.disabled = true;
   text.textContent = text.dataset.uploading;
