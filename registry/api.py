@@ -54,6 +54,11 @@ class Operator(permissions.BasePermission):
         return isinstance(request.user, User) and request.user.is_staff
 
 
+def own_projects(request: Request | None) -> QuerySet[Project]:
+    """Projects of the caller; none while the schema is written."""
+    return Project.objects.visible_to(request.user) if request else Project.objects.none()
+
+
 class ModelFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Models by project, kind of a version, and words in name or remark."""
 
@@ -120,7 +125,7 @@ class VersionFilter(django_filters.FilterSet):  # type: ignore[misc]
     kind = django_filters.ChoiceFilter(choices=ModelVersion.Kind.choices)
     source = django_filters.ChoiceFilter(choices=ModelVersion.Source.choices)
     usable_in = django_filters.ModelChoiceFilter(
-        queryset=Project.objects.all(), method="which_are_usable", label="project"
+        queryset=own_projects, method="which_are_usable", label="project"
     )
     search = django_filters.CharFilter(field_name="model__name", lookup_expr="icontains")
     ordering = django_filters.OrderingFilter(fields=("created_at", "number"))

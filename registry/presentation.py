@@ -156,10 +156,19 @@ def _bar(evaluation: Evaluation, model: Model, *, is_best: bool) -> Bar:
 def origin(version: ModelVersion) -> dict[str, Any]:
     """Where a version comes from: the job that made it and the data it learnt from.
 
-    The job points here from above; this app only follows the link back.
+    The job points here from above; this app only follows the link back. Without the job the labels
+    that were stored with the version remain.
     """
-    return {
-        "job": getattr(version, "produced_by", None),
-        "datasets": [item for item in version.facts.get("datasets", []) if isinstance(item, dict)],
-        "parity": version.facts.get("parity") or {},
-    }
+    job = getattr(version, "produced_by", None)
+    stored = [item for item in version.facts.get("datasets", []) if isinstance(item, dict)]
+    if job is not None:
+        uses = job.datasets.filter(use="train").select_related("dataset_version__dataset")
+        stored = [
+            {
+                "label": str(use.dataset_version),
+                "dataset": use.dataset_version.dataset_id,
+                "version": use.dataset_version_id,
+            }
+            for use in uses
+        ]
+    return {"job": job, "datasets": stored, "parity": version.facts.get("parity") or {}}

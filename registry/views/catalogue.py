@@ -45,11 +45,12 @@ def catalogue(request: HtmxRequest) -> HttpResponse:
     """All base models, to be searched and enabled."""
     form = CatalogueFilterForm(request.GET)
     form.is_valid()
-    found = _found(form.cleaned_data.get("q") or "", form.cleaned_data.get("state") or "")
+    base = Model.objects.editable_by(actor(request)).filter(project=None)
+    wanted = form.cleaned_data
+    found = _found(base, wanted.get("q") or "", wanted.get("state") or "")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     for model in page.object_list:
         model.shown = next(iter(model.versions.all()), None)  # type: ignore[attr-defined]
-    base = Model.objects.filter(project=None)
     context = {
         "nav": "models",
         "form": form,
@@ -61,8 +62,8 @@ def catalogue(request: HtmxRequest) -> HttpResponse:
     return render(request, f"registry/{name}.html", context)
 
 
-def _found(words: str, state: str) -> QuerySet[Model]:
-    found = Model.objects.filter(project=None).prefetch_related("versions")
+def _found(base: QuerySet[Model], words: str, state: str) -> QuerySet[Model]:
+    found = base.prefetch_related("versions")
     if words:
         found = found.filter(
             Q(name__icontains=words)
@@ -78,7 +79,8 @@ def _found(words: str, state: str) -> QuerySet[Model]:
 @require_POST
 def base_model_switch(request: HtmxRequest, model_id: uuid.UUID) -> HttpResponse:
     """Enables or disables a base model."""
-    model = get_object_or_404(Model, pk=model_id, project=None)
+    base = Model.objects.editable_by(actor(request)).filter(project=None)
+    model = get_object_or_404(base, pk=model_id)
     model = services.base_model_update(
         model.pk, by=actor(request), is_enabled=request.POST.get("enable") == "1"
     )
@@ -92,7 +94,8 @@ def base_model_switch(request: HtmxRequest, model_id: uuid.UUID) -> HttpResponse
 @require_http_methods(["GET", "POST"])
 def base_model_edit(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
     """Name, ids and chat template of a base model."""
-    model = get_object_or_404(Model, pk=model_id, project=None)
+    base = Model.objects.editable_by(actor(request)).filter(project=None)
+    model = get_object_or_404(base, pk=model_id)
     version = model.versions.get()
     initial = {name: getattr(model, name) for name in ("name", "remark", "is_enabled")}
     initial |= {name: getattr(version, name) for name in ("hf_id", "ms_id", "template")}

@@ -40,7 +40,7 @@ def model_list(request: HtmxRequest) -> HttpResponse:
     form = ModelFilterForm(request.GET)
     form.is_valid()
     own = Model.objects.visible_to(user).filter(project=project)
-    base = Model.objects.filter(project=None, is_enabled=True)
+    base = Model.objects.visible_to(user).filter(project=None, is_enabled=True)
     found = _ordered(base if tab == "base" else own, form.cleaned_data)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     for model in page.object_list:
