@@ -22,7 +22,7 @@ def _pieces(attempt: Attempt, with_checkpoints: bool) -> ZipStream:
 async def archive_stream(
     attempt: Attempt, *, with_checkpoints: bool = False
 ) -> AsyncIterator[bytes]:
-    """The zip in pieces of about 256 KB; files are read in a thread, one piece ahead of the reader."""
+    """The zip in pieces of about 256 KB; files are read in a thread, a piece at a time."""
     pieces = iter(await asyncio.to_thread(_pieces, attempt, with_checkpoints))
     while chunk := await asyncio.to_thread(_next, pieces):
         yield chunk

@@ -67,7 +67,7 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Source:
-    """A model as an engine loads it: base and adapter, each a path under TRAINER_HOME or `hub:<id>`."""
+    """A model as an engine loads it: each part is a path under TRAINER_HOME or `hub:<id>`."""
 
     base: str
     adapter: str = ""
@@ -75,6 +75,7 @@ class Source:
     parameters: int = 0
     shape: Mapping[str, int] = field(default_factory=dict)  # of the model's own config.json
     name: str = "candidate"
+    has_tied_words: bool = False  # reading and writing words share their weights
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from jobs.services.places import hardware
 from registry.models import ModelVersion
 
 ENGINE = "llamafactory"
+SIZES = ("hidden_size", "num_hidden_layers", "vocab_size")
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,15 @@ class Checked:
     cpus: float
 
 
-def shape_of(directory: Path | None) -> dict[str, int]:
-    """Sizes that the model's own config.json names; empty without one."""
+def _config_of(directory: Path | None) -> dict[str, Any]:
+    """The model's own config.json; empty without one."""
     if directory is None:
         return {}
     try:
         facts = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    facts = facts.get("text_config") or facts
-    names = ("hidden_size", "num_hidden_layers", "vocab_size")
-    return {name: int(facts[name]) for name in names if isinstance(facts.get(name), int)}
+    return dict(facts.get("text_config") or facts) if isinstance(facts, dict) else {}
 
 
 def source_of(version: ModelVersion, name: str = "candidate") -> Source:
@@ -77,21 +76,23 @@ def source_of(version: ModelVersion, name: str = "candidate") -> Source:
     if base.startswith("hub:") and (not site.HUB_ONLINE or base == "hub:"):
         raise DomainError(
             _(
-                "The weights of “%(model)s” are not on this machine, and the platform does not fetch "
-                "from hubs. Ask an operator to import them, or choose another model."
+                "The weights of “%(model)s” are not on this machine, and the platform does not"
+                " fetch from hubs. Ask an operator to import them, or choose another model."
             )
             % {"model": version},
             field="model_version",
             code="no_weights",
         )
     under = next((v for v in (version, *version.lineage()) if v.location == base), version)
+    facts = _config_of(under.directory)
     return Source(
         base=base,
         adapter=adapter or "",
         template=version.template or under.template,
         parameters=under.parameters or version.parameters or (under.bytes or 0) // 2,
-        shape=shape_of(under.directory),
+        shape={size: int(facts[size]) for size in SIZES if isinstance(facts.get(size), int)},
         name=name,
+        has_tied_words=facts.get("tie_word_embeddings") is True,
     )
 
 
@@ -145,8 +146,8 @@ def _model_check(draft: Draft) -> None:
     if not ModelVersion.objects.usable_in(draft.project).filter(pk=version.pk).exists():
         raise DomainError(
             _(
-                "“%(model)s” cannot be used in the project %(project)s. Choose an enabled base model "
-                "or one of the project's own."
+                "“%(model)s” cannot be used in the project %(project)s. Choose an enabled base"
+                " model or one of the project's own."
             )
             % {"model": version, "project": draft.project},
             field="model_version",

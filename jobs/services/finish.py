@@ -1,4 +1,4 @@
-"""Registers what a job made. Every step may be repeated: a crash anywhere loses and doubles nothing."""
+"""Registers what a job made. Every step may be repeated: a crash loses and doubles nothing."""
 
 import os
 import shutil
@@ -66,7 +66,7 @@ def _end(
 
 
 def evaluate_after(job: Job, version: ModelVersion, row: JobDataset) -> Job | None:
-    """Submits the evaluation that was asked for with the training; a refusal is noted, not raised."""
+    """Submits the evaluation asked for with the training; a refusal is noted, not raised."""
     try:
         return job_submit(
             project=job.project,

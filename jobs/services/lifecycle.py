@@ -58,7 +58,7 @@ def _ask(
 
 @transaction.atomic
 def job_cancel(job_id: uuid.UUID, *, by: User | None) -> Job:
-    """Ends a job and keeps nothing new; a paused one is let go. Cancelling again changes nothing."""
+    """Ends a job and keeps nothing; a paused one is let go. Cancelling again changes nothing."""
     job = locked_for(job_id, by)
     if job.state == State.CANCELLED or (
         job.state == State.STOPPING and job.wanted == Wanted.CANCEL
@@ -130,7 +130,7 @@ def job_resume(job_id: uuid.UUID, *, by: User | None, checkpoint_id: int | None 
 
 @transaction.atomic
 def job_retry(job_id: uuid.UUID, *, by: User | None, from_start: bool = False) -> Job:
-    """Tries a failed job again: from its last checkpoint where there is one, else from the start."""
+    """Tries a failed job again, from its last checkpoint where there is one."""
     job = locked_for(job_id, by)
     _refuse_unless(job, (State.FAILED, State.STOPPED), _("tried again"))
     checkpoint = None if from_start else last_checkpoint(job)

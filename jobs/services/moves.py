@@ -21,7 +21,7 @@ def locked(job_id: uuid.UUID) -> Job:
 
 
 def locked_for(job_id: uuid.UUID, by: User | None) -> Job:
-    """The row of somebody who may change it; Job.DoesNotExist for anybody else. None is the platform."""
+    """The row of somebody who may change it, else Job.DoesNotExist. None is the platform."""
     if by is not None:
         Job.objects.editable_by(by).get(pk=job_id)
     return locked(job_id)

@@ -13,7 +13,7 @@ def _ready() -> list[Node]:
 
 
 def hardware() -> Hardware:
-    """GPUs of the machine that has most of them, and the largest memory; of machines that work now."""
+    """GPUs of the machine that has most of them, and the largest memory, of those that work."""
     best: tuple[int, ...] = ()
     memory, cpus = 0, 1
     for node in _ready():

@@ -99,7 +99,7 @@ def metric_name(name: str) -> str:
 
 
 def series(job: Job, wanted: Iterable[str] = ()) -> dict[str, Any]:
-    """Points of the wanted metrics, all when none are named: `x` are steps, `series` have gaps as null."""
+    """Points of the wanted metrics, all when none are named: `x` are steps, gaps are null."""
     rows = list(job.metrics.values_list("step", "values"))
     names = [name for name in wanted if name] or metric_names(job, rows)
     thin = max(len(rows) // MAX_POINTS, 1)
@@ -127,10 +127,8 @@ def series(job: Job, wanted: Iterable[str] = ()) -> dict[str, Any]:
 
 def metric_names(job: Job, rows: Iterable[tuple[int, dict[str, Any]]] | None = None) -> list[str]:
     """Every metric that the engine reports over time, the best known first."""
-    if rows is None:
-        found = set(job.latest)
-    else:
-        found = {name for _step, values in rows for name in values}
+    reported = [job.latest] if rows is None else [values for _step, values in rows]
+    found = {name for values in reported for name in values}
     known = [name for name in NAMES if name in found]
     return [name for name in (*known, *sorted(found - set(known))) if name not in HIDDEN]
 
@@ -310,7 +308,7 @@ def files_of(attempt: Attempt) -> list[File]:
 
 
 def file_of(attempt: Attempt, name: str) -> Path | None:
-    """The file of that name among `files_of`; None for everything else, paths that climb out included."""
+    """The file of that name among `files_of`; None for everything else."""
     if name not in {file.path for file in files_of(attempt)}:
         return None
     path = attempt.workload.directory / name

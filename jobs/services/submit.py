@@ -98,13 +98,13 @@ def _clean_name(name: str) -> str:
 
 
 def quota_check(project: Project) -> None:
-    """QuotaExceeded when as many jobs wait or run as the project may have; the caller holds its row."""
+    """QuotaExceeded when as many jobs wait or run as may; the caller holds the project's row."""
     active = Job.objects.filter(project=project).active().count()
     if active >= project.max_active_jobs:
         raise QuotaExceeded(
             _(
-                "%(active)s jobs of this project wait or run, and it may have %(limit)s. Wait for one "
-                "to end, or ask the project's manager for more."
+                "%(active)s jobs of this project wait or run, and it may have %(limit)s. Wait for"
+                " one to end, or ask the project's manager for more."
             )
             % {"active": active, "limit": project.max_active_jobs},
             data={"limit": project.max_active_jobs, "active": active},
@@ -199,7 +199,7 @@ def attempt_start(
     checkpoint: Checkpoint | None = None,
     is_automatic: bool = False,
 ) -> Attempt:
-    """Submits a workload that runs the job's stored configuration; the caller is in a transaction."""
+    """Submits a workload that runs the stored configuration; the caller is in a transaction."""
     engine = engine_named(job.engine)
     links: dict[str, str] = {}
     if job.kind == Job.Kind.EVALUATE and (base := baseline_of(job.model_version)):

@@ -161,7 +161,10 @@ def test_wrong_values_say_what_is_wanted(text, reason):
 
 
 def test_what_is_right_passes():
-    text = "learning_rate: 5e-5\nneftune_noise_alpha: 5\nuse_dora: yes\neval_strategy: no\nreport_to: tensorboard"
+    text = (
+        "learning_rate: 5e-5\nneftune_noise_alpha: 5\nuse_dora: yes\neval_strategy: no\n"
+        "report_to: tensorboard"
+    )
     assert rules.overrides_clean("train", text) == {
         "learning_rate": 5e-5,
         "neftune_noise_alpha": 5,
@@ -210,6 +213,10 @@ def test_only_what_the_engine_runs_is_offered():
     adapter = Source(base="models/base", adapter="models/a")
     with pytest.raises(DomainError, match="Export it first"):
         engine.clean(order(source=adapter, method="full"))
+    tied = Source(base="models/base", has_tied_words=True)
+    with pytest.raises(DomainError, match="Use LoRA"):
+        engine.clean(order(source=tied, stage="rm", method="full"))
+    assert engine.clean(order(source=tied, stage="rm")) == {}
     assert engine.why_not_pausable("rm", "full") and not engine.why_not_pausable("rm", "lora")
 
 
@@ -233,8 +240,8 @@ def test_qlora_is_greyed_with_the_engines_reason(settings, tmp_path):
         ("ValueError: Please merge adapters before quantizing the model.", "engine_bug", ""),
         ("RuntimeError: NCCL error: unhandled system error", "gpu_hw", "nccl"),
         ("requests.exceptions.ConnectionError: Max retries exceeded", "network_hub", "network"),
-        ('trainer-error: {"type": "DataError", "message": "The data has no rows.", '
-         '"class": "user_data"}', "user_data", "no_rows"),
+        (('trainer-error: {"type": "DataError", "message": "The data has no rows.", '
+          '"class": "user_data"}'), "user_data", "no_rows"),
         ('trainer-error: {"type": "KeyError", "message": "x", "class": "user_config"}',
          "user_config", ""),
         ("RuntimeError: CUDA error: an illegal memory access was encountered", "gpu_hw", "gpu"),

@@ -198,6 +198,16 @@ class LlamaFactory:
                 field="method",
                 code="not_available",
             )
+        if (
+            order.stage == "rm"
+            and order.method in {"freeze", "full"}
+            and order.source.has_tied_words
+        ):
+            raise DomainError(
+                _("The engine cannot save this model's weights after this training. Use LoRA."),
+                field="method",
+                code="not_available",
+            )
         if order.source.adapter and order.method in {"freeze", "full"}:
             raise DomainError(
                 _("An adapter can only be trained on with LoRA or QLoRA. Export it first."),

@@ -67,7 +67,7 @@ MAIN = (
 )  # fmt: skip
 
 MORE = (
-    Field("max_steps", _("Steps at most"), _("Ends the training early; -1 means the epochs decide."),
+    Field("max_steps", _("Steps at most"), _("Ends it early; -1 means the epochs decide."),
           "int", -1, minimum=-1, maximum=100_000_000),
     Field("max_samples", _("Rows at most"), _("Uses only so many rows of each dataset."),
           "int", minimum=1, maximum=100_000_000, kinds=("train", "evaluate")),
@@ -85,7 +85,7 @@ MORE = (
           "int", minimum=1, maximum=8192, methods=LORA),
     Field("lora_dropout", _("LoRA dropout"), _("Share of the add-on left out at random."),
           "float", minimum=0, maximum=0.95, methods=LORA),
-    Field("lora_target", _("LoRA modules"), _("Names joined by commas; “all” means all linear ones."),
+    Field("lora_target", _("LoRA modules"), _("Names with commas; “all” means all linear ones."),
           "text", methods=LORA),
     Field("use_rslora", _("Rank-stabilised LoRA"), _("Helps with large ranks."),
           "bool", False, methods=LORA),
@@ -114,7 +114,7 @@ MORE = (
           "bool", False, stages=("sft",)),
     Field("mask_history", _("Learn the last answer only"), _("Ignores earlier answers of a row."),
           "bool", False, stages=("sft",)),
-    Field("neftune_noise_alpha", _("Noise on the input (NEFTune)"), _("5 is usual; empty means none."),
+    Field("neftune_noise_alpha", _("Noise on the input (NEFTune)"), _("Usual: 5; empty: none."),
           "float", minimum=0, maximum=100, stages=("sft",)),
     Field("disable_gradient_checkpointing", _("Keep all activations"),
           _("Faster by about a quarter, and needs much more memory."), "bool", False),

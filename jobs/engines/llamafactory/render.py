@@ -196,6 +196,20 @@ def _trainable(order: Order, config: Mapping[str, Any]) -> int:
     return 20 * int(config.get("lora_rank") or 8) * layers * hidden
 
 
+def _resting(order: Order, config: Mapping[str, Any], changing: int) -> int:
+    """Bytes of weights that stay as they are, and of the reference model where one is needed."""
+    size, number = order.source.parameters, 2 if order.gpus else 4
+    if order.method == "qlora":
+        return int(size * (0.3 + 0.0625 * int(config.get("quantization_bit") or 4)))
+    if order.method == "lora":
+        return size * number
+    has_reference = order.stage in {"dpo", "kto"} and config.get("pref_loss") not in {
+        "orpo",
+        "simpo",
+    }
+    return (size - changing + (size if has_reference else 0)) * number
+
+
 def training_parts(order: Order, config: Mapping[str, Any]) -> list[tuple[Text, int]]:
     """Bytes on one GPU, in parts: weights, what changes them, activations, the rest.
 
@@ -203,21 +217,16 @@ def training_parts(order: Order, config: Mapping[str, Any]) -> list[tuple[Text, 
     itself, 4 for its gradient, 8 for AdamW's two averages. Activations with checkpointing: one
     hidden state a layer and token, one layer in full, and the scores of all words in 32 bits.
     """
-    size, (hidden, layers, words) = order.source.parameters, _shape(order.source)
+    hidden, layers, words = _shape(order.source)
     number = 2 if order.gpus else 4
     changing = _trainable(order, config)
-    base = int(size * (0.3 + 0.0625 * int(config.get("quantization_bit") or 4))) \
-        if order.method == "qlora" else (size - changing if order.method in {"full", "freeze"} else size) * number  # fmt: skip
-    if order.stage in {"dpo", "kto"} and order.method in {"full", "freeze"} \
-            and config.get("pref_loss") not in {"orpo", "simpo"}:  # fmt: skip
-        base += size * number
     state = 4 if "8bit" in str(config.get("optim")) else 8
     tokens = int(config["per_device_train_batch_size"]) * int(config["cutoff_len"])
     tokens *= 2 if order.stage in {"rm", "dpo"} else 1
     kept = layers * 17 * hidden if config.get("disable_gradient_checkpointing") else layers * hidden
     activations = tokens * ((kept + 17 * hidden) * number + words * 8)
     return [
-        (gettext_lazy("Weights"), base),
+        (gettext_lazy("Weights"), _resting(order, config, changing)),
         (gettext_lazy("Changes, gradients, optimiser"), changing * (8 + state)),
         (gettext_lazy("Activations"), activations),
         (gettext_lazy("Rest"), GIB),

@@ -60,7 +60,10 @@ PROTECTED: dict[str, Text] = {
     ),
     "trust_remote_code": CODE,
     **dict.fromkeys(
-        ("stage", "finetuning_type", "quantization_bit", "quantization_method", "train_from_scratch"),
+        (
+            "stage", "finetuning_type", "quantization_bit", "quantization_method",
+            "train_from_scratch",
+        ),
         FORM,
     ),
 }  # fmt: skip
