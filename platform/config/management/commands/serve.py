@@ -11,11 +11,13 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from nodes.runners.shim import boot_id, start_time_of
 
 PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be loaded
 STOP_SECONDS = 8.0  # for the parts to end politely
 CALM_SECONDS = 30.0  # a part that lived that long is started again without delay
 MAX_DELAY_SECONDS = 15.0
@@ -40,13 +43,13 @@ class Part:
     name: str
     command: list[str]
     env: dict[str, str] = field(default_factory=dict)
-    process: asyncio.subprocess.Process | None = None
+    process: subprocess.Popen[bytes] | None = None
     delay: float = 0.5
 
 
 def _die_with_parent() -> None:
     """Runs in the child: the kernel tells it when this supervisor is killed."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 class Supervisor:
@@ -61,6 +64,8 @@ class Supervisor:
     async def run(self, ready: Callable[[], bool], address: str) -> None:
         """Until SIGINT or SIGTERM."""
         loop = asyncio.get_running_loop()
+        # Two threads wait for each part, for its output and for its end.
+        loop.set_default_executor(ThreadPoolExecutor(3 * len(self.parts)))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.stopping.set)
         self.end_left_overs()
@@ -73,27 +78,28 @@ class Supervisor:
     async def _keep(self, part: Part) -> None:
         while not self.stopping.is_set():
             started = time.monotonic()
-            part.process = await asyncio.create_subprocess_exec(
-                *part.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+            # Not asyncio's own subprocesses: those count as ended only when the output is closed,
+            # and the children of a killed worker hold it open.
+            part.process = subprocess.Popen(
+                part.command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 env={**os.environ, **part.env, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
             self._write_record()
-            reader = asyncio.create_task(self._relay(part))
+            reader = asyncio.create_task(asyncio.to_thread(self._relay, part, part.process))
             stop = asyncio.create_task(self.stopping.wait())
-            end = asyncio.create_task(part.process.wait())
+            end = asyncio.create_task(asyncio.to_thread(part.process.wait))
             await asyncio.wait({stop, end}, return_when=asyncio.FIRST_COMPLETED)
             if not end.done():
                 await self._stop(part, end)
             stop.cancel()
             # The children of a worker that was killed would go on taking messages.
             _kill_group(part.process.pid, signal.SIGKILL)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(reader, 1)
+            await asyncio.wait({reader}, timeout=1)
             if not self.stopping.is_set():
                 await self._pause(part, end.result(), time.monotonic() - started)
 
@@ -113,16 +119,9 @@ class Supervisor:
             _kill_group(part.process.pid, signal.SIGKILL)
             await end
 
-    async def _relay(self, part: Part) -> None:
-        assert part.process is not None
-        assert part.process.stdout is not None
-        while True:
-            try:
-                line = await part.process.stdout.readline()
-            except ValueError:  # a line longer than the buffer: its rest follows
-                continue
-            if not line:
-                return
+    def _relay(self, part: Part, process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
             self.say(f"{part.name:<7}| {line.decode('utf-8', 'replace').rstrip()}")
 
     async def _announce(self, ready: Callable[[], bool], address: str) -> None:

@@ -1,0 +1,108 @@
+"""`manage.py serve` with its real parts: they come back, and they all go."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.running import free_port
+from tests.nodes.conftest import ROOT, is_there, until
+
+MANAGE = [sys.executable, str(ROOT / "manage.py")]
+
+
+@pytest.fixture
+def env(home) -> dict[str, str]:
+    values = {name: value for name, value in os.environ.items() if not name.startswith("TRAINER_")}
+    values |= {"TRAINER_HOME": str(home), "TRAINER_NODE": "served"}
+    for command in (["migrate", "-v", "0"], ["createcachetable"]):
+        subprocess.run([*MANAGE, *command], env=values, check=True)
+    return values
+
+
+class Served:
+    """A running `serve`."""
+
+    def __init__(self, env: dict[str, str], home: Path) -> None:
+        self.log = home / "serve.log"
+        self.process = subprocess.Popen(
+            [*MANAGE, "serve", "--port", str(free_port())],
+            env=env,
+            stdout=self.log.open("ab"),
+            stderr=subprocess.STDOUT,
+        )
+        until(lambda: "Ready: http" in self.text() or self.process.poll() is not None, 90)
+
+    def text(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+    def part(self, word: str) -> psutil.Process:
+        children = psutil.Process(self.process.pid).children()
+        return next(child for child in children if word in " ".join(child.cmdline()))
+
+    def everybody(self) -> list[int]:
+        return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
+
+
+def all_gone(pids: list[int]) -> bool:
+    return not any(is_there(pid) for pid in pids)
+
+
+def test_parts_come_back_and_all_go(env, home) -> None:
+    served = Served(env, home)
+    try:
+        assert "Ready: http" in served.text()
+        names = ("uvicorn", "qcluster", "node_agent")
+        first = {name: served.part(name) for name in names}
+        until(lambda: len(first["qcluster"].children(recursive=True)) >= 4, 30)
+        below = [child.pid for child in first["qcluster"].children(recursive=True)]
+        first["qcluster"].kill()
+        first["node_agent"].kill()
+        until(lambda: len(re.findall(r"ended with -9; starting", served.text())) == 2, 30)
+        assert all_gone(below), "children of a killed worker would go on taking messages"
+        until(lambda: len(served.everybody()) >= 4, 30)
+        again = subprocess.run(
+            [*MANAGE, "serve"], env=env, capture_output=True, text=True, check=False
+        )
+        assert again.returncode != 0
+        assert "being served" in again.stderr
+        pids = served.everybody()
+        began = time.monotonic()
+        served.process.send_signal(signal.SIGINT)
+        served.process.wait(30)
+        assert time.monotonic() - began < 15
+        assert served.process.returncode == 0
+        assert all_gone(pids)
+        with sqlite3.connect(home / "db.sqlite3") as database:
+            rows = database.execute("select name, state from nodes_node").fetchall()
+        assert rows == [("served", "ready")]
+    finally:
+        served.process.kill()
+
+
+def test_left_overs_of_a_killed_one_are_ended(env, home) -> None:
+    served = Served(env, home)
+    pids = served.everybody()
+    workers = [
+        child.pid
+        for child in psutil.Process(served.process.pid).children()
+        if "qcluster" in " ".join(child.cmdline())
+    ]
+    for pid in [served.process.pid, *workers]:
+        os.kill(pid, signal.SIGKILL)
+    served.process.wait(10)
+    served.log.write_text("")
+    again = Served(env, home)
+    try:
+        assert "Ready: http" in again.text()
+        assert all_gone(pids)
+    finally:
+        again.process.terminate()
+        again.process.wait(30)
