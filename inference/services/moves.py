@@ -19,6 +19,7 @@ from registry.models import ModelVersion
 ENGINE = "llamafactory"
 PRIORITY = 60  # somebody waits for an answer, so before ordinary jobs
 SMALL_PARAMETERS = 200_000_000  # answers fast enough on a CPU and leaves the GPU to others
+CPUS = 0.25  # a model in service mostly waits: it finds a place beside a training
 OVERHEAD_BYTES = 2**30  # Python, torch and the engine without any weights
 
 
@@ -91,6 +92,7 @@ def replica_start(deployment: Deployment, *, by: User | None) -> Replica:
         is_service=True,
         gpus=gpus,
         gpu_memory_bytes=memory if gpus else 0,
+        cpus=CPUS,
         memory_bytes=memory + OVERHEAD_BYTES,
         priority=PRIORITY,
     )
