@@ -73,7 +73,6 @@ def replica_start(deployment: Deployment, *, by: User | None) -> Replica:
     config: dict[str, Any] = {
         "model_name": deployment.name,
         "model_name_or_path": model.removeprefix("hub:") if on_hub else "inputs/model",
-        "max_concurrent": 2,
     }
     inputs = {"model": model}
     if version.template:
