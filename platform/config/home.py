@@ -302,7 +302,7 @@ def machines(project: Project) -> list[Machine]:
     )
     found = []
     for node in Node.objects.prefetch_related("gpus")[:8]:
-        gpus = [gpu for gpu in node.gpus.all() if gpu.is_present]  # type: ignore[attr-defined]
+        gpus = [gpu for gpu in node.gpus.all() if gpu.is_present]
         ready = node.state == Node.State.READY
         cells = [
             Cell(_look(held.get(gpu.pk), project, ready=ready), f"GPU {gpu.index}: {gpu.name}")

@@ -31,6 +31,7 @@ function paint() {
 function show(message) {
   const element = piece(message.role === "user" ? "t-me" : "t-bot");
   element.dataset.message = message.id;
+  element.dataset.messageState = message.state;
   element.dataset.raw = message.content;
   if (message.role === "user") element.querySelector(".words").textContent = message.content;
   box.querySelector("[data-empty]")?.remove();
@@ -42,7 +43,7 @@ function show(message) {
 function tools() {
   for (const old of box.querySelectorAll(".tools, .edit")) old.remove();
   if (answer) return;
-  const answers = box.querySelectorAll(".bot"), questions = box.querySelectorAll(".me");
+  const answers = box.querySelectorAll(".reply"), questions = box.querySelectorAll(".mine");
   const last = answers[answers.length - 1], question = questions[questions.length - 1];
   if (last && last === box.lastElementChild && last.dataset.messageState !== WRITING) last.querySelector("footer").append(piece("t-tools"));
   if (question) question.append(piece("t-edit"));
@@ -84,7 +85,6 @@ const told = {
   end(message) {
     paint();
     if (answer) {
-      answer.querySelector(".caret")?.remove();
       if (message.answer) {
         draw(answer.querySelector(".words"), message.answer.content);
         answer.dataset.raw = message.answer.content;
@@ -130,7 +130,7 @@ function connect() {
   socket.onclose = event => {
     play.dataset.socketState = "closed";
     if (answer) {  // the server keeps what was written; a reload shows it
-      answer.querySelector(".caret")?.remove();
+      answer.dataset.messageState = "stopped";
       answer.querySelector("footer").textContent = words.stopped;
       answer = null;
       busy(false);
@@ -154,7 +154,7 @@ function edit(on, element = null) {
   form.classList.toggle("editing", on);
   sendButton.querySelector("[data-send-text]").textContent = on ? words.resend : words.send;
   if (on) { field.value = element.dataset.raw ?? element.querySelector(".words").textContent; field.focus(); grow(); }
-  for (const each of box.querySelectorAll(".me.edited")) each.classList.remove("edited");
+  for (const each of box.querySelectorAll(".mine.edited")) each.classList.remove("edited");
   element?.classList.add("edited");
 }
 

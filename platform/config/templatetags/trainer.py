@@ -67,7 +67,7 @@ def _two_figures(value: float) -> str:
 
 
 @register.filter
-def bytes_short(value: float | None) -> str:
+def bytes_short(value: float | str | None) -> str:
     """A size in bytes as two figures: `64 MB`, `8.1 GB`; units are powers of 1024."""
     if value is None or value == "":
         return NOTHING
@@ -153,7 +153,7 @@ def clock(value: datetime | None) -> str:
 
 
 @register.filter
-def number_short(value: float | None) -> str:
+def number_short(value: float | str | None) -> str:
     """A count: `12,480`, `3.9 M`, `4 B`; by 万 and 亿 where the reader counts so."""
     if value is None or value == "":
         return NOTHING
@@ -282,7 +282,7 @@ def styled(field: BoundField) -> SafeString:
     classes = [look, str(widget.attrs.get("class", ""))]
     if field.errors and look:
         classes.append("is-invalid")
-    attributes = {"class": " ".join(filter(None, classes))}
+    attributes: dict[str, str | bool] = {"class": " ".join(filter(None, classes))}
     described = [f"{field.auto_id}_error"] if field.errors else []
     if field.help_text:
         described.append(f"{field.auto_id}_helptext")
