@@ -27,7 +27,8 @@ class GatewayHandler(ASGIHandler):
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
-        self._middleware_chain = convert_exception_to_response(self._get_response_async)
+        respond = self._get_response_async  # type: ignore[attr-defined]
+        self._middleware_chain = convert_exception_to_response(respond)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one request, and stops at once when the client is gone."""

@@ -82,7 +82,7 @@ def deployment_create(request: HttpRequest) -> HttpResponse:
         "nav": "deployments",
         "form": form,
         "mine": list(mine),
-        "full": len(mine) >= user.max_deployments,
+        "full": sum(row.state != Deployment.State.STOPPING for row in mine) >= user.max_deployments,
         "limit": user.max_deployments,
     }
     status = 422 if form.is_bound else 200
