@@ -45,7 +45,7 @@ DATASETS = {
         objects=OF_DATASET,
     ),
     "api-dataset-version-list": Row(
-        get=at_least(0, anonymous=IN), post=over_api(RESEARCHERS), objects=OF_DATASET
+        get=VIEWERS_OR_404, post=over_api(RESEARCHERS), objects=OF_DATASET
     ),
     "api-dataset-version-detail": Row(
         get=VIEWERS_OR_404, delete=over_api(RESEARCHERS), objects=OF_VERSION
