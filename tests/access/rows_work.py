@@ -4,7 +4,6 @@ from tests.access.rows_accounts import OPERATORS_403, OWNERS_OWN
 from tests.access.table import (
     DEVELOPERS,
     EVERYBODY,
-    IN,
     OPERATORS,
     PEOPLE,
     RESEARCHERS,
