@@ -197,7 +197,13 @@ def version_list(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
     context = dataset_context(request, dataset, "versions") | {
         "form": form,
         "version": dataset.latest,
-        "events": list(Event.objects.of(dataset).select_related("actor").order_by("-id")[:20])
+        "events": list(
+            Event.objects.filter(
+                subject_id__in=[dataset.pk, *dataset.versions.values_list("pk", flat=True)]
+            )
+            .select_related("actor")
+            .order_by("-id")[:20]
+        )
         if dataset.project.role_of(request.user)
         else [],
     }
