@@ -195,15 +195,15 @@ box.addEventListener("click", event => {
 
 // --- the panels at the sides ----------------------------------------------------------------------------
 const narrow = matchMedia("(max-width: 991px)");
-function panel(name, open) {
+function panel(name, open, keep = true) {
   play.classList.toggle(`with-${name}`, open);
   document.querySelector(`[data-panel="${name}"]`)?.setAttribute("aria-expanded", open);
-  try { localStorage.setItem(`chat.${name}`, open ? "1" : ""); } catch { /* private windows */ }
+  try { if (keep) localStorage.setItem(`chat.${name}`, open ? "1" : ""); } catch { /* private windows */ }
 }
 const kept = (name, otherwise) => { try { return localStorage.getItem(`chat.${name}`) ?? otherwise; } catch { return otherwise; } };
 for (const button of document.querySelectorAll("[data-panel]")) button.addEventListener("click", () => panel(button.dataset.panel, !play.classList.contains(`with-${button.dataset.panel}`)));
-panel("list", !narrow.matches && kept("list", "1") === "1");
-panel("settings", !narrow.matches && kept("settings", "") === "1");
+panel("list", !narrow.matches && kept("list", "1") === "1", false);
+panel("settings", !narrow.matches && kept("settings", "") === "1", false);
 
 for (const element of box.querySelectorAll("[data-message]")) element.dataset.raw = element.querySelector(".words").textContent;
 // Answers are drawn again when the Markdown script arrives after the first pieces.
@@ -211,4 +211,5 @@ document.addEventListener("trainer:markdown", paint);
 tools();
 toEnd();
 grow();
+if (!narrow.matches) field.focus({ preventScroll: true });
 connect();
