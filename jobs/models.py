@@ -1,5 +1,6 @@
 """Work on models: training, evaluation, export; its attempts, checkpoints and metrics."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -220,6 +221,13 @@ class Job(ProjectOwned):
         if self.state == self.State.SUCCEEDED:
             return 100
         return min(100, 100 * self.step // self.total_steps) if self.total_steps else 0
+
+    @property
+    def took(self) -> timedelta | None:
+        """From the first start to the end; None while either is missing."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return self.finished_at - self.started_at
 
     @property
     def data_directory(self) -> Path:
