@@ -52,7 +52,7 @@ def _wish(data: dict[str, Any]) -> Wish:
     )
 
 
-class DatasetFilter(django_filters.FilterSet):
+class DatasetFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Datasets by project, shape, whether public, and words in name or remark."""
 
     project = django_filters.UUIDFilter()

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-import django_filters  # type: ignore[import-untyped]
+import django_filters
 from django.db.models import Q, QuerySet
 from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext_lazy as _
