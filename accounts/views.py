@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.db import models
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
@@ -31,6 +32,7 @@ from accounts.models import ApiKey, Event, Membership, Project, Role, User
 from common.errors import DomainError
 
 GIB = 2**30
+PER_PAGE = 30
 
 
 def _accepted(form: Form, act: Callable[[dict[str, Any]], object]) -> bool:
@@ -131,9 +133,12 @@ def project_list(request: HttpRequest) -> HttpResponse:
         )
         .order_by("others", "name")
     )
+    rows = projects.select_related("personal_of")
+    shown = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     page = {
         "nav": "project",
-        "projects": _with_role_names(projects.select_related("personal_of")),
+        "projects": _with_role_names(shown.object_list),
+        "page": shown,
         "now": project_of(request),
     }
     return render(request, "accounts/project_list.html", page)

@@ -72,7 +72,10 @@ SECRET_KEY = env.secret("TRAINER_SECRET_KEY", "") or _local_secret()
 ALLOWED_HOSTS = env.items("TRAINER_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.items("TRAINER_TRUSTED_ORIGINS")
 REDIS_URL = env.text("TRAINER_REDIS_URL", "")
-if env.flag("TRAINER_BEHIND_TLS_PROXY", default=False):
+BEHIND_PROXY = env.flag("TRAINER_BEHIND_TLS_PROXY", default=False)
+# Limits count by address: without a proxy of ours X-Forwarded-For says whatever a visitor likes.
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_PROXY else 0
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
@@ -230,6 +233,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "common.api.Pages",
     "DEFAULT_SCHEMA_CLASS": "common.schema.Schema",
     "EXCEPTION_HANDLER": "common.api.exception_handler",
+    "NUM_PROXIES": ALLAUTH_TRUSTED_PROXY_COUNT,
     "DEFAULT_THROTTLE_RATES": {"login": "10/min", "register": "20/hour"},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

@@ -126,3 +126,14 @@ def test_the_password_is_changed_on_the_page_and_over_the_api(client, ada) -> No
 def test_the_language_of_the_profile_follows_the_log_in(client, ada) -> None:
     services.user_profile_set(ada.pk, language="zh-hans")
     assert log_in(client, PASSWORD).cookies["django_language"].value == "zh-hans"
+
+
+def test_limits_cannot_be_dodged_by_claiming_other_addresses(client, ada) -> None:
+    wrong = {"username": "nobody", "password": "wrong"}
+    answers = [
+        APIClient(headers={"x-forwarded-for": f"203.0.113.{number}"}).post(
+            reverse("api-login"), {**wrong, "username": f"nobody{number}"}
+        )
+        for number in range(11)
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]

@@ -243,3 +243,13 @@ def test_the_profile_page(client, people) -> None:
     assert "email" in taken.context["form"].errors
     over_api = api(people.owner).patch(reverse("api-me"), {"email": "viewer@example.org"})
     assert (over_api.status_code, over_api.json()["field"]) == (422, "email")
+
+
+def test_operators_page_through_all_projects_with_their_own_first(client, people) -> None:
+    Project.objects.bulk_create(Project(name=f"project {number:02}") for number in range(40))
+    client.force_login(people.operator)
+    first = client.get(reverse("accounts:project_list"))
+    assert first.context["projects"][0]["project"] == people.operator.personal_project
+    assert len(first.context["projects"]) == 30
+    second = client.get(reverse("accounts:project_list"), {"page": 2})
+    assert len(second.context["projects"]) == Project.objects.count() - 30
