@@ -17,11 +17,11 @@ from datasets.models import DatasetVersion
 from datasets.services import version_cut_count, version_unfit
 from jobs import services
 from jobs.engines import engine_named
-from jobs.engines.base import Choice, Engine, Field, Text
+from jobs.engines.base import Choice, Engine, Field, Order, Source, Text
 from jobs.models import Job
 from jobs.services.drafts import ENGINE, draft_order
 from jobs.services.places import Start, hardware, start_foreseen
-from jobs.services.reading import time_foreseen
+from jobs.services.reading import number_text, time_foreseen
 from registry.models import ModelVersion
 
 SET, WAS = "set_", "was_"
@@ -45,16 +45,8 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return _short(value)
+        return number_text(value)
     return str(value)
-
-
-def _short(value: float) -> str:
-    """5e-6 below a thousandth, as learning rates are written; plain digits otherwise."""
-    if value and abs(value) < 1e-3:
-        digits, exponent = f"{value:.6e}".split("e")
-        return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
-    return f"{value:.10g}"
 
 
 def control(row: Field) -> forms.Field:
@@ -173,8 +165,11 @@ class JobPage:
 
     @cached_property
     def model_version(self) -> ModelVersion | None:
-        """The chosen model."""
-        wanted = self.data.get("model_version")
+        """The chosen model; at first the only one that there is."""
+        if "model_version" not in self.data:
+            ready = [row for row in self.models if not self._model_problem(row)]
+            return ready[0] if len(ready) == 1 else None
+        wanted = self.data["model_version"]
         return next((row for row in self.models if str(row.pk) == wanted), None)
 
     @cached_property
@@ -233,13 +228,24 @@ class JobPage:
     def defaults(self) -> dict[str, Any]:
         """What each setting is when nobody changes it."""
         draft = self.draft(plain=True)
-        if draft is None:
-            return {row.name: row.default for row in self.rows}
         try:
-            return self.engine.defaults(draft_order(draft))
+            order = draft_order(draft) if draft else self._order_without_model()
+            return self.engine.defaults(order)
         except DomainError as refused:
             self.note(refused)
             return {row.name: row.default for row in self.rows}
+
+    def _order_without_model(self) -> Order:
+        """What the settings would be for some model, while none is chosen."""
+        return Order(
+            self.kind,
+            Source(base="models/none"),
+            stage=self.stage,
+            method=self.method,
+            preset=self.preset,
+            rows=sum(row.rows for row in self.chosen("dataset_versions")),
+            hardware=hardware(),
+        )
 
     @cached_property
     def checked(self) -> services.Checked | None:
@@ -364,27 +370,30 @@ class JobPage:
 
     def _model(self, row: ModelVersion) -> Option:
         chosen = self.model_version is not None and row.pk == self.model_version.pk
-        location = row.chain()[0]
-        missing = location.startswith("hub:") and not site.HUB_ONLINE
-        reason = _("its weights are not on this machine") if missing else ""
+        problem = self._model_problem(row)
+        return Option(str(row.pk), str(row), row.get_kind_display(), chosen, problem)
+
+    def _model_problem(self, row: ModelVersion) -> str:
         if row.kind == ModelVersion.Kind.QUANTISED and self.kind != Job.Kind.EVALUATE:
-            reason = _("quantised")
-        return Option(str(row.pk), str(row), row.get_kind_display(), chosen, reason)
+            return _("quantised")
+        missing = row.chain()[0].startswith("hub:") and not site.HUB_ONLINE
+        return _("its weights are not on this machine") if missing else ""
 
     def data_options(self, name: str, stage: str) -> list[Option]:
         """Data to choose, greyed where it does not fit the stage."""
         chosen = set(self.data.getlist(name))
-        return [
+        options = [
             Option(
                 str(row.pk),
                 str(row),
                 _("%(rows)s rows · %(shape)s")
                 % {"rows": f"{row.rows:,}", "shape": row.get_shape_display()},
                 str(row.pk) in chosen,
-                version_unfit(row, stage=stage) if stage else "",
+                str(UNFIT[stage]) if stage and version_unfit(row, stage=stage) else "",
             )
             for row in self.versions
         ]
+        return sorted(options, key=lambda option: bool(option.reason))
 
     @property
     def train_data(self) -> list[Option]:

@@ -218,6 +218,14 @@ def actions_of(job: Job) -> list[str]:
     return found
 
 
+def number_text(value: float) -> str:
+    """5e-6 below a thousandth, as learning rates are written; plain digits otherwise."""
+    if value and abs(value) < 1e-3:
+        digits, exponent = f"{value:.6e}".split("e")
+        return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return f"{value:.10g}"
+
+
 def facts_of(job: Job) -> list[tuple[str, str]]:
     """The settings that most people ask for, of the final configuration."""
     import yaml
@@ -235,12 +243,12 @@ def facts_of(job: Job) -> list[tuple[str, str]]:
         (_("Chat template"), config.get("template")),
         (_("Base from random weights"), _("yes") if config.get("train_from_scratch") else None),
     ]
-    return [(name, f"{value:g}" if isinstance(value, float) else str(value))
+    return [(name, number_text(value) if isinstance(value, float) else str(value))
             for name, value in found if value is not None]  # fmt: skip
 
 
 def _pair(number: object, word: object) -> str | None:
-    return f"{number:g}, {word}" if isinstance(number, int | float) else None
+    return f"{number_text(number)}, {word}" if isinstance(number, int | float) else None
 
 
 def _batch(config: dict[str, Any], gpus: int) -> str | None:
