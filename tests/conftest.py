@@ -49,6 +49,17 @@ def django_db_modify_db_settings(tmp_path_factory) -> None:
         settings["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "db.sqlite3")
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    """Without the table of knox's own keys, which ours replace.
+
+    Its migrations make it all the same; Django does not know it, and PostgreSQL refuses to empty
+    the tables it points to.
+    """
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS knox_authtoken")
+
+
 @pytest.fixture(autouse=True)
 def home(settings, tmp_path_factory) -> Path:
     """A directory of its own for each test: no test writes into the installation's."""
