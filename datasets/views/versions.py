@@ -130,7 +130,7 @@ def version_remap(
     asked = request.POST.get("shape") or request.GET.get("shape") or version.shape
     seen = mapping_of(version)
     if asked != version.shape:
-        seen = Mapping.of(asked, _carried(seen.columns), {})
+        seen = Mapping.of(asked, seen.columns, seen.tags)  # what is known of the file stays
     form = MappingForm(
         request.POST if request.method == "POST" else None,
         version=version,
@@ -155,11 +155,6 @@ def version_remap(
     return render(
         request, "datasets/version_remap.html", context, status=422 if form.is_bound else 200
     )
-
-
-def _carried(columns: dict[str, str]) -> dict[str, str]:
-    """What is known of the columns, for another shape."""
-    return {key: column for key, column in columns.items() if key != "messages"}
 
 
 @require_GET

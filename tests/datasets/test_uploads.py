@@ -325,5 +325,5 @@ def test_memory_is_bounded(tmp_path) -> None:
     )
     usable, whole, more = map(int, done.stdout.split())
     assert usable == count
-    assert whole < 150
     assert more < 50
+    assert whole < 250  # with all of the platform loaded
