@@ -1,34 +1,29 @@
-"""The form of a new job: it follows what is chosen, and keeps what a person has changed."""
+"""Everything that the page of a new job shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
-from django import forms
 from django.conf import settings as site
 from django.http import QueryDict
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.models import Project, User
 from common.errors import DomainError
 from datasets.models import DatasetVersion
 from datasets.services import version_cut_count, version_unfit
 from jobs import services
-from jobs.engines import engine_named
-from jobs.engines.base import Choice, Engine, Field, Order, Source, Text
+from jobs.engines.base import Choice, Text
+from jobs.forms.chosen import Chosen
+from jobs.forms.controls import DATA, SET, JobForm, Option, Setting, shown
 from jobs.models import Job
-from jobs.services.drafts import ENGINE, draft_order
+from jobs.services.drafts import draft_order
 from jobs.services.places import Start, hardware, start_foreseen
-from jobs.services.reading import number_text, time_foreseen
+from jobs.services.reading import time_foreseen
 from registry.models import ModelVersion
 
-SET, WAS = "set_", "was_"
-BOOLEANS = (("true", gettext_lazy("yes")), ("false", gettext_lazy("no")))
-DATA = ("dataset_versions", "eval_dataset_versions", "after_dataset_versions")
 TOLERANCE = 1.15  # the estimate is rough: only what is clearly too large is refused
-MAX_ROWS = 200
 UNFIT: dict[str, Text] = {
     "sft": gettext_lazy("This data has no questions with answers."),
     "dpo": gettext_lazy("This data has no pairs of better and worse answers."),
@@ -38,231 +33,8 @@ UNFIT: dict[str, Text] = {
 }
 
 
-def shown(value: Any) -> str:
-    """A setting as people write it: 5e-6, 0.1, true, or nothing."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return number_text(value)
-    return str(value)
-
-
-def control(row: Field) -> forms.Field:
-    """The control of a setting. What it may hold is checked by the engine, not here."""
-    common: dict[str, Any] = {"label": row.label, "help_text": row.help, "required": False}
-    if row.kind == "bool":
-        return forms.ChoiceField(choices=BOOLEANS, **common)
-    if row.kind == "choice":
-        return forms.ChoiceField(
-            choices=[(shown(value), label) for value, label in row.choices], **common
-        )
-    number = {"inputmode": "decimal" if row.kind == "float" else "numeric"}
-    widget = forms.TextInput(attrs=number if row.kind in {"int", "float"} else {})
-    return forms.CharField(widget=widget, max_length=4000, **common)
-
-
-class JobForm(forms.Form):
-    """Names and free texts of a new job, and a control for each setting that matters."""
-
-    name = forms.CharField(
-        label=gettext_lazy("Name"),
-        max_length=80,
-        required=False,
-        help_text=gettext_lazy("How you will find it again."),
-    )
-    output_name = forms.CharField(
-        label=gettext_lazy("Register as"),
-        max_length=120,
-        required=False,
-        help_text=gettext_lazy("The model that gets the new version. Empty: the job's name."),
-    )
-    remark = forms.CharField(
-        label=gettext_lazy("Remark"),
-        required=False,
-        max_length=2000,
-        widget=forms.Textarea(attrs={"rows": 2}),
-    )
-    config_overrides = forms.CharField(
-        label=gettext_lazy("Further arguments, as YAML"),
-        required=False,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "class": "mono"}),
-        help_text=gettext_lazy("One “argument: value” a line; wins over everything above."),
-    )
-
-    def __init__(self, *args: Any, rows: list[Field], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for row in rows:
-            self.fields[SET + row.name] = control(row)
-
-
-@dataclass(frozen=True)
-class Option:
-    """Something to choose, greyed with its reason when it cannot work."""
-
-    value: str
-    title: str
-    text: str = ""
-    is_chosen: bool = False
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A control with what it was before anybody changed it."""
-
-    field: Any
-    row: Field
-    was: str
-    is_changed: bool
-
-
-@dataclass
-class JobPage:
-    """Everything the page of a new job shows, worked out from what has been chosen so far."""
-
-    kind: str
-    user: User
-    project: Project
-    data: QueryDict
-    parent: Job | None = None
-    errors: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def engine(self) -> Engine:
-        """The engine that would run it."""
-        return engine_named(ENGINE)
-
-    @cached_property
-    def stage(self) -> str:
-        """What is taught: the goal that the data fits; empty for other kinds than training."""
-        if self.kind != Job.Kind.TRAIN:
-            return ""
-        wanted = self.data.get("stage") or "sft"
-        data = self.chosen("dataset_versions")
-        if self.is_started or not data or not version_unfit(data[0], stage=wanted):
-            return wanted
-        fitting = (goal.value for goal in self.engine.goals(self.kind))
-        return next((goal for goal in fitting if not version_unfit(data[0], stage=goal)), wanted)
-
-    @cached_property
-    def method(self) -> str:
-        """Which weights change."""
-        return (self.data.get("method") or "lora") if self.kind == Job.Kind.TRAIN else ""
-
-    @cached_property
-    def preset(self) -> str:
-        """How thorough."""
-        return (self.data.get("preset") or "balanced") if self.kind == Job.Kind.TRAIN else ""
-
-    @cached_property
-    def models(self) -> list[ModelVersion]:
-        """What may be used in the project."""
-        rows = ModelVersion.objects.usable_in(self.project).exclude(kind=ModelVersion.Kind.REWARD)
-        return list(rows.select_related("model", "base__model").order_by("model__name", "-number"))
-
-    @cached_property
-    def model_version(self) -> ModelVersion | None:
-        """The chosen model; at first the only one that there is."""
-        if "model_version" not in self.data:
-            ready = [row for row in self.models if not self._model_problem(row)]
-            return ready[0] if len(ready) == 1 else None
-        wanted = self.data["model_version"]
-        return next((row for row in self.models if str(row.pk) == wanted), None)
-
-    @cached_property
-    def versions(self) -> list[DatasetVersion]:
-        """Ready data of the project, then what is public."""
-        rows = DatasetVersion.objects.visible_to(self.user).filter(state=DatasetVersion.State.READY)
-        rows = rows.select_related("dataset").order_by("-created_at")[:MAX_ROWS]
-        here = [row for row in rows if row.dataset.project_id == self.project.pk]
-        return here + [row for row in rows if row.dataset.project_id != self.project.pk]
-
-    def chosen(self, name: str) -> tuple[DatasetVersion, ...]:
-        """Chosen data, in the order of the list."""
-        wanted = set(self.data.getlist(name))
-        return tuple(row for row in self.versions if str(row.pk) in wanted)
-
-    @cached_property
-    def rows(self) -> list[Field]:
-        """Settings that matter."""
-        return self.engine.fields(self.kind, self.stage, self.method)
-
-    @cached_property
-    def changed(self) -> dict[str, str]:
-        """Settings that a person has changed: filled in, and not what was shown."""
-        found = {row.name: str(self.data.get(SET + row.name) or "").strip() for row in self.rows}
-        return {
-            name: value
-            for name, value in found.items()
-            if value and value != self.data.get(WAS + name, "")
-        }
-
-    def draft(self, *, plain: bool = False) -> services.Draft | None:
-        """What has been chosen so far; None without a model."""
-        if self.model_version is None:
-            return None
-        gpus = self.data.get("gpus") or ""
-        return services.Draft(
-            project=self.project,
-            kind=self.kind,
-            model_version=self.model_version,
-            name=self.data.get("name", "").strip(),
-            dataset_versions=self.chosen("dataset_versions"),
-            eval_dataset_versions=self.chosen("eval_dataset_versions"),
-            after_dataset_versions=self.chosen("after_dataset_versions"),
-            stage=self.stage,
-            method=self.method,
-            preset=self.preset,
-            settings={} if plain else self.changed,
-            config_overrides="" if plain else self.data.get("config_overrides", ""),
-            gpus=int(gpus) if gpus.isdigit() else None,
-            output_name=self.data.get("output_name", ""),
-            remark=self.data.get("remark", ""),
-            parent=self.parent,
-        )
-
-    @cached_property
-    def defaults(self) -> dict[str, Any]:
-        """What each setting is when nobody changes it."""
-        draft = self.draft(plain=True)
-        try:
-            order = draft_order(draft) if draft else self._order_without_model()
-            return self.engine.defaults(order)
-        except DomainError as refused:
-            self.note(refused)
-            return {row.name: row.default for row in self.rows}
-
-    def _order_without_model(self) -> Order:
-        """What the settings would be for some model, while none is chosen."""
-        return Order(
-            self.kind,
-            Source(base="models/none"),
-            stage=self.stage,
-            method=self.method,
-            preset=self.preset,
-            rows=sum(row.rows for row in self.chosen("dataset_versions")),
-            hardware=hardware(),
-        )
-
-    @cached_property
-    def checked(self) -> services.Checked | None:
-        """The draft when it would run; otherwise the refusal is noted."""
-        draft = self.draft()
-        if draft is None:
-            return None
-        try:
-            return services.draft_check(draft, by=self.user)
-        except DomainError as refused:
-            self.note(refused)
-            return None
-
-    def note(self, refused: DomainError) -> None:
-        """Keeps a refusal for its field."""
-        name = (refused.field or "").removeprefix("settings.")
-        self.errors.setdefault(name, refused.message)
+class JobPage(Chosen):
+    """The choices with the form, the cards, the consequences."""
 
     @cached_property
     def form(self) -> JobForm:
@@ -294,11 +66,6 @@ class JobPage:
             and SET + name not in names
             and not (name in {"dataset_versions", "model_version"} and not self.is_started)
         ]
-
-    @property
-    def is_started(self) -> bool:
-        """Whether the person pressed the button."""
-        return "start" in self.data
 
     @cached_property
     def settings(self) -> list[Setting]:
@@ -340,8 +107,6 @@ class JobPage:
         draft = self.draft(plain=True)
         if draft is None:
             return ""
-        from dataclasses import replace
-
         try:
             order = draft_order(replace(draft, method=method))
         except DomainError as refused:
@@ -372,12 +137,6 @@ class JobPage:
         chosen = self.model_version is not None and row.pk == self.model_version.pk
         problem = self._model_problem(row)
         return Option(str(row.pk), str(row), row.get_kind_display(), chosen, problem)
-
-    def _model_problem(self, row: ModelVersion) -> str:
-        if row.kind == ModelVersion.Kind.QUANTISED and self.kind != Job.Kind.EVALUATE:
-            return _("quantised")
-        missing = row.chain()[0].startswith("hub:") and not site.HUB_ONLINE
-        return _("its weights are not on this machine") if missing else ""
 
     def data_options(self, name: str, stage: str) -> list[Option]:
         """Data to choose, greyed where it does not fit the stage."""
