@@ -153,9 +153,7 @@ class Agent:
 
     def tick(self) -> None:
         """Lets others do on the node what they do regularly."""
-        for receiver, answer in agent_tick.send_robust(sender=Agent, node_id=self.node_id):
-            if isinstance(answer, Exception):
-                logger.error("%s failed at a tick", receiver, exc_info=answer)
+        agent_tick.send_robust(sender=Agent, node_id=self.node_id)
 
     def sweep(self) -> None:
         """The safety net for all nodes; any agent's does."""
@@ -241,11 +239,7 @@ class Agent:
         if size == known.metrics_bytes or (now - known.metrics_at < PROGRESS_SECONDS and not last):
             return
         known.metrics_bytes, known.metrics_at = size, now
-        for receiver, answer in workload_progressed.send_robust(
-            sender=Workload, workload_id=row.pk
-        ):
-            if isinstance(answer, Exception):
-                logger.error("%s failed on progress of %s", receiver, row.pk, exc_info=answer)
+        workload_progressed.send_robust(sender=Workload, workload_id=row.pk)
 
     async def _look_for_orphans(self) -> None:
         while True:

@@ -15,6 +15,9 @@ import pytest
 from tests.e2e.running import free_port
 from tests.nodes.conftest import ROOT, is_there, until
 
+pytestmark = pytest.mark.skipif(
+    "TRAINER_DATABASE_URL" in os.environ, reason="it makes a database of its own, on SQLite"
+)
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 
 
