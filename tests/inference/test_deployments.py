@@ -58,7 +58,6 @@ def test_deploying_submits_a_service_that_loads_the_version(people, settings) ->
         "model_name": "helpdesk-v3",
         "model_name_or_path": "inputs/model",
         "adapter_name_or_path": "inputs/adapter",
-        "max_concurrent": 2,
         "template": "qwen3",
     }
     assert Event.objects.of(deployment).first().verb == "created"
