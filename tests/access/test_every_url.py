@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
@@ -86,6 +87,7 @@ def ask(client: Client, method: str, url: str, data: dict[str, Any], *, api: boo
         if api or method != "post":
             body["content_type"] = "application/json"
     answer, cookies = None, copy.deepcopy(client.cookies)
+    cache.clear()  # limits of attempts, which Redis does not take back
     try:
         with transaction.atomic():
             answer = getattr(client, method)(url, **body)
