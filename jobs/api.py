@@ -3,8 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-import django_filters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
@@ -20,6 +19,7 @@ from jobs import services
 from jobs.archives import archive_stream
 from jobs.engines import engine_named
 from jobs.engines.base import Choice, Field
+from jobs.filters import JobFilter
 from jobs.models import Attempt, Job
 from jobs.serializers import (
     ChangeSerializer,
@@ -46,28 +46,6 @@ READS = frozenset(
     )
 )  # fmt: skip
 ATTEMPT = OpenApiParameter("attempt", OpenApiTypes.INT, description="The newest when left out.")
-
-
-class JobFilter(django_filters.FilterSet):  # type: ignore[misc]
-    """Filters of the list; `search` looks at name, model and data."""
-
-    search = django_filters.CharFilter(method="find")
-    state = django_filters.MultipleChoiceFilter(choices=Job.State.choices)
-    model = django_filters.UUIDFilter(field_name="model_version__model")
-    dataset = django_filters.UUIDFilter(field_name="datasets__dataset_version__dataset")
-
-    class Meta:
-        model = Job
-        fields = ("project", "kind", "stage", "method", "model_version", "parent")
-
-    def find(self, rows: QuerySet[Job], name: str, value: str) -> QuerySet[Job]:
-        """Rows with the text in them."""
-        return rows.filter(
-            Q(name__icontains=value)
-            | Q(remark__icontains=value)
-            | Q(model_version__model__name__icontains=value)
-            | Q(datasets__dataset_version__dataset__name__icontains=value)
-        ).distinct()
 
 
 def _choice(row: Choice) -> dict[str, Any]:
