@@ -375,3 +375,16 @@ def test_a_long_answer_is_kept_while_it_is_written(people, conversation, engine,
     until(lambda: Message.objects.filter(state="writing", content__startswith="x ").exists(), 8)
     asking.join(15)
     assert Message.objects.get(role="assistant").state == "done"
+
+
+def test_what_people_and_models_write_is_never_markup(people, conversation, client) -> None:
+    evil = '"><script>alert(1)</script>{{ 7 }}'
+    services.conversation_update(
+        conversation.pk, by=people.developer, title=evil, system_prompt=evil
+    )
+    for role in Message.Role.values:
+        conversation.messages.create(role=role, content=evil, error=evil, state="failed")
+    client.force_login(people.developer)
+    text = client.get(reverse("inference:conversation_detail", args=[conversation.pk]))
+    assert "<script>alert" not in text.content.decode()
+    assert "{{ 7 }}" in text.content.decode()
