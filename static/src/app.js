@@ -115,7 +115,7 @@ document.addEventListener("change", event => event.target.form?.matches("[data-a
 // A button that sends is not pressed twice.
 document.addEventListener("submit", event => {
   const form = event.target;
-  if (form.method === "get" || form.matches("[hx-post], [hx-put], [hx-delete], [data-again]")) return;
+  if ((form.getAttribute("method") || "get").toLowerCase() === "get" || form.matches("[hx-post], [hx-put], [hx-delete], [data-again]")) return;
   if (form.dataset.sent) return event.preventDefault();
   form.dataset.sent = "1";
   event.submitter?.classList.add("is-busy");

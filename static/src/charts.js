@@ -147,7 +147,7 @@ class Chart {
     this.plot = new uPlot({
       width: Math.max(80, this.box.clientWidth), height: this.height, legend: { show: false },
       cursor: { y: false, drag: { x: true, y: false, setScale: true }, points: { size: 6 } },
-      scales: { x: { time, ...(x.length === 1 ? { range: [x[0] - 30, x[0] + 30] } : {}) }, y: this.log ? { distr: 3 } : unit === "%" ? { range: (u, min, max) => [0, Math.max(100, max)] } : {} },
+      scales: { x: { time, range: (plot, low, high) => low === high ? [low - 1, high + 1] : [low, high] }, y: this.log ? { distr: 3 } : unit === "%" ? { range: (u, min, max) => [0, Math.max(100, max)] } : {} },
       axes: [{ ...axis, size: 26, values: time ? (u, values) => clock(values) : (u, values) => values.map(value => Number.isInteger(value) ? count.format(value) : "") },
         { ...axis, size: unit === "bytes" ? 62 : 54, values: (u, values) => values.map(value => value === null ? "" : short(value, unit)) }],
       series: [{}, ...lines.map(line => ({ label: line.label, stroke: line.stroke, width: line.width, fill: line.fill, spanGaps: true,
