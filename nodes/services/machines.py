@@ -180,7 +180,9 @@ def nodes_sweep(*, judge: bool = True) -> None:
     if judge:
         _give_up_silent()
     requeue_unclaimed()
-    schedule()
+    # Looking first takes no lock: most sweeps find nothing.
+    if Workload.objects.waiting().exists():
+        schedule()
 
 
 def _give_up_silent() -> None:

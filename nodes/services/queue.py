@@ -283,26 +283,23 @@ def workload_stop(
     return workload
 
 
-@transaction.atomic
 def requeue_unclaimed() -> int:
     """Queues again what was placed and not claimed, and nudges on the way; a part of the sweep."""
     late = Workload.objects.filter(
         state=State.PLACED, placed_at__lt=timezone.now() - PLACED_TOO_LONG
     ).values_list("pk", flat=True)
-    count = 0
-    for pk in late:
-        workload = locked(pk)
-        if workload.state != State.PLACED or workload.node is None:
-            continue
-        if workload.node.state == Node.State.LOST:
-            workload.node, workload.placed_at = None, None
-            move(
-                workload,
-                State.WAITING,
-                reason=_("The node fell silent before the start."),
-                fields=("node", "placed_at"),
-            )
-            count += 1
-        else:
-            nudge(workload, workload.node)
-    return count
+    return sum(_requeue(pk) for pk in late)
+
+
+@transaction.atomic
+def _requeue(workload_id: uuid.UUID) -> bool:
+    workload = locked(workload_id)
+    if workload.state != State.PLACED or workload.node is None:
+        return False
+    if workload.node.state != Node.State.LOST:
+        nudge(workload, workload.node)
+        return False
+    workload.node, workload.placed_at = None, None
+    reason = _("The node fell silent before the start.")
+    move(workload, State.WAITING, reason=reason, fields=("node", "placed_at"))
+    return True
