@@ -21,7 +21,7 @@ class Log {
     this.start = null; this.next = null; this.text = ""; this.pending = []; this.attempt = 0; this.follow = true; this.over = false;
     this.build();
     this.terminal = new Terminal({
-      convertEol: true, disableStdin: true, scrollback: 20000, fontSize: 12.5, lineHeight: 1.35, cursorInactiveStyle: "none", cursorBlink: false, screenReaderMode: false,
+      convertEol: true, disableStdin: true, scrollback: 20000, fontSize: 12.5, lineHeight: 1.2, cursorInactiveStyle: "none", cursorBlink: false, screenReaderMode: false,
       fontFamily: '"JetBrains Mono", ui-monospace, Menlo, Consolas, "Noto Sans Mono CJK SC", monospace', allowProposedApi: true,
       theme: { background: "#0f1420", foreground: "#cdd6e6", cursor: "#0f1420", selectionBackground: "#3b4f8a", brightBlack: "#6b7890", blue: "#8fb5ff", yellow: "#ffd479", red: "#ff9a9a", green: "#7fdca4" },
     });
