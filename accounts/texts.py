@@ -14,7 +14,7 @@ SENTENCES: Mapping[str, Any] = {
     "cancelled": gettext_lazy("cancelled"),
     "checked": gettext_lazy("checked: %(new)s"),
     "columns_named": gettext_lazy("columns named"),
-    "created": gettext_lazy("created"),
+    "created": gettext_lazy("was created"),
     "deleted": gettext_lazy("deleted"),
     "disabled": gettext_lazy("no longer offered"),
     "email_changed": gettext_lazy("changed the e-mail address"),
