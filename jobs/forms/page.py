@@ -215,7 +215,6 @@ class JobPage(Chosen):
         room = max(machine.gpu_memory, default=0) if gpus else machine.memory
         total = self.checked.estimate.total
         scale = max(room, total, 1)
-        colours = ("#3b5bdb", "#7048e8", "#1098ad", "#868e96")
         return {
             "total": total,
             "room": room,
@@ -223,8 +222,8 @@ class JobPage(Chosen):
             "parts": [
                 {"label": label, "size": size, "percent": round(100 * size / scale, 1), "at": at}
                 for at, (label, size) in enumerate(self.checked.estimate.parts)
+                if size
             ],
-            "colours": colours,
             "per_gpu": bool(gpus),
         }
 

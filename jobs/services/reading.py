@@ -164,7 +164,7 @@ class Tile:
 def tiles(job: Job) -> list[Tile]:
     """The newest numbers."""
     found = []
-    first = job.metrics.exclude(values__loss=None).values_list("values", flat=True).first()
+    first = job.metrics.filter(values__has_key="loss").values_list("values", flat=True).first()
     for name in ("loss", "eval_loss", "learning_rate", "grad_norm", "train_tokens_per_second"):
         value = job.latest.get(name)
         if value is None:

@@ -54,6 +54,20 @@ def test_every_combination_speaks_the_engines_words(stage, method, preset):
     assert ("early_stopping_steps" in config) == (preset == "thorough" and stage != "rm")
 
 
+@pytest.mark.parametrize("kind", ["train", "evaluate", "export"])
+def test_what_the_form_shows_is_what_it_would_be_without_it(kind):
+    engine = engine_named("llamafactory")
+    for stage in STAGES if kind == "train" else ("",):
+        for method in METHODS if kind == "train" else ("",):
+            plain = order(kind=kind, stage=stage, method=method)
+            defaults = engine.defaults(plain)
+            for row in engine.fields(kind, stage, method):
+                if row.kind == "bool":
+                    assert defaults[row.name] in {True, False}, row.name
+                if row.kind == "choice":
+                    assert defaults[row.name] in {value for value, _label in row.choices}, row.name
+
+
 @pytest.mark.engine
 def test_the_packaged_arguments_are_the_installed_engines(real_engine):
     assert facts.arguments() == PACKAGED

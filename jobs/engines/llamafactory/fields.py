@@ -124,7 +124,7 @@ MORE = (
     Field("default_system", _("System prompt"), _("For rows without one of their own."),
           "text", stages=("sft", "rm", "dpo", "kto")),
     Field("enable_thinking", _("Thinking"), _("For models that reason before they answer."),
-          "bool", kinds=("train", "evaluate", "export")),
+          "bool", True, kinds=("train", "evaluate", "export")),
     Field("logging_steps", _("Report every, steps"), _("How dense the curves are."),
           "int", minimum=1, maximum=10_000),
     Field("save_steps", _("Checkpoint every, steps"),
