@@ -85,8 +85,12 @@ def upload(page: Page) -> None:
 def start_training(page: Page) -> None:
     """Goes through the steps of the form with the demo's settings."""
     page.get_by_role("link", name="Train with it").click()
-    page.select_option("[name=model_version]", index=1)
-    page.check("[name=method][value=full]", force=True)
+    # Each choice asks the server for what fits it; what is typed before the answer would be lost.
+    with page.expect_response(re.compile("/jobs/new/")):
+        page.select_option("[name=model_version]", index=1)
+    with page.expect_response(re.compile("/jobs/new/")):
+        page.check("[name=method][value=full]", force=True)
+    expect(page.locator("[name=set_learning_rate]")).to_have_value("1e-5")
     expect(page.locator("[name=method][value=full]")).to_be_checked()
     page.wait_for_load_state("networkidle")
     for name, value in RECIPE["settings"].items():
