@@ -327,7 +327,8 @@ def _sockets() -> tuple[list[socket.socket], Path]:
     sockets = [listening]
     port = os.environ.get("TRAINER_SERVE_PORT")
     if port:
-        local = socket.socket()
+        # asyncio switches off the delay of small packets only where the protocol is named.
+        local = socket.socket(proto=socket.IPPROTO_TCP)
         local.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         local.bind(("127.0.0.1", int(port)))
         sockets.append(local)
