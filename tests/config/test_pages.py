@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.template import loader
 from django.urls import reverse
 from django.utils import timezone
 
@@ -300,3 +301,13 @@ def test_checks_name_what_is_missing(settings, tmp_path):
         for message in check(None)
     ]
     assert found == ["trainer.E002", "trainer.W001", "trainer.W002"]
+
+
+@pytest.mark.parametrize("name", ["400.html", "500.html"])
+def test_error_pages_need_no_request(name):
+    text = words(loader.get_template(name).render())
+    assert "To the start page" in text
+
+
+def test_a_signed_out_reader_of_the_api_root_gets_addresses(client, db):
+    assert "datasets" in client.get("/api/v1/").json()

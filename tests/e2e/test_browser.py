@@ -121,7 +121,7 @@ def watch(page: Page) -> None:
     page.reload()
     expect(page.locator("[data-log]").first).to_contain_text(re.compile(r"\S{4,}"), timeout=30_000)
     expect(page.locator(".head .state, #job-head .state").first).to_contain_text(
-        "done", ignore_case=True, timeout=240_000
+        "done", ignore_case=True, timeout=600_000
     )
     shoot(page, "job-done")
 
