@@ -113,6 +113,7 @@ class Agent:
 
     def register(self) -> None:
         """Enters the node with what it has."""
+        self.machine.load()  # the next answer covers the time since this one, in this thread
         devices = [
             machines.Device(gpu.index, gpu.uuid, gpu.name, gpu.memory_bytes)
             for gpu in self.machine.gpus()

@@ -50,6 +50,7 @@ def curves(node: Node, span: str) -> dict[str, Any]:
         "x": _moments(groups),
         "x_kind": "time",
         "unit": "%",
+        "gaps": True,
         "series": series,
     }
 

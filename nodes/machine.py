@@ -46,7 +46,6 @@ class Machine:
             self.driver = _text(pynvml.nvmlSystemGetDriverVersion())
         except pynvml.NVMLError:  # also where the library is not installed
             self.driver = ""
-        psutil.cpu_percent(None)  # the first answer covers nothing
 
     @property
     def cpu_count(self) -> int:
@@ -100,7 +99,7 @@ class Machine:
         return found
 
     def load(self) -> Load:
-        """Now; CPU since the last call."""
+        """Now; CPU since the last call in the same thread, 0 at its first."""
         memory = psutil.virtual_memory()
         return Load(
             cpu_percent=float(psutil.cpu_percent(None)),

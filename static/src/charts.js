@@ -150,7 +150,7 @@ class Chart {
       scales: { x: { time, range: (plot, low, high) => low === high ? [low - 1, high + 1] : [low, high] }, y: this.log ? { distr: 3 } : unit === "%" ? { range: (u, min, max) => [0, Math.max(100, max)] } : {} },
       axes: [{ ...axis, size: 26, values: time ? (u, values) => clock(values) : (u, values) => values.map(value => Number.isInteger(value) ? count.format(value) : "") },
         { ...axis, size: unit === "bytes" ? 62 : 54, values: (u, values) => values.map(value => value === null ? "" : short(value, unit)) }],
-      series: [{}, ...lines.map(line => ({ label: line.label, stroke: line.stroke, width: line.width, fill: line.fill, spanGaps: true,
+      series: [{}, ...lines.map(line => ({ label: line.label, stroke: line.stroke, width: line.width, fill: line.fill, spanGaps: !facts.gaps,
         points: { show: line.points, size: 6, fill: line.stroke } }))],
       hooks: {
         setCursor: [plot => this.rewrite(lines, plot.cursor.idx)],
