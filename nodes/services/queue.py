@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from django.conf import settings
 from django.db import transaction
@@ -25,6 +25,19 @@ State = Workload.State
 PLACED_TOO_LONG = timedelta(seconds=30)  # a placed workload that nobody claimed is queued again
 
 
+class Wishes(TypedDict, total=False):
+    """What a workload asks for; left out, the model's defaults hold. Memory in bytes."""
+
+    is_service: bool  # runs until stopped
+    gpus: int
+    gpu_memory_bytes: int  # at least this much on each
+    cpus: float
+    memory_bytes: int
+    memory_limit_bytes: int | None  # ended when its processes hold more
+    wall_seconds: int | None
+    priority: int  # 0 to 100, higher ones first
+
+
 @transaction.atomic
 def workload_submit(
     *,
@@ -36,19 +49,11 @@ def workload_submit(
     inputs: Mapping[str, str],
     files: Mapping[str, str],
     env: Mapping[str, str] | None = None,
-    is_service: bool = False,
-    gpus: int = 0,
-    gpu_memory_bytes: int = 0,
-    cpus: float = 1.0,
-    memory_bytes: int = 2**30,
-    memory_limit_bytes: int | None = None,
-    wall_seconds: int | None = None,
-    priority: int = 50,
+    **wishes: Unpack[Wishes],
 ) -> Workload:
     """Queues a workload, and places it at once where there is room.
 
     `inputs` are paths relative to TRAINER_HOME, or `hub:<id>` for what the engine fetches itself.
-    Memory is in bytes; `memory_limit_bytes` ends the workload when its processes hold more.
     """
     _refuse_bad_inputs(inputs)
     workload = Workload.objects.create(
@@ -60,14 +65,7 @@ def workload_submit(
         inputs=dict(inputs),
         files=dict(files),
         env=dict(env or {}),
-        is_service=is_service,
-        gpus=gpus,
-        gpu_memory_bytes=gpu_memory_bytes,
-        cpus=cpus,
-        memory_bytes=memory_bytes,
-        memory_limit_bytes=memory_limit_bytes,
-        wall_seconds=wall_seconds,
-        priority=priority,
+        **wishes,
     )
     event_record(
         workload, project=project, actor=created_by, verb="submitted", new=State.WAITING.value
