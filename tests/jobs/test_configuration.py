@@ -54,6 +54,7 @@ def test_every_combination_speaks_the_engines_words(stage, method, preset):
     assert ("early_stopping_steps" in config) == (preset == "thorough" and stage != "rm")
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("kind", ["train", "evaluate", "export"])
 def test_what_the_form_shows_is_what_it_would_be_without_it(kind):
     engine = engine_named("llamafactory")

@@ -116,18 +116,18 @@ def test_a_standing_names_the_best(people, evaluated):
 
 
 def test_memory_is_bounded(people, evaluated, home):
-    """20,000 answers of 2 KB are scored with little more than their numbers in memory."""
+    """60 MB of answers are scored with little more than their numbers in memory."""
     import tracemalloc
 
     from registry import scoring
 
     path = home / "output" / "large" / "x.jsonl"
     path.parent.mkdir()
-    text = "word " * 100
+    text, prompt = "a short answer", "x" * 20_000
     with path.open("w") as file:
         for index in range(3000):
             row = {"index": index, "reference": f"{text}{index}", "prediction": text, "loss": 1.0}
-            file.write(json.dumps(row | {"tokens": 100}) + "\n")
+            file.write(json.dumps(row | {"tokens": 3, "prompt": prompt}) + "\n")
     tracemalloc.start()
     scored = scoring.score_file(path, path.with_suffix(".scores"))
     peak = tracemalloc.get_traced_memory()[1]
