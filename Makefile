@@ -81,8 +81,8 @@ format: .venv/development
 	.venv/bin/ruff format .
 
 lock: .venv/development ## write the locked requirements anew
-	.venv/bin/uv pip compile --quiet requirements.in --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --output-file requirements.txt
-	.venv/bin/uv pip compile --quiet requirements-dev.in --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --output-file requirements-dev.txt
+	.venv/bin/uv pip compile --quiet requirements.in --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --output-file requirements.txt
+	.venv/bin/uv pip compile --quiet requirements-dev.in --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --output-file requirements-dev.txt
 
 bench-overhead: setup ## a training through the platform against the same YAML by hand
 	@.venv/bin/python benchmarks/overhead.py

@@ -159,11 +159,9 @@ def account(client: Client) -> tuple[str, str]:
     return name, password
 
 
-def dataset(client: Client) -> dict[str, Any]:
+def dataset(client: Client, name: str = "helpdesk") -> dict[str, Any]:
     """Uploads and checks the training set; its ready version."""
-    row = client.call(
-        "POST", "/api/v1/datasets/", {"name": "helpdesk"}, upload=HERE / "dataset.jsonl"
-    )
+    row = client.call("POST", "/api/v1/datasets/", {"name": name}, upload=HERE / "dataset.jsonl")
     say("upload", f"dataset.jsonl as {row['name']}")
     path = f"/api/v1/datasets/{row['id']}/versions/{row['latest_version']['id']}/"
     version = client.until(path, {"ready"}, {"broken", "mapping"}, 60, lambda row: "")

@@ -46,7 +46,7 @@ def test_the_command_does_what_the_page_says(platform: Platform, line: str, page
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", ready],
         cwd=ROOT,
-        env=platform.env | {"TRAINER_PASSWORD": "a-long-Passw0rd"},
+        env=platform.env | {"TRAINER_OPERATOR_PASSWORD": "a-long-Passw0rd"},
         capture_output=True,
         text=True,
         timeout=120,

@@ -38,7 +38,7 @@ def test_from_data_to_a_conversation(demo: ModuleType, platform: Platform) -> No
 def test_a_training_survives_its_worker_and_its_agent(demo: ModuleType, platform: Platform) -> None:
     """kill -9 of worker and agent in the middle: one process, one attempt, one continuous curve."""
     client = _client(demo, platform, "mia")
-    data = demo.dataset_version(client, "survivor")
+    data = demo.dataset(client, "survivor")
     base = client.call("GET", "/api/v1/model-versions/?kind=base&source=demo")["results"][0]
     recipe = json.loads((ROOT / "deploy" / "demo" / "train.json").read_text("utf-8"))
     recipe["settings"] |= {"num_train_epochs": 6, "logging_steps": 1}
