@@ -226,8 +226,8 @@ def training_parts(order: Order, config: Mapping[str, Any]) -> list[tuple[Text, 
     kept = layers * 17 * hidden if config.get("disable_gradient_checkpointing") else layers * hidden
     activations = tokens * ((kept + 17 * hidden) * number + words * 8)
     return [
-        (gettext_lazy("Weights"), _resting(order, config, changing)),
-        (gettext_lazy("Changes, gradients, optimiser"), changing * (8 + state)),
+        (gettext_lazy("Weights"), _resting(order, config, changing) + changing * 4),
+        (gettext_lazy("Changes, gradients, optimiser"), changing * (4 + state)),
         (gettext_lazy("Activations"), activations),
         (gettext_lazy("Rest"), GIB),
     ]
