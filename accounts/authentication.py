@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from asgiref.sync import sync_to_async
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from knox.auth import TokenAuthentication
@@ -32,14 +31,6 @@ def user_for_key(key: str) -> tuple[User, ApiKey] | None:
         row.last_used_at = now
         ApiKey.objects.filter(pk=row.pk).update(last_used_at=now)
     return row.user, row
-
-
-async def authenticate_key(header: str) -> tuple[User, ApiKey] | None:
-    """The same for an `Authorization` header, from asynchronous code; None when it holds no key."""
-    scheme, _space, key = header.strip().partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        return None
-    return await sync_to_async(user_for_key)(key.strip())
 
 
 class ApiKeyAuthentication(TokenAuthentication):  # type: ignore[misc]
