@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.services import engines_dir
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "deploy" / "engines" / "llamafactory"
 PAIRS = [
@@ -138,8 +140,7 @@ class UnixConnection(http.client.HTTPConnection):
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     """The installed engine, with the runtime of this checkout in it."""
-    default = ROOT / "var" / "engines" / "llamafactory"
-    folder = Path(os.environ.get("TRAINER_ENGINE_DIR", default))
+    folder = engines_dir() / "llamafactory"
     mark = folder / "engine.json"
     if not mark.exists():
         pytest.skip(f"no engine in {folder}; run deploy/engines/llamafactory/install.py")
