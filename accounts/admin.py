@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from accounts import services
 from accounts.http import actor
 from accounts.models import ApiKey, Event, Invitation, Membership, Project, Role, User
+from common.admin import ReadOnly
 from common.errors import DomainError
 
 # The admin's own log-in form knows no limit of attempts; allauth's page does.
@@ -22,22 +23,6 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 admin.site.site_header = gettext_lazy("LLM Cloud Trainer")
 admin.site.site_title = gettext_lazy("LLM Cloud Trainer")
 admin.site.index_title = gettext_lazy("Operation")
-
-
-class ReadOnly:
-    """Rows that the admin shows and leaves alone."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
 
 
 class MembershipInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]

@@ -3,49 +3,14 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.http import actor
-from common.errors import DomainError
+from common.admin import ThroughServices
 from datasets import services
 from datasets.models import Dataset, DatasetVersion
-
-
-class ThroughServices(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Nothing is deleted in bulk; a refusal is told and leaves everything as it was."""
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Our own actions without the deletion of many."""
-        found: dict[str, Any] = super().get_actions(request)
-        found.pop("delete_selected", None)
-        return found
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """The form; back to it when the service refuses."""
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except DomainError as refused:
-            messages.error(request, refused.message)
-            return redirect(request.path)
-
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Deletes after the question; what is in use stays and says why."""
-        try:
-            return super().delete_view(request, object_id, extra_context)
-        except DomainError as refused:
-            messages.error(request, refused.message)
-            return redirect("..")
 
 
 class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -8,29 +8,14 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.http import actor
+from common.admin import ReadOnly
 from common.errors import DomainError
 from inference import services
 from inference.models import Conversation, Deployment, Message, Replica
 
 
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that are made and changed by the platform only."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Not by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Not by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Not by hand."""
-        return False
-
-
 @admin.register(Deployment)
-class DeploymentAdmin(ReadOnly):
+class DeploymentAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Deployments, with the buttons of the page."""
 
     list_display = ("name", "state", "project", "version", "created_by", "last_used_at")
@@ -70,7 +55,7 @@ class DeploymentAdmin(ReadOnly):
 
 
 @admin.register(Replica)
-class ReplicaAdmin(ReadOnly):
+class ReplicaAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Which workload serves which deployment."""
 
     list_display = ("deployment", "workload", "created_at")
@@ -78,7 +63,7 @@ class ReplicaAdmin(ReadOnly):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReadOnly):
+class ConversationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Whose conversations there are; what was said stays theirs."""
 
     list_display = ("id", "created_by", "project", "deployment", "updated_at")
@@ -92,7 +77,7 @@ class ConversationAdmin(ReadOnly):
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnly):
+class MessageAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """How answers ended and what they cost; not what they say."""
 
     list_display = ("id", "conversation_id", "role", "state", "model_name", "created_at")

@@ -8,25 +8,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.http import actor
+from common.admin import ReadOnly
 from common.errors import DomainError
 from jobs import services
 from jobs.models import Attempt, Checkpoint, Job, JobDataset, Metric
-
-
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Looked at here, made and changed by the services."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nothing is added by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is changed by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is deleted by hand."""
-        return False
 
 
 class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -58,7 +43,7 @@ class DatasetInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly):
+class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Jobs of all projects."""
 
     list_display = ("name", "project", "kind", "state", "step", "total_steps", "created_at")
@@ -108,7 +93,7 @@ class JobAdmin(ReadOnly):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(ReadOnly):
+class AttemptAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Tries."""
 
     list_display = ("job", "number", "workload", "started_at", "ended_at")
@@ -117,7 +102,7 @@ class AttemptAdmin(ReadOnly):
 
 
 @admin.register(Checkpoint)
-class CheckpointAdmin(ReadOnly):
+class CheckpointAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Saved states."""
 
     list_display = ("job", "name", "step", "bytes", "saved_at", "is_present")
@@ -127,7 +112,7 @@ class CheckpointAdmin(ReadOnly):
 
 
 @admin.register(Metric)
-class MetricAdmin(ReadOnly):
+class MetricAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Points of curves."""
 
     list_display = ("job", "step", "epoch", "at", "values")
@@ -136,7 +121,7 @@ class MetricAdmin(ReadOnly):
 
 
 @admin.register(JobDataset)
-class JobDatasetAdmin(ReadOnly):
+class JobDatasetAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """What data is used for."""
 
     list_display = ("job", "dataset_version", "use", "position")

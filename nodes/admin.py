@@ -9,25 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.http import actor
+from common.admin import ReadOnly
 from common.errors import DomainError
 from nodes import services
 from nodes.models import Gpu, Lease, Node, NodeSample, Workload
-
-
-class LookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that the platform writes; people look at them."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
 
 
 class GpuInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -82,7 +67,7 @@ class NodeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Workload)
-class WorkloadAdmin(LookAdmin):
+class WorkloadAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """The queue and its past."""
 
     list_display = ("name", "project", "verb", "state", "outcome", "node", "priority", "queued_at")
@@ -122,14 +107,14 @@ class WorkloadAdmin(LookAdmin):
 
 
 @admin.register(Gpu)
-class GpuAdmin(LookAdmin):
+class GpuAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Devices."""
 
     list_display = ("node", "index", "name", "memory_bytes", "is_present")
 
 
 @admin.register(Lease)
-class LeaseAdmin(LookAdmin):
+class LeaseAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Who holds which device, and who held it."""
 
     list_display = ("gpu", "workload", "taken_at", "released_at")
@@ -137,7 +122,7 @@ class LeaseAdmin(LookAdmin):
 
 
 @admin.register(NodeSample)
-class NodeSampleAdmin(LookAdmin):
+class NodeSampleAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Measurements."""
 
     list_display = ("node", "at", "cpu_percent", "memory_used_bytes", "disk_used_bytes")

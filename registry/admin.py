@@ -5,13 +5,12 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.http import actor
+from common.admin import ThroughServices
 from common.errors import DomainError
 from registry import services
 from registry.forms import template_choices
@@ -19,32 +18,7 @@ from registry.models import Evaluation, Model, ModelVersion
 from registry.services.names import clean_hub_id, clean_name, clean_template
 
 
-class ThroughServices(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Nothing is deleted in bulk, and a refusal is told instead of raised."""
-
-    actions: tuple[str, ...] = ()
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Our own actions without the deletion of many."""
-        found: dict[str, Any] = super().get_actions(request)
-        found.pop("delete_selected", None)
-        return found
-
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Deletes after the question; what is in use stays and says why."""
-        try:
-            return super().delete_view(request, object_id, extra_context)
-        except DomainError as refused:
-            messages.error(request, refused.message)
-            meta = self.model._meta
-            return redirect(
-                reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[object_id])
-            )
-
-
-class ReadOnly(ThroughServices):
+class MadeElsewhere(ThroughServices):
     """Rows that are looked at and deleted, never typed."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -169,7 +143,7 @@ class ModelAdmin(ThroughServices):
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(ReadOnly):
+class ModelVersionAdmin(MadeElsewhere):
     """Immutable weights."""
 
     list_display = ("__str__", "kind", "source", "template", "parameters", "bytes", "created_at")
@@ -183,7 +157,7 @@ class ModelVersionAdmin(ReadOnly):
 
 
 @admin.register(Evaluation)
-class EvaluationAdmin(ReadOnly):
+class EvaluationAdmin(MadeElsewhere):
     """Scores and where their answers lie."""
 
     list_display = ("__str__", "project", "rows", "created_by", "created_at")

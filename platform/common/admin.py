@@ -1,0 +1,63 @@
+"""What the operators' views of every app share."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from common.errors import DomainError
+
+
+class ReadOnly:
+    """Mixed in: rows that the platform writes and people look at."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+class ThroughServices(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Nothing is deleted in bulk; a refusal is told and leaves everything as it was."""
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The class's own actions without the deletion of many."""
+        found: dict[str, Any] = super().get_actions(request)
+        found.pop("delete_selected", None)
+        return found
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The form; back to it when the service refuses."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except DomainError as refused:
+            messages.error(request, refused.message)
+            return redirect(request.path)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Deletes after the question; what is in use stays and says why."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except DomainError as refused:
+            messages.error(request, refused.message)
+            meta = self.model._meta
+            return redirect(
+                reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[object_id])
+            )
