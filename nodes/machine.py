@@ -1,51 +1,56 @@
 """What this machine has and how busy it is. Knows nothing of the platform."""
 
+import hashlib
+import http.client
+import json
 import os
 import platform
+import socket
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pynvml
 
+from nodes.nvml import Fault, Gpu, Nvml
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """A GPU as its driver reports it; memory in bytes."""
-
-    index: int
-    uuid: str
-    name: str
-    memory_bytes: int
+DOCKER_SOCKET = Path("/var/run/docker.sock")
+DOCKER_SECONDS = 5
+# Interfaces that carry the machine's own traffic a second time.
+VIRTUAL = ("lo", "veth", "docker", "br-", "virbr", "cali", "flannel", "cni")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy the machine is now. `gpus`: index, percent, memory, temperature, watts."""
+    """How busy the machine is now; `gpus` as `Nvml.loads` gives them, rates in bytes a second.
+
+    Rates cover the time since the last call and are None at the first.
+    """
 
     cpu_percent: float
     memory_used_bytes: int
     disk_used_bytes: int
+    disks: list[dict[str, Any]]
     gpus: list[dict[str, Any]]
+    network_receive_rate: float | None = None
+    network_send_rate: float | None = None
+    disk_read_rate: float | None = None
+    disk_write_rate: float | None = None
 
-
-def _text(value: str | bytes) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    def figures(self) -> dict[str, Any]:
+        """All of it by name."""
+        return asdict(self)
 
 
 class Machine:
-    """Measures the machine; GPUs only where the driver's library is there."""
+    """Measures the machine whose files lie at `disk`."""
 
-    def __init__(self, disk: Path) -> None:
+    def __init__(self, disk: Path, nvml: Nvml | None = None) -> None:
         self.disk = disk
-        self.driver = ""
-        try:
-            pynvml.nvmlInit()
-            self.driver = _text(pynvml.nvmlSystemGetDriverVersion())
-        except pynvml.NVMLError:  # also where the library is not installed
-            self.driver = ""
+        self.nvml = nvml or Nvml()
+        self._counted: tuple[float, dict[str, int]] | None = None
 
     @property
     def cpu_count(self) -> int:
@@ -70,62 +75,144 @@ class Machine:
         return int(psutil.disk_usage(str(self.disk)).total)
 
     def facts(self) -> dict[str, Any]:
-        """Versions worth knowing when something behaves oddly."""
+        """Versions and parts worth knowing when something behaves oddly."""
         facts: dict[str, Any] = {
             "system": f"{platform.system()} {platform.release()}",
             "architecture": platform.machine(),
+            "processor": _processor(),
             "python": platform.python_version(),
+            "disks": self.disks(),
         }
-        if self.driver:
-            facts["nvidia_driver"] = self.driver
+        if self.nvml.driver:
+            facts |= {"nvidia_driver": self.nvml.driver, "cuda": self.nvml.cuda}
+        if docker := docker_facts():
+            facts["docker"] = docker
         return facts
 
     def gpus(self) -> list[Gpu]:
         """The devices; none where NVML is not there."""
-        if not self.driver:
-            return []
-        found = []
-        with suppress(pynvml.NVMLError):
-            for index in range(pynvml.nvmlDeviceGetCount()):
-                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                found.append(
-                    Gpu(
-                        index,
-                        _text(pynvml.nvmlDeviceGetUUID(handle)),
-                        _text(pynvml.nvmlDeviceGetName(handle)),
-                        int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+        return self.nvml.gpus()
+
+    def faults(self) -> list[Fault]:
+        """What the driver told of its devices since the last call."""
+        return self.nvml.faults()
+
+    def disks(self) -> list[dict[str, Any]]:
+        """The disks that matter here: path, total_bytes and used_bytes, each disk once."""
+        found, seen = [], set()
+        for path in (self.disk, Path("/"), Path("/var/lib/docker")):
+            with suppress(OSError):
+                device = path.stat().st_dev
+                if device not in seen:
+                    usage = psutil.disk_usage(str(path))
+                    seen.add(device)
+                    found.append(
+                        {
+                            "path": str(path),
+                            "total_bytes": int(usage.total),
+                            "used_bytes": int(usage.used),
+                        }
                     )
-                )
         return found
 
     def load(self) -> Load:
-        """Now; CPU since the last call in the same thread, 0 at its first."""
+        """Now; CPU and rates since the last call in the same thread, CPU 0 at its first."""
         memory = psutil.virtual_memory()
         return Load(
             cpu_percent=float(psutil.cpu_percent(None)),
             memory_used_bytes=int(memory.total - memory.available),
             disk_used_bytes=int(psutil.disk_usage(str(self.disk)).used),
-            gpus=self._gpu_loads(),
+            disks=self.disks(),
+            gpus=self.nvml.loads(),
+            **self._rates(),
         )
 
-    def _gpu_loads(self) -> list[dict[str, Any]]:
-        if not self.driver:
-            return []
-        loads = []
-        with suppress(pynvml.NVMLError):
-            for index in range(pynvml.nvmlDeviceGetCount()):
-                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                load: dict[str, Any] = {
-                    "index": index,
-                    "memory_used_bytes": int(pynvml.nvmlDeviceGetMemoryInfo(handle).used),
-                }
-                with suppress(pynvml.NVMLError):
-                    load["percent"] = int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-                with suppress(pynvml.NVMLError):
-                    load["temperature"] = int(
-                        pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)
-                    )
-                with suppress(pynvml.NVMLError):
-                    load["watts"] = round(pynvml.nvmlDeviceGetPowerUsage(handle) / 1000)
-                loads.append(load)
-        return loads
+    def _rates(self) -> dict[str, float]:
+        now, counts = time.monotonic(), _counters()
+        before, self._counted = self._counted, (now, counts)
+        if before is None or now <= before[0]:
+            return {}
+        # A counter that is smaller than before began anew.
+        return {
+            name: round(max(0, count - before[1][name]) / (now - before[0]), 1)
+            for name, count in counts.items()
+            if name in before[1]
+        }
+
+
+def _counters() -> dict[str, int]:
+    counts: dict[str, int] = {}
+    with suppress(OSError):
+        real = [
+            counter
+            for name, counter in psutil.net_io_counters(pernic=True).items()
+            if not name.startswith(VIRTUAL)
+        ]
+        counts["network_receive_rate"] = sum(counter.bytes_recv for counter in real)
+        counts["network_send_rate"] = sum(counter.bytes_sent for counter in real)
+    with suppress(OSError, RuntimeError):
+        disks = psutil.disk_io_counters()
+        if disks is not None:
+            counts["disk_read_rate"] = disks.read_bytes
+            counts["disk_write_rate"] = disks.write_bytes
+    return counts
+
+
+def _processor() -> str:
+    """The processor's name as the kernel tells it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def machine_id() -> str:
+    """Tells this machine from others, also from a copy with another name."""
+    text = socket.gethostname()
+    for path in (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id")):
+        with suppress(OSError):
+            text += path.read_text(encoding="utf-8")
+            break
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class _Docker(http.client.HTTPConnection):
+    """Docker's own API over its socket; its SDK would cost more memory than the rest of a node."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("docker", timeout=DOCKER_SECONDS)
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(DOCKER_SECONDS)
+        self.sock.connect(self._path)
+
+
+def docker_facts(path: Path = DOCKER_SOCKET) -> dict[str, Any]:
+    """Version, runtimes and directory of the Docker daemon; empty where none answers."""
+    if not path.exists():
+        return {}
+    try:
+        version, info = _ask_docker(path, "/version"), _ask_docker(path, "/info")
+        return {
+            "version": str(version["Version"]),
+            "api": str(version["ApiVersion"]),
+            "runtimes": sorted(str(name) for name in info.get("Runtimes") or ()),
+            "directory": str(info.get("DockerRootDir", "")),
+        }
+    except (OSError, ValueError, KeyError, http.client.HTTPException):
+        return {}
+
+
+def _ask_docker(path: Path, what: str) -> dict[str, Any]:
+    connection = _Docker(path)
+    try:
+        connection.request("GET", what)
+        answer = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    if not isinstance(answer, dict):
+        raise ValueError(what)
+    return answer
