@@ -1,6 +1,6 @@
-"""What a key's scope allows on the REST API."""
+"""What may be done on the REST API: by a key's scope, and with which rows."""
 
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import PermissionDenied
@@ -8,6 +8,28 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from accounts.models import ApiKey
+
+
+class Guarded(Protocol):
+    """A QuerySet that knows who may do what with its rows."""
+
+    def visible_to(self, user: Any) -> Self:
+        """The rows that the user may see."""
+
+    def editable_by(self, user: Any) -> Self:
+        """The rows that the user may change."""
+
+
+Rows = TypeVar("Rows", bound=Guarded)
+
+
+def within_reach(rows: Rows, request: Request) -> Rows:
+    """The rows that the caller may see, or, where the method changes something, change."""
+    return (
+        rows.visible_to(request.user)
+        if request.method in SAFE_METHODS
+        else rows.editable_by(request.user)
+    )
 
 
 def scope_check(request: Request, view: Any) -> None:
@@ -48,6 +70,16 @@ class IsOperatorWithScope(IsAuthenticatedWithScope):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether the request may go on."""
         return super().has_permission(request, view) and bool(request.user.is_staff)
+
+
+class OperatorWritesWithScope(IsAuthenticatedWithScope):
+    """Everybody with an account reads, operators write."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether the request may go on."""
+        return super().has_permission(request, view) and (
+            request.method in SAFE_METHODS or bool(request.user.is_staff)
+        )
 
 
 class ReadableByAnyone(IsAuthenticatedWithScope):

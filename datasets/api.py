@@ -14,13 +14,12 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.http import actor, project_of
-from accounts.permissions import ReadableByAnyone
+from accounts.permissions import ReadableByAnyone, within_reach
 from datasets import services
 from datasets.downloads import FORMS, version_file
 from datasets.models import Dataset, DatasetVersion
@@ -89,11 +88,8 @@ class DatasetViewSet(
 
     def get_queryset(self) -> QuerySet[Dataset]:
         """What the caller may see, or change where it is changed."""
-        user = self.request.user
         datasets = Dataset.objects.select_related("project", "created_by").with_latest()
-        if self.request.method in SAFE_METHODS:
-            return datasets.visible_to(user)
-        return datasets.editable_by(user)
+        return within_reach(datasets, self.request)
 
     @extend_schema(
         request={"multipart/form-data": DatasetUploadSerializer}, responses={201: DatasetSerializer}
@@ -153,10 +149,7 @@ class VersionViewSet(
     def get_queryset(self) -> QuerySet[DatasetVersion]:
         """Versions of the dataset in the address that the caller may see or change."""
         versions = DatasetVersion.objects.select_related("dataset__project", "created_by")
-        if self.request.method in SAFE_METHODS:
-            versions = versions.visible_to(self.request.user)
-        else:
-            versions = versions.editable_by(self.request.user)
+        versions = within_reach(versions, self.request)
         dataset_id = _uuid(self.kwargs.get("dataset_pk"))
         if self.action == "list":
             get_object_or_404(Dataset.objects.visible_to(self.request.user), pk=dataset_id)

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from accounts.http import actor, project_of
 from accounts.models import Project, Role, User
+from accounts.permissions import within_reach
 from common.errors import DomainError
 from inference import services
 from inference.chat import answer_now
@@ -98,10 +99,8 @@ class DeploymentViewSet(
 
     def get_queryset(self) -> QuerySet[Deployment]:
         """What the user may see, or change."""
-        reads = self.action in {"list", "retrieve", "log"}
         rows = Deployment.objects.select_related("version__model", "created_by")
-        user = actor(self.request)
-        return rows.visible_to(user) if reads else rows.editable_by(user)
+        return within_reach(rows, self.request)
 
     @extend_schema(request=NewDeploymentSerializer, responses={201: DeploymentSerializer})
     def create(self, request: Request) -> Response:

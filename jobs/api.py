@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from accounts.http import actor, project_of
 from accounts.models import Event
+from accounts.permissions import within_reach
 from jobs import services
 from jobs.archives import archive_stream
 from jobs.engines import engine_named
@@ -39,12 +40,6 @@ from jobs.services import reading
 
 LOG_BYTES = 64 * 1024
 LOG_BYTES_MAX = 1024 * 1024
-READS = frozenset(
-    (
-        "list", "retrieve", "metrics", "checkpoints", "events", "log", "files", "file", "archive",
-        "clone",
-    )
-)  # fmt: skip
 ATTEMPT = OpenApiParameter("attempt", OpenApiTypes.INT, description="The newest when left out.")
 
 
@@ -83,9 +78,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
 
     def get_queryset(self) -> QuerySet[Job]:
         """What the user may see, or change."""
-        user = actor(self.request)
-        rows = Job.objects.with_parts()
-        rows = rows.visible_to(user) if self.action in READS else rows.editable_by(user)
+        rows = within_reach(Job.objects.with_parts(), self.request)
         if self.action == "list":
             return rows
         return rows.prefetch_related(

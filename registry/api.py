@@ -8,15 +8,19 @@ from django.db.models import Q, QuerySet
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import mixins, permissions, status
+from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.http import actor
-from accounts.models import Project, User
-from accounts.permissions import IsAuthenticatedWithScope
+from accounts.models import Project
+from accounts.permissions import (
+    IsOperatorWithScope,
+    OperatorWritesWithScope,
+    within_reach,
+)
 from registry import catalogue, downloads, rows, services
 from registry.models import Evaluation, Model, ModelVersion
 from registry.serializers import (
@@ -34,24 +38,6 @@ from registry.serializers import (
 )
 
 BINARY = {(200, "application/zip"): OpenApiTypes.BINARY}
-
-
-class OperatorWrites(permissions.BasePermission):
-    """Everybody reads, operators write."""
-
-    def has_permission(self, request: Request, view: object) -> bool:
-        """Whether the method is safe or the user an operator."""
-        return request.method in permissions.SAFE_METHODS or bool(
-            isinstance(request.user, User) and request.user.is_staff
-        )
-
-
-class Operator(permissions.BasePermission):
-    """Operators only."""
-
-    def has_permission(self, request: Request, view: object) -> bool:
-        """Whether the user is an operator."""
-        return isinstance(request.user, User) and request.user.is_staff
 
 
 def own_projects(request: Request | None) -> QuerySet[Project]:
@@ -92,14 +78,7 @@ class ModelViewSet(
 
     def get_queryset(self) -> QuerySet[Model]:
         """What the caller may see, or change where it is changed."""
-        user = actor(self.request)
-        models = Model.objects
-        found = (
-            models.visible_to(user)
-            if self.request.method in permissions.SAFE_METHODS
-            else models.editable_by(user)
-        )
-        return found.prefetch_related("versions__model")
+        return within_reach(Model.objects.prefetch_related("versions__model"), self.request)
 
     @extend_schema(request=ModelChangeSerializer, responses=ModelSerializer)
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -155,14 +134,8 @@ class ModelVersionViewSet(
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
         """What the caller may see, or change where it is changed."""
-        user = actor(self.request)
-        versions = ModelVersion.objects
-        found = (
-            versions.visible_to(user)
-            if self.request.method in permissions.SAFE_METHODS
-            else versions.editable_by(user)
-        )
-        return found.select_related("model", "base__model").order_by("model__name", "-number")
+        versions = ModelVersion.objects.select_related("model", "base__model")
+        return within_reach(versions, self.request).order_by("model__name", "-number")
 
     def perform_destroy(self, instance: ModelVersion) -> None:
         """Deletes the version and its files; 409 while something uses it."""
@@ -214,7 +187,7 @@ class BaseModelViewSet(
 
     queryset = Model.objects.none()
     serializer_class = BaseModelSerializer
-    permission_classes = (IsAuthenticatedWithScope, OperatorWrites)
+    permission_classes = (OperatorWritesWithScope,)
     filterset_class = BaseModelFilter
 
     def get_queryset(self) -> QuerySet[Model]:
@@ -258,7 +231,7 @@ class BaseModelViewSet(
         detail=False,
         url_path="import-folders",
         pagination_class=None,
-        permission_classes=(IsAuthenticatedWithScope, Operator),
+        permission_classes=(IsOperatorWithScope,),
     )
     def import_folders(self, request: Request) -> Response:
         """The folders under models/import that could be imported."""
@@ -308,14 +281,10 @@ class EvaluationViewSet(
 
     def get_queryset(self) -> QuerySet[Evaluation]:
         """What the caller may see, or change where it is changed."""
-        user = actor(self.request)
-        evaluations = Evaluation.objects
-        found = (
-            evaluations.visible_to(user)
-            if self.request.method in permissions.SAFE_METHODS
-            else evaluations.editable_by(user)
+        scored = Evaluation.objects.select_related(
+            "version__model", "baseline__version__model"
         )
-        return found.select_related("version__model", "baseline__version__model")
+        return within_reach(scored, self.request)
 
     def perform_destroy(self, instance: Evaluation) -> None:
         """Deletes the scores; the answers stay with their job."""
