@@ -9,7 +9,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +25,8 @@ SESSIONS_MAX = 64  # of one process; the least used one is closed
 READ_SECONDS = 600  # between two bytes; a request may wait for others at the engine
 REFUSAL_MAX_BYTES = 64 * 1024
 MESSAGE_MAX = 500
+EAGER_DELIVERIES = 4  # at the beginning of an answer everything is passed on at once
+GATHER_SECONDS = 0.02  # later, words that follow each other faster than this go out together
 UNAVAILABLE = (aiohttp.ClientError, TimeoutError, OSError)
 _PATHS = re.compile(r"(?:/[\w.@~+-]+){2,}")
 _ERROR_EVENT = b'data: {"error"'
@@ -176,13 +178,17 @@ class Answer:
 class EventStream:
     """Whole server-sent events as they come, several at once when they came at once.
 
-    Nothing but whole events is passed on, so that an error can follow at any point.
+    Nothing but whole events is passed on, so that an error can follow at any point. A model that
+    writes faster than people see is passed on in fewer, larger pieces: each piece costs the web
+    process, and all its other users, some 0.2 ms.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, target: Target) -> None:
-        self._chunks = response.content.iter_any()
+        self._content = response.content
         self._target = target
         self._rest = b""
+        self._deliveries = 0
+        self._delivered_at = 0.0
 
     def __aiter__(self) -> Self:
         return self
@@ -191,14 +197,16 @@ class EventStream:
         """One or more events; ApiError when the replica breaks off."""
         while True:
             try:
-                chunk = self._rest + await anext(self._chunks)
-            except StopAsyncIteration:
-                if self._rest.strip():
-                    raise broken() from None
-                raise
+                await self._gather()
+                arrived = await self._content.readany()
             except UNAVAILABLE as error:
                 logger.warning("deployment %s: %r", self._target.deployment_id, error)
                 raise broken() from None
+            if not arrived:
+                if self._rest.strip():
+                    raise broken()
+                raise StopAsyncIteration
+            chunk = self._rest + arrived
             end = chunk.rfind(b"\n\n") + 2
             if end < 2:
                 self._rest = chunk
@@ -206,7 +214,19 @@ class EventStream:
             self._rest = chunk[end:]
             if _ERROR_EVENT in chunk:
                 raise broken()
+            self._deliveries += 1
+            self._delivered_at = asyncio.get_running_loop().time()
             return chunk[:end]
+
+    async def _gather(self) -> None:
+        """Waits until the last delivery is `GATHER_SECONDS` old, or the answer is complete."""
+        if self._deliveries < EAGER_DELIVERIES:
+            return
+        rest = self._delivered_at + GATHER_SECONDS - asyncio.get_running_loop().time()
+        if rest > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest):
+                    await self._content.wait_eof()
 
 
 def _refusal(status: int, raw: bytes) -> ApiError:
