@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from django.http import FileResponse, Http404
+from django.http import Http404
 from django.utils.translation import gettext as _
 
+from common.downloads import Download
 from datasets.models import DatasetVersion
 
 FORMS = ("original", "rows", "train", "findings")
 
 
-def version_file(version: DatasetVersion, form: str) -> FileResponse:
+def version_file(version: DatasetVersion, form: str) -> Download:
     """The uploaded file (`original`), all rows as JSONL (`rows`), what the engine reads (`train`),
     or all findings of the check (`findings`). The file is streamed; 404 when it is not there.
     """
@@ -30,7 +31,7 @@ def version_file(version: DatasetVersion, form: str) -> FileResponse:
         file = path.open("rb")
     except FileNotFoundError as error:
         raise Http404(_("There is no such file.")) from error
-    response = FileResponse(
+    response = Download(
         file, as_attachment=True, filename=name, content_type="application/octet-stream"
     )
     response["Cache-Control"] = "private, max-age=0"

@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from accounts.http import actor, project_of
 from accounts.models import Event
 from accounts.permissions import within_reach
+from common.downloads import Download
 from jobs import services
 from jobs.archives import archive_stream
 from jobs.engines import engine_named
@@ -347,7 +348,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         found = reading.file_of(self._attempt(request), path)
         if found is None:
             raise Http404
-        return FileResponse(found.open("rb"), as_attachment=True, filename=found.name)
+        return Download(found.open("rb"), as_attachment=True, filename=found.name)
 
     @extend_schema(
         parameters=[

@@ -1,32 +1,25 @@
 """Files for the browser, streamed: nothing is copied to disk first or held in memory whole."""
 
-import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 from django.http import StreamingHttpResponse
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from zipstream import ZipStream
 
+from common.downloads import PIECE_BYTES, in_thread
 from common.errors import Conflict
 from registry import rows, weights
 from registry.metrics import METRICS
 from registry.models import Evaluation, ModelVersion
 
-CHUNK_BYTES = 256 * 1024
 ROWS_AT_ONCE = 200
 
 
-async def _threaded(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, each made in a thread: a plain iterator would be read whole before it is sent."""
-    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-        yield chunk
-
-
 def _response(chunks: Iterator[bytes], *, name: str, content_type: str) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(_threaded(chunks), content_type=content_type)
+    response = StreamingHttpResponse(in_thread(chunks), content_type=content_type)
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
@@ -59,7 +52,7 @@ def rows_jsonl(evaluation: Evaluation) -> StreamingHttpResponse:
 
     def chunks() -> Iterator[bytes]:
         with evaluation.predictions.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
+            while chunk := file.read(PIECE_BYTES):
                 yield chunk
 
     return _response(

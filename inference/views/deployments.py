@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -14,6 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, project_of
 from accounts.models import Event, Project, Role
+from common.downloads import Download
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from inference import services
@@ -120,7 +121,7 @@ def deployment_log(request: HttpRequest, deployment_id: uuid.UUID) -> HttpRespon
     replica = deployment.replica
     if replica is None or not replica.workload.log_path.exists():
         raise Http404
-    return FileResponse(
+    return Download(
         replica.workload.log_path.open("rb"),
         as_attachment=True,
         filename=f"{deployment.name}.log",

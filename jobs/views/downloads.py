@@ -4,7 +4,6 @@ import uuid
 
 from django.contrib.auth.decorators import login_required
 from django.http import (
-    FileResponse,
     Http404,
     HttpRequest,
     HttpResponse,
@@ -14,6 +13,7 @@ from django.http import (
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
+from common.downloads import Download
 from jobs.archives import archive_stream
 from jobs.services import reading
 from jobs.views.common import attempt_or_404, job_or_404
@@ -31,7 +31,7 @@ def job_file(request: HttpRequest, job_id: uuid.UUID, path: str) -> HttpResponse
     found = reading.file_of(attempt_or_404(request, job), path)
     if found is None:
         raise Http404
-    return FileResponse(found.open("rb"), as_attachment=True, filename=found.name)
+    return Download(found.open("rb"), as_attachment=True, filename=found.name)
 
 
 @login_required
@@ -68,7 +68,7 @@ def job_log(request: HttpRequest, job_id: uuid.UUID) -> HttpResponseBase:
     attempt = attempt_or_404(request, job)
     if not attempt.workload.log_path.is_file():
         raise Http404
-    return FileResponse(
+    return Download(
         attempt.workload.log_path.open("rb"),
         as_attachment=True,
         filename=f"{_stem(job.name)}-{attempt.number}.log",
