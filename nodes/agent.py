@@ -10,9 +10,11 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -23,7 +25,7 @@ from django.utils.translation import gettext as _
 from nodes import services
 from nodes.machine import Machine
 from nodes.models import Node, Workload
-from nodes.runners import Place, Runner, Sight, runner
+from nodes.runners import Place, Runner, Sight, Unfit, Unreachable, runner
 from nodes.services import follow, machines
 from nodes.signals import agent_tick, workload_progressed
 
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 State = Workload.State
 
 FOLLOW_SECONDS = 0.2
+FETCH_SECONDS = 1.0
 ROWS_SECONDS = 0.4
 BEAT_SECONDS = 5.0
 SAMPLE_SECONDS = 15.0
@@ -64,7 +67,9 @@ class Agent:
     def __init__(self, name: str) -> None:
         self.name = name
         self.machine = Machine(Path(settings.TRAINER_HOME))
-        self.driver: Runner = runner("process", services.installation_id(name))
+        self.driver: Runner = runner(settings.NODE_RUNNER, services.installation_id(name))
+        self.engines: list[str] = []
+        self.trouble = ""  # what keeps it from starting anything
         self.node_id = uuid.UUID(int=0)
         self.followed: dict[uuid.UUID, Followed] = {}
         self.rows: list[Workload] = []
@@ -84,6 +89,7 @@ class Agent:
             self._every(TICK_SECONDS, self.tick),
             self._every(SWEEP_SECONDS, self.sweep),
             self._look_for_orphans(),
+            *((self._every(FETCH_SECONDS, self._fetch_step()),) if self.is_contained else ()),
         )
         async with asyncio.TaskGroup() as group:
             for loop in loops:
@@ -111,6 +117,39 @@ class Agent:
             else:
                 return
 
+    @property
+    def is_contained(self) -> bool:
+        """Whether what runs here runs in containers."""
+        return settings.NODE_RUNNER == "docker"
+
+    def _fetch_step(self) -> Callable[[], None]:
+        """What brings images here."""
+        from nodes.fetching import Fetcher  # see `nodes.runners.runner`
+
+        fetcher = Fetcher()
+
+        def step() -> None:
+            node = Node.objects.filter(pk=self.node_id).first()
+            if node is not None and not self.trouble:
+                fetcher.step(node)
+
+        return step
+
+    def offer(self) -> tuple[list[str], dict[str, Any]]:
+        """Engines that can start here, and facts about the runner; of those `trouble` stops all."""
+        try:
+            facts = self.driver.check()
+            engines = (
+                services.engines_of_images() if self.is_contained else services.engines_installed()
+            )
+        except (Unreachable, Unfit) as error:
+            if str(error) != self.trouble:
+                logger.warning("node %s: %s", self.name, error)
+            self.trouble = str(error)
+            return self.engines, {"trouble": self.trouble}
+        self.trouble, self.engines = "", engines
+        return engines, {**facts, "trouble": ""}
+
     def register(self) -> None:
         """Enters the node with what it has."""
         self.machine.load()  # the next answer covers the time since this one, in this thread
@@ -118,21 +157,25 @@ class Agent:
             machines.Device(gpu.index, gpu.uuid, gpu.name, gpu.memory_bytes)
             for gpu in self.machine.gpus()
         ]
+        engines, facts = self.offer()
         node = services.node_register(
             self.name,
+            runner=settings.NODE_RUNNER,
             cpu_count=self.machine.cpu_count,
             memory_bytes=self.machine.memory_bytes,
             disk_bytes=self.machine.disk_bytes,
-            facts={**self.machine.facts(), "engines": services.engines_installed()},
+            facts={**self.machine.facts(), **facts, "engines": engines},
             devices=devices,
             address=socket.gethostname(),
         )
         self.node_id = node.pk
+        services.images_give_back(node)
 
     def beat(self) -> None:
         """The sign of life; enters the node again if an operator removed it."""
+        engines, facts = self.offer()
         try:
-            services.node_beat(self.node_id, engines=services.engines_installed())
+            services.node_beat(self.node_id, engines=engines, facts=facts)
         except Node.DoesNotExist:
             self.register()
 
@@ -169,7 +212,10 @@ class Agent:
             present = {row.pk for row in self.rows}
             self.followed = {pk: one for pk, one in self.followed.items() if pk in present}
         for row in list(self.rows):
-            self._look_at(row, now)
+            try:
+                self._look_at(row, now)
+            except Unreachable as error:  # nothing is known of it, so nothing is concluded
+                self.trouble = str(error)
 
     def _look_at(self, row: Workload, now: float) -> None:
         known = self.followed.get(row.pk)
@@ -184,6 +230,7 @@ class Agent:
         if sight is Sight.ENDED and exit_ is not None:
             services.workload_ended(row.pk, row.epoch, exit_)
             self._forget(row)
+            self._clear(row, place)
         elif sight is Sight.GONE:
             self.driver.remove(row.pk, row.epoch, force=True)
             why = _("Its process is gone, and nothing says how it ended.")
@@ -193,6 +240,13 @@ class Agent:
             self._look_after(row, known, place, now)
         elif now - known.seen_at > BEGUN_SECONDS or row.state == State.STOPPING:
             self._take_over(row, place, now - known.seen_at)
+
+    def _clear(self, row: Workload, place: Place) -> None:
+        """What cannot be cleared now is an orphan later."""
+        if row.is_service:
+            row.socket_path.unlink(missing_ok=True)
+        with suppress(Unreachable):
+            self.driver.clear(place)
 
     def _forget(self, row: Workload) -> None:
         self.rows = [other for other in self.rows if other.pk != row.pk]
@@ -244,9 +298,10 @@ class Agent:
 
     async def _look_for_orphans(self) -> None:
         while True:
-            found = await asyncio.to_thread(lambda: list(self.driver.owned()))
-            pairs = {(workload, epoch) for workload, epoch, _pid in found}
-            await self._patiently(partial(self.remove_orphans, pairs))
+            with suppress(Unreachable):
+                found = await asyncio.to_thread(lambda: list(self.driver.owned()))
+                pairs = {(workload, epoch) for workload, epoch, _pid in found}
+                await self._patiently(partial(self.remove_orphans, pairs))
             await asyncio.sleep(ORPHAN_SECONDS)
 
     def remove_orphans(self, found: set[tuple[uuid.UUID, int]]) -> None:

@@ -19,3 +19,8 @@ def workload_stop(workload_id: str, epoch: int) -> None:
 def sweep() -> None:
     """On the control plane's queue, every minute: works while no agent does."""
     services.nodes_sweep()
+
+
+def images_publish() -> None:
+    """On the control plane's queue: what the pages read of the engines in images."""
+    services.images_publish()

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict
 
-from django.conf import settings
+from common.engines import engine_folder
 
 
 class Entry(TypedDict):
@@ -19,7 +19,7 @@ class Entry(TypedDict):
 
 def directory() -> Path:
     """Where the engine keeps what it knows."""
-    return Path(settings.ENGINES_DIR) / "llamafactory"
+    return engine_folder("llamafactory")
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,7 @@
 """Which parts that tests need are reachable here, and what to say of those that are not.
 
-A test marked `engine`, `browser`, `postgres` or `redis` runs where that part is there. With
-TRAINER_REQUIRE_ALL=1 a missing part fails the run.
+A test marked `engine`, `browser`, `postgres`, `redis` or `docker` runs where that part is there.
+With TRAINER_REQUIRE_ALL=1 a missing part fails the run.
 """
 
 import os
@@ -13,10 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.dockerd import BASE, Engine
+
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRE_ALL = os.environ.get("TRAINER_REQUIRE_ALL") == "1"
 POSTGRES_URL = os.environ.get("TRAINER_TEST_POSTGRES", "")
 REDIS_URL = os.environ.get("TRAINER_TEST_REDIS", "")
+DOCKER_DIR = os.environ.get("TRAINER_TEST_DOCKER", "")  # see tests/dockerd.py
 
 
 def _listens(url: str, default_port: int) -> bool:
@@ -54,10 +57,22 @@ def missing(part: str) -> str:
         if not REDIS_URL:
             return "TRAINER_TEST_REDIS is not set"
         return "" if _listens(REDIS_URL, 6379) else "no Redis at TRAINER_TEST_REDIS"
+    if part == "docker":
+        return _lacks_docker()
     raise ValueError(part)
 
 
-PARTS = ("engine", "browser", "postgres", "redis")
+def _lacks_docker() -> str:
+    if not DOCKER_DIR:
+        return "TRAINER_TEST_DOCKER is not set: see tests/dockerd.py"
+    engine = Engine(Path(DOCKER_DIR))
+    if not engine.answers():
+        return f"no Docker Engine at {engine.host}"
+    found = engine.client().images.list(name=BASE)
+    return "" if found else f"no image {BASE} there: import one that has /usr/bin/python3"
+
+
+PARTS = ("engine", "browser", "postgres", "redis", "docker")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,8 @@
 """Where things run: nodes, GPUs, the queue of workloads, leases, samples."""
 
+from nodes.models.images import Image
 from nodes.models.machines import Gpu, Node
 from nodes.models.samples import NodeSample
 from nodes.models.workloads import Lease, Workload
 
-__all__ = ["Gpu", "Lease", "Node", "NodeSample", "Workload"]
+__all__ = ["Gpu", "Image", "Lease", "Node", "NodeSample", "Workload"]

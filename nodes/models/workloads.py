@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet, Role, User
+from nodes.models.images import Image
 from nodes.models.machines import Gpu, Node
 
 
@@ -68,6 +69,9 @@ class Workload(ProjectOwned):
 
     name = models.CharField(max_length=120)
     engine = models.CharField(max_length=40)  # the environment or image that runs it
+    image = models.ForeignKey(  # the one that was asked for, or that a container was started with
+        Image, on_delete=models.PROTECT, null=True, blank=True, related_name="workloads"
+    )
     verb = models.CharField(
         max_length=24
     )  # what its entrypoint does: train, predict, export, serve

@@ -16,6 +16,14 @@ class CannotStart(Exception):
     """The start failed for a reason that trying again does not remove; the text says which."""
 
 
+class Unreachable(Exception):
+    """What runs the workloads does not answer now. Nothing is known, nothing may be concluded."""
+
+
+class Unfit(Exception):
+    """This machine cannot run workloads in this way; the text says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One epoch of one workload, and where its files lie."""
@@ -31,8 +39,24 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """What a start in a container needs beside that; memory in bytes."""
+
+    image: str  # the id
+    network: str  # the container network it may use; none when empty
+    cpus: float  # its part where CPUs are short
+    cpus_at_most: int
+    memory_bytes: int  # what it asked for: who holds more is ended first where memory is short
+    memory_limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
-    """Everything a start needs. `env` may hold secrets: it is never written to a file."""
+    """Everything a start needs. `env` may hold secrets: it is never written to a file.
+
+    `command` is the whole command of a process; a container adds it to its image's entrypoint.
+    Paths are this machine's; the runner says in the environment where the workload sees them.
+    """
 
     place: Place
     command: tuple[str, ...]
@@ -41,6 +65,10 @@ class Launch:
     files: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, Path] = field(default_factory=dict)
     wall_seconds: int | None = None
+    gpus: tuple[str, ...] = ()  # UUIDs of the devices it holds
+    socket: Path | None = None  # where a service listens
+    caches: Mapping[str, Path] = field(default_factory=dict)  # of hubs, by the variable's name
+    container: Container | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +82,7 @@ class Exit:
     max_rss_bytes: int = 0
     oom: bool = False
     timeout: bool = False
+    detail: str = ""  # what the system says of it, for people
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> "Exit":
@@ -80,7 +109,10 @@ class Sight(StrEnum):
 
 
 class Runner(Protocol):
-    """Starts, finds, watches and stops workloads on this machine."""
+    """Starts, finds, watches and stops workloads on this machine. All raise `Unreachable`."""
+
+    def check(self) -> dict[str, Any]:
+        """Facts worth showing about what runs the workloads. Raises `Unfit`."""
 
     def start(self, launch: Launch) -> None:
         """Starts it once. Raises `AlreadyStarted` or `CannotStart`."""
@@ -98,10 +130,13 @@ class Runner(Protocol):
         """Asks it to end, or ends it. Harmless when it has ended."""
 
     def memory(self, place: Place) -> int:
-        """Bytes of memory that its processes hold now."""
+        """Bytes of memory that its processes hold now; 0 where the system keeps the limit."""
 
     def owned(self) -> Iterable[tuple[UUID, int, int]]:
-        """Workload, epoch and process number of every process of this installation's node."""
+        """Workload, epoch and process number (0: unknown) of all that this node's start left."""
 
     def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
-        """Signals every process that carries these labels, whatever is known of it."""
+        """Ends all that carries these labels, whatever is known of it, and what is left of it."""
+
+    def clear(self, place: Place) -> None:
+        """Gives up what is kept of an ended one, once its end has been written down."""

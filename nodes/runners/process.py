@@ -7,7 +7,6 @@ by theirs.
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,13 +18,21 @@ from uuid import UUID
 
 import psutil
 
-from nodes.runners.base import AlreadyStarted, CannotStart, Exit, Launch, Place, Sight
+from nodes.runners.base import CannotStart, Exit, Launch, Place, Sight
+from nodes.runners.files import (
+    facts_of,
+    first,
+    folders,
+    input_path,
+    labels_of,
+    take_marker,
+    void_marker,
+    write_files,
+)
 from nodes.runners.shim import boot_id, start_time_of
 
 SHIM = Path(__file__).with_name("shim.py")
-VOID = "void"
 START_SECONDS = 20  # for the supervisor to come up; it takes 20 ms
-LABELS = ("TRAINER_INSTALLATION", "TRAINER_WORKLOAD", "TRAINER_EPOCH")
 
 
 class ProcessRunner:
@@ -35,39 +42,32 @@ class ProcessRunner:
         self.installation = installation
         self._boot_id = boot_id()
 
+    def check(self) -> dict[str, Any]:
+        """Every machine can do it."""
+        return {}
+
     def start(self, launch: Launch) -> None:
         """Lays out the directory and starts supervisor and engine."""
         place = launch.place
         try:
             place.directory.mkdir(parents=True, exist_ok=True)
             launch.log.parent.mkdir(parents=True, exist_ok=True)
-            self._mark(place)
+            take_marker(place)
             _lay_out(launch)
             self._spawn(launch)
         except OSError as error:
             raise CannotStart(f"{error.strerror or error}: {error.filename or ''}") from error
 
-    def _mark(self, place: Place) -> None:
-        """Takes the epoch: only one can."""
-        try:
-            descriptor = os.open(place.file("start"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
-        except FileExistsError:
-            raise AlreadyStarted(str(place.workload)) from None
-        with os.fdopen(descriptor, "w") as marker:
-            marker.write(str(os.getpid()))
-
     def _spawn(self, launch: Launch) -> None:
         place = launch.place
-        labels = dict(
-            zip(LABELS, (self.installation, str(place.workload), str(place.epoch)), strict=True)
-        )
+        labels = labels_of(self.installation, place)
         spec = {
             "workload": str(place.workload),
             "epoch": place.epoch,
             "directory": str(place.directory),
             "log": str(launch.log),
             "command": list(launch.command),
-            "env": {**launch.env, **labels},
+            "env": {**_environment(launch), **labels},
             "wall_seconds": launch.wall_seconds,
             "marker": str(place.file("start")),
             "process_file": str(place.file("process")),
@@ -88,14 +88,11 @@ class ProcessRunner:
             raise CannotStart(done.stderr.strip()[-500:] or "the supervisor did not come up")
 
     def call_off(self, place: Place) -> None:
-        """Voids the marker: a late starter cannot take it, and a late supervisor leaves."""
-        place.directory.mkdir(parents=True, exist_ok=True)
-        draft = place.file("start").with_suffix(".void")
-        draft.write_text(VOID)
-        draft.replace(place.file("start"))
+        """Voids the marker, so that nobody comes late."""
+        void_marker(place)
 
     def _process(self, place: Place) -> dict[str, Any] | None:
-        return _read(place.file("process"))
+        return facts_of(place.file("process"))
 
     def adopt(self, place: Place) -> bool:
         """Whether its supervisor lives."""
@@ -110,7 +107,7 @@ class ProcessRunner:
 
     def poll(self, place: Place) -> tuple[Sight, Exit | None]:
         """Looks for the exit file first and last: it appears before its writer goes."""
-        facts = _read(place.file("exit"))
+        facts = facts_of(place.file("exit"))
         if facts is not None:
             return Sight.ENDED, Exit.read(facts)
         process = self._process(place)
@@ -118,7 +115,7 @@ class ProcessRunner:
             return (Sight.BEGUN if place.file("start").exists() else Sight.ABSENT), None
         if self._is_alive(process):
             return Sight.ALIVE, None
-        facts = _read(place.file("exit"))
+        facts = facts_of(place.file("exit"))
         return (Sight.ENDED, Exit.read(facts)) if facts is not None else (Sight.GONE, None)
 
     def stop(self, place: Place, *, force: bool) -> None:
@@ -133,7 +130,7 @@ class ProcessRunner:
         leader = start_time_of(group)
         # While the supervisor lives, or the leader is still the same, the number is not another's.
         ours = self._is_alive(process) or leader == process.get("engine_start_time")
-        if ours and (force or _first(place.file("stop"))):
+        if ours and (force or first(place.file("stop"))):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL if force else signal.SIGTERM)
 
@@ -171,51 +168,25 @@ class ProcessRunner:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL if force else signal.SIGTERM)
 
+    def clear(self, place: Place) -> None:
+        """Nothing is left of an ended process but its files."""
+
 
 def _lay_out(launch: Launch) -> None:
     """Writes the files and links the inputs."""
-    directory = launch.place.directory
-    (directory / "output").mkdir(exist_ok=True)
-    for name, text in launch.files.items():
-        path = _inside(directory, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    inputs = directory / "inputs"
-    inputs.mkdir(exist_ok=True)
+    write_files(launch)
+    folders(launch.place.directory, ("inputs",))
     for name, source in launch.inputs.items():
-        if not source.exists():
-            raise CannotStart(f"The input {name} is not there any more.")
-        link = _inside(inputs, name)
-        if link.is_symlink():
-            link.unlink()
-        elif link.is_dir():
-            shutil.rmtree(link)
-        link.symlink_to(source)
+        input_path(launch, name).symlink_to(source)
 
 
-def _inside(directory: Path, name: str) -> Path:
-    """A path below the directory; refuses names that lead out of it."""
-    parts = Path(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
-        raise CannotStart(f"{name!r} is not a name inside the workload's directory.")
-    return directory / name
-
-
-def _first(path: Path) -> bool:
-    """Whether nobody was here before."""
-    try:
-        path.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+def _environment(launch: Launch) -> dict[str, str]:
+    """With where this machine's paths lie: a process sees them as they are."""
+    env = {**launch.env, "CUDA_VISIBLE_DEVICES": ",".join(launch.gpus)}
+    env |= {name: str(path) for name, path in launch.caches.items()}
+    if launch.socket is not None:
+        env["TRAINER_SOCKET"] = str(launch.socket)
+    return env
 
 
 def _is_zombie(pid: int) -> bool:

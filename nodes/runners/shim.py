@@ -5,6 +5,9 @@ needs the standard library only and imports little, so that it is there in about
 itself, writes `process-<epoch>.json` before the engine's first instruction, keeps the time limit
 even when nothing else of the platform is alive, leaves no process of the engine behind, and writes
 `exit-<epoch>.json` as its last act. It returns to its caller with 0 once the engine is on its way.
+
+In a container it is the first program: the description is its argument, the environment is the
+container's own, and it stays, and ends with the engine's status.
 """
 
 import json
@@ -18,6 +21,10 @@ KILL_GRACE_SECONDS = 30.0  # between the polite and the final signal at the time
 LEFT_OVER_SECONDS = 2.0  # for processes that outlive the engine's main one
 EXIT_NOT_STARTED = 127
 PR_SET_CHILD_SUBREAPER = 36
+CONTAINER_EVENTS = (  # of control groups, second and first version
+    "/sys/fs/cgroup/memory.events",
+    "/sys/fs/cgroup/memory/memory.oom_control",
+)
 
 Json = dict[str, object]
 
@@ -51,10 +58,13 @@ def write_atomically(path: str, content: Json) -> None:
     os.replace(draft, path)  # noqa: PTH105
 
 
-def oom_kills() -> int:
-    """How often the kernel ended a process for want of memory, here and on the machine."""
+def oom_kills(*, contained: bool) -> int:
+    """How often the kernel ended a process for want of memory.
+
+    In a container those of the container alone count, else those here and on the machine.
+    """
     total = 0
-    for path in (_memory_events(), "/proc/vmstat"):
+    for path in CONTAINER_EVENTS if contained else (_memory_events(), "/proc/vmstat"):
         try:
             with open(path) as file:  # noqa: PTH123
                 for line in file:
@@ -101,7 +111,8 @@ class Watch:
         self.max_rss = 0
         self.timeout = False
         self.started_at = time.time()
-        self.kills_before = oom_kills()
+        self.contained = bool(spec.get("contained"))
+        self.kills_before = oom_kills(contained=self.contained)
 
     def text(self, name: str) -> str:
         return str(self.spec[name])
@@ -224,6 +235,8 @@ class Watch:
     def report(self) -> None:
         """The last act."""
         killed = self.signal == signal.SIGKILL or self.code == 128 + signal.SIGKILL
+        # In a container no other's memory is counted: any failure after a kill is due to it.
+        suspect = self.status() != 0 if self.contained else killed
         content: Json = {
             "epoch": self.spec["epoch"],
             "code": self.code,
@@ -231,10 +244,16 @@ class Watch:
             "started_at": self.started_at,
             "ended_at": time.time(),
             "max_rss_bytes": self.max_rss,
-            "oom": killed and not self.timeout and oom_kills() > self.kills_before,
+            "oom": suspect
+            and not self.timeout
+            and oom_kills(contained=self.contained) > self.kills_before,
             "timeout": self.timeout,
         }
         write_atomically(self.text("exit_file"), content)
+
+    def status(self) -> int:
+        """The engine's status as a shell would give it."""
+        return 128 + self.signal if self.signal is not None else self.code or 0
 
 
 def children() -> list[int]:
@@ -269,8 +288,11 @@ def detach() -> int:
 
 def main() -> None:
     """Reads the description and stays until the engine has ended."""
-    spec = json.load(sys.stdin)
-    opener = detach()
+    contained = len(sys.argv) > 1
+    spec = json.loads(sys.argv[1]) if contained else json.load(sys.stdin)
+    if contained:
+        spec["env"] = dict(os.environ)
+    opener = -1 if contained else detach()
     blocked = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     if is_called_off(str(spec["marker"])):
@@ -279,13 +301,20 @@ def main() -> None:
     adopt_orphans()
     watch = Watch(spec)
     watch.spawn()
+    if not contained:
+        tell(opener)
+    watch.follow()
+    watch.tidy_up()
+    watch.report()
+    os._exit(watch.status())
+
+
+def tell(opener: int) -> None:
+    """Lets the caller go, and holds nothing of what it gave."""
     os.write(opener, b"1")
     nothing = os.open(os.devnull, os.O_RDWR)
     for target in (0, 1, 2, opener):
         os.dup2(nothing, target)
-    watch.follow()
-    watch.tidy_up()
-    watch.report()
 
 
 if __name__ == "__main__":

@@ -10,26 +10,29 @@ from django.conf import settings
 from nodes.models import Workload
 from nodes.services.keys import serve_key
 
-# What a training process may know of the platform's own environment.
-ALLOWED = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LANG",
-    "LC_ALL",
+# What an engine may know of the platform's own environment, in a container too.
+ALLOWED_IN_CONTAINERS = (
     "TZ",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "CUDA_HOME",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
     "http_proxy",
     "https_proxy",
     "no_proxy",
+)
+ALLOWED = (
+    *ALLOWED_IN_CONTAINERS,
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "CUDA_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
 )
 
 
@@ -61,22 +64,23 @@ def engine_command(name: str, verb: str) -> tuple[str, ...]:
     return (*(str(part) for part in command), verb)
 
 
-def engine_environment(workload: Workload, *, gpu_uuids: list[str]) -> dict[str, str]:
-    """A closed environment: nothing of the platform's secrets, paths or Python leaks into it."""
-    env = {name: os.environ[name] for name in ALLOWED if name in os.environ}
-    env |= {
-        "PYTHONSAFEPATH": "1",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONIOENCODING": "utf-8",
-        "HF_HOME": str(Path(settings.TRAINER_HOME) / "hf-cache" / workload.engine),
-        "CUDA_VISIBLE_DEVICES": ",".join(gpu_uuids),
-    }
+def engine_caches(workload: Workload) -> dict[str, Path]:
+    """Where engines keep what they have of hubs, by the variable that tells them."""
+    home = Path(settings.TRAINER_HOME) / "hf-cache"
+    return {"HF_HOME": home / workload.engine, "MODELSCOPE_CACHE": home / "modelscope"}
+
+
+def engine_environment(workload: Workload, *, contained: bool) -> dict[str, str]:
+    """A closed environment: nothing of the platform's secrets, paths or Python leaks into it.
+
+    The runner adds where the workload finds its devices, caches and socket.
+    """
+    allowed = ALLOWED_IN_CONTAINERS if contained else ALLOWED
+    env = {name: os.environ[name] for name in allowed if name in os.environ}
+    env |= {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     if not settings.HUB_ONLINE:
         env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     env |= {str(name): str(value) for name, value in workload.env.items()}
     if workload.is_service:
-        env |= {
-            "TRAINER_SOCKET": str(workload.socket_path),
-            "TRAINER_SERVE_KEY": serve_key(workload),
-        }
+        env["TRAINER_SERVE_KEY"] = serve_key(workload)
     return env

@@ -17,10 +17,25 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from nodes.models import Gpu, Workload
-from nodes.runners import AlreadyStarted, CannotStart, Exit, Launch, Place, runner
-from nodes.services.engines import EngineMissing, engine_command, engine_environment
+from nodes.runners import (
+    AlreadyStarted,
+    CannotStart,
+    Container,
+    Exit,
+    Launch,
+    Place,
+    Unreachable,
+    runner,
+)
+from nodes.services.engines import (
+    EngineMissing,
+    engine_caches,
+    engine_command,
+    engine_environment,
+)
+from nodes.services.images import ImageRefused, image_is_here, image_of, local_id
 from nodes.services.keys import installation_id
-from nodes.services.moves import locked, move
+from nodes.services.moves import announce, locked, move
 from nodes.services.queue import schedule
 
 logger = logging.getLogger(__name__)
@@ -30,6 +45,7 @@ MAX_EPOCHS = 3  # a start that takes its worker down with it is not tried for ev
 EXIT_STOPPED = 75  # the entrypoint's status for: stopped on request, with a checkpoint
 LOG_TAIL_BYTES = 16_384
 ERROR_MARK = "trainer-error: "
+MEMORY_RESERVE_BYTES = 2 * 2**30  # of a node's memory, for the node itself; a tenth at most
 
 
 def place_of(workload: Workload) -> Place:
@@ -75,6 +91,8 @@ def workload_reclaim(workload_id: uuid.UUID, epoch: int) -> Workload | None:
 
 def workload_start(workload_id: uuid.UUID, epoch: int) -> bool:
     """Claims a placed workload and starts its process. Whether this call started it."""
+    if not _has_image(workload_id, epoch):
+        return False
     workload = workload_claim(workload_id, epoch)
     return workload is not None and workload_launch(workload)
 
@@ -88,10 +106,16 @@ def workload_launch(workload: Workload) -> bool:
         runner(workload.node.runner, installation_id(workload.node.name)).start(launch)
     except AlreadyStarted:
         return False
+    except Unreachable as error:
+        logger.warning("workload %s epoch %s: %s", workload.pk, workload.epoch, error)
+        return False  # the agent takes the start over once there is an answer
     except EngineMissing:
         why = _("The engine %(engine)s is not installed on %(node)s.")
         facts = {"engine": workload.engine, "node": workload.node.name}
         workload_end(workload.pk, workload.epoch, outcome=Outcome.ERROR, reason=why % facts)
+        return False
+    except ImageRefused as error:
+        workload_end(workload.pk, workload.epoch, outcome=Outcome.ERROR, reason=str(error))
         return False
     except CannotStart as error:
         why = _("It could not be started: %(error)s") % {"error": error}
@@ -111,19 +135,87 @@ def _launch(workload: Workload) -> Launch:
         if not source.is_relative_to(home):
             raise CannotStart(_("the input %(name)s lies outside of the home") % {"name": name})
         inputs[name] = source
-    leased = Gpu.objects.filter(leases__workload=workload, leases__released_at=None)
-    uuids = list(leased.order_by("index").values_list("uuid", flat=True))
     if workload.is_service:
         workload.socket_path.unlink(missing_ok=True)
+    contained = _is_contained(workload)
     return Launch(
         place=place_of(workload),
-        command=engine_command(workload.engine, workload.verb),
+        command=(workload.verb,) if contained else engine_command(workload.engine, workload.verb),
         log=workload.log_path,
-        env=engine_environment(workload, gpu_uuids=uuids),
+        env=engine_environment(workload, contained=contained),
         files=workload.files,
         inputs=inputs,
         wall_seconds=workload.wall_seconds,
+        gpus=_devices(workload),
+        socket=workload.socket_path if workload.is_service else None,
+        caches=engine_caches(workload),
+        container=_container(workload) if contained else None,
     )
+
+
+def _devices(workload: Workload) -> tuple[str, ...]:
+    """The UUIDs of the devices it holds."""
+    leased = Gpu.objects.filter(leases__workload=workload, leases__released_at=None)
+    return tuple(leased.order_by("index").values_list("uuid", flat=True))
+
+
+def _is_contained(workload: Workload) -> bool:
+    return workload.node is not None and workload.node.runner == "docker"
+
+
+def _container(workload: Workload) -> Container:
+    """The image that runs it and the bounds it is kept in; its past keeps the image."""
+    node = workload.node
+    assert node is not None
+    image = image_of(workload)
+    if workload.image != image:
+        workload.image = image
+        workload.save(update_fields=["image"])
+    reserve = min(MEMORY_RESERVE_BYTES, node.memory_bytes // 10)
+    return Container(
+        image=local_id(image) or image.image_id,
+        network=settings.CONTAINER_NETWORK if _fetches(workload) else "",
+        cpus=workload.cpus,
+        cpus_at_most=node.cpu_count,
+        memory_bytes=workload.memory_bytes,
+        memory_limit_bytes=workload.memory_limit_bytes or node.memory_bytes - reserve,
+    )
+
+
+def _fetches(workload: Workload) -> bool:
+    """Whether it gets something from a hub: nothing else needs a network."""
+    on_hub = any(value.startswith("hub:") for value in workload.inputs.values())
+    return settings.HUB_ONLINE and on_hub
+
+
+def _has_image(workload_id: uuid.UUID, epoch: int) -> bool:
+    """Whether nothing has to be fetched before its start; the agent fetches."""
+    placed = Workload.objects.filter(pk=workload_id, state=State.PLACED, epoch=epoch)
+    workload = placed.select_related("node", "image").first()
+    if workload is None or not _is_contained(workload):
+        return True
+    try:
+        return image_is_here(workload)
+    except Unreachable:
+        return False
+
+
+@transaction.atomic
+def workload_note(workload_id: uuid.UUID, epoch: int, *, reason: str) -> None:
+    """Tells what a placed workload's start waits for."""
+    placed = Workload.objects.filter(pk=workload_id, state=State.PLACED, epoch=epoch)
+    if placed.exclude(reason=reason).update(reason=reason):
+        announce(workload_id, State.PLACED, State.PLACED)
+
+
+@transaction.atomic
+def workload_refuse(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
+    """Ends a placed workload that cannot be started on its node. Whether this call ended it."""
+    workload = _held(workload_id, epoch, State.PLACED)
+    if workload is None:
+        return False
+    _end(workload, Outcome.ERROR, reason)
+    return True
 
 
 def _held(workload_id: uuid.UUID, epoch: int, *states: str) -> Workload | None:
@@ -211,10 +303,16 @@ def _judge(
     if stop_asked or (exit.code == EXIT_STOPPED and result == "stopped"):
         return Outcome.STOPPED, workload.reason
     if exit.oom:
-        return Outcome.OOM, _("The machine's memory was full, and the system ended the process.")
+        return Outcome.OOM, (
+            _("It needed more memory than its limit or the machine has; the system ended it.")
+            if _is_contained(workload)
+            else _("The machine's memory was full, and the system ended the process.")
+        )
     if error:
         kind = Outcome.OOM if error.get("class") == "oom" else Outcome.ERROR
         return kind, str(error.get("message") or error.get("type") or "")
+    if exit.detail:
+        return Outcome.ERROR, exit.detail
     if exit.signal is not None:
         return Outcome.ERROR, _("Its process was ended by signal %(signal)s.") % {
             "signal": exit.signal

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record
+from common.errors import Conflict
 from nodes.models import Gpu, Node, NodeSample, Workload
 from nodes.services.follow import workload_lost
 from nodes.services.queue import requeue_unclaimed, schedule
@@ -45,13 +46,17 @@ def node_register(
     facts: dict[str, Any],
     devices: Sequence[Device],
     address: str = "",
+    runner: str = "process",
 ) -> Node:
     """Enters a node that starts, or brings its row up to date. Memory and disk in bytes."""
     node, created = Node.objects.select_for_update().get_or_create(name=name)
+    _refuse_other_runner(node, runner)
+    node.runner = runner
     node.cpu_count, node.memory_bytes, node.disk_bytes = cpu_count, memory_bytes, disk_bytes
     node.facts, node.address, node.heartbeat_at = facts, address, timezone.now()
     node.save(
         update_fields=[
+            "runner",
             "cpu_count",
             "memory_bytes",
             "disk_bytes",
@@ -79,6 +84,19 @@ def node_register(
     return node
 
 
+def _refuse_other_runner(node: Node, runner: str) -> None:
+    """What one runner started the other one does not find."""
+    held = Workload.objects.active().filter(node=node).exclude(state=Workload.State.PLACED)
+    if node.runner != runner and held.exists():
+        raise Conflict(
+            _(
+                "Workloads that were started as %(old)s still run on %(node)s. Let them end, or"
+                " stop them, before it starts others as %(new)s."
+            )
+            % {"old": node.runner, "node": node.name, "new": runner}
+        )
+
+
 def _wanted(node: Node) -> str:
     return Node.State.CORDONED if node.is_cordoned else Node.State.READY
 
@@ -98,13 +116,16 @@ def _set_state(node: Node, state: str, *, actor: User | None = None, reason: str
 
 
 @transaction.atomic
-def node_beat(node_id: uuid.UUID, *, engines: list[str]) -> None:
-    """A sign of life; brings back a node that was given up, and notices new engines."""
+def node_beat(node_id: uuid.UUID, *, engines: list[str], facts: dict[str, Any]) -> None:
+    """A sign of life; brings back a node that was given up, and notices new engines.
+
+    Of the facts `trouble` says what keeps the node from starting anything now.
+    """
     node = Node.objects.select_for_update().get(pk=node_id)
     node.heartbeat_at = timezone.now()
-    news = node.facts.get("engines") != engines
-    if news:
-        node.facts = {**node.facts, "engines": engines}
+    now = {**node.facts, **facts, "engines": engines}
+    news = node.facts != now
+    node.facts = now
     node.save(update_fields=["heartbeat_at", "facts"])
     if _set_state(node, _wanted(node)) or news:
         schedule()

@@ -56,8 +56,13 @@ def move(
         reason=reason,
         data={"epoch": workload.epoch, "outcome": workload.outcome},
     )
-    announce = partial(
-        workload_changed.send_robust, sender=Workload, workload_id=workload.pk, old=old, new=to
-    )
-    transaction.on_commit(announce, robust=True)
+    announce(workload.pk, old, to)
     return workload
+
+
+def announce(workload_id: uuid.UUID, old: str, new: str) -> None:
+    """Tells those above, once the change stands."""
+    tell = partial(
+        workload_changed.send_robust, sender=Workload, workload_id=workload_id, old=old, new=new
+    )
+    transaction.on_commit(tell, robust=True)

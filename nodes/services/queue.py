@@ -18,6 +18,7 @@ from accounts.services import event_record
 from common.errors import Conflict, DomainError
 from nodes import scheduler
 from nodes.models import Gpu, Lease, Node, Workload
+from nodes.services.images import image_named
 from nodes.services.moves import locked, move
 from nodes.services.reasons import reason_text
 
@@ -36,6 +37,7 @@ class Wishes(TypedDict, total=False):
     memory_limit_bytes: int | None  # ended when its processes hold more
     wall_seconds: int | None
     priority: int  # 0 to 100, higher ones first
+    image: str  # name or id of one on the operators' list, instead of the engine's newest
 
 
 @transaction.atomic
@@ -56,6 +58,7 @@ def workload_submit(
     `inputs` are paths relative to TRAINER_HOME, or `hub:<id>` for what the engine fetches itself.
     """
     _refuse_bad_inputs(inputs)
+    named = wishes.pop("image", "")
     workload = Workload.objects.create(
         project=project,
         created_by=created_by,
@@ -65,6 +68,7 @@ def workload_submit(
         inputs=dict(inputs),
         files=dict(files),
         env=dict(env or {}),
+        image=image_named(named, engine=engine) if named else None,
         **wishes,
     )
     event_record(
@@ -160,7 +164,7 @@ def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
             cpus=float(node.cpu_count),
             memory_bytes=node.memory_bytes,
             devices=tuple(devices.get(node.pk, ())),
-            accepts=node.state == Node.State.READY,
+            accepts=node.state == Node.State.READY and not node.facts.get("trouble"),
             engines=frozenset(node.facts["engines"]) if "engines" in node.facts else None,
         )
         for node in nodes
@@ -204,9 +208,9 @@ def _note_wait(workload: Workload, wait: scheduler.Wait) -> None:
 
 
 def queue_position(workload: Workload) -> tuple[int, str]:
-    """The place in the queue, from 1, and why it waits; (0, "") when it does not wait."""
+    """The place in the queue, from 1, and why it waits; place 0 when it has left the queue."""
     if workload.state != State.WAITING:
-        return 0, ""
+        return 0, workload.reason if workload.state == State.PLACED else ""
     ahead = Workload.objects.filter(state=State.WAITING).filter(
         Q(priority__gt=workload.priority)
         | Q(priority=workload.priority, queued_at__lt=workload.queued_at)

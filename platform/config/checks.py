@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, register
 
+from common.engines import IMAGES
+
 
 @register()
 def no_foreign_datasets(
@@ -65,12 +67,14 @@ def an_engine_is_installed(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Without an engine nothing can be trained, evaluated, exported or served on this machine."""
-    if any(Path(settings.ENGINES_DIR).glob("*/engine.json")):
+    described = (Path(settings.ENGINES_DIR), Path(settings.TRAINER_HOME) / IMAGES)
+    if any(any(folder.glob("*/engine.json")) for folder in described):
         return []
     return [
         checks.Warning(
             f"No training engine is installed in {settings.ENGINES_DIR}.",
-            hint="Run `make engine`, or set TRAINER_ENGINES_DIR to where one is.",
+            hint="Run `make engine`, or set TRAINER_ENGINES_DIR to where one is; or run `make"
+            " images` and serve with --runner docker.",
             id="trainer.W002",
         )
     ]

@@ -306,6 +306,9 @@ for _directory in (
 
 # the platform's own settings
 NODE_NAME = env.text("TRAINER_NODE", "local")
+NODE_RUNNER = env.text("TRAINER_RUNNER", "process")
+# The network of containers that fetch from a hub; all others have none.
+CONTAINER_NETWORK = env.text("TRAINER_CONTAINER_NETWORK", "bridge")
 ENGINES_DIR = Path(env.text("TRAINER_ENGINES_DIR", str(TRAINER_HOME / "engines"))).resolve()
 UPLOAD_MAX_BYTES = env.integer("TRAINER_UPLOAD_MAX_BYTES", 4 * 2**30)
 UPLOAD_LINE_MAX_BYTES = env.integer("TRAINER_UPLOAD_LINE_MAX_BYTES", 16 * 2**20)

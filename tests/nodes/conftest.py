@@ -19,7 +19,15 @@ from nodes.agent import Agent
 from nodes.models import Node, Workload
 from nodes.runners import Sight
 from nodes.services import follow, workload_submit
+from tests.nodes.contained import (
+    contained,
+    container_of,
+    docker_engine,
+    docker_host,
+    small_image,
+)
 
+__all__ = ["contained", "container_of", "docker_engine", "docker_host", "small_image"]
 ENGINE = Path(__file__).with_name("small_engine.py")
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,4 +1,4 @@
-"""What the installed engine says of itself, and what this release knows without it."""
+"""What the engine says of itself, installed here or in its image, and what is known without it."""
 
 import json
 from functools import cache, lru_cache
@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from django.conf import settings
+
+from common.engines import engine_folder
 
 HERE = Path(__file__).parent
 NAME = "llamafactory"
 
 
 def _file(name: str) -> Path:
-    return Path(settings.ENGINES_DIR) / NAME / name
+    return engine_folder(NAME) / name
 
 
 @lru_cache(maxsize=16)

@@ -5,8 +5,9 @@ import signal
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from common.errors import DomainError
 from nodes import agent
 
 
@@ -21,7 +22,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs until SIGTERM or SIGINT."""
-        asyncio.run(self._run(options["name"]))
+        try:
+            asyncio.run(self._run(options["name"]))
+        except DomainError as refused:
+            raise CommandError(refused.message) from refused
 
     async def _run(self, name: str) -> None:
         stop = asyncio.Event()

@@ -26,6 +26,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from nodes.runners import RUNNERS, Unfit, Unreachable, runner
 from nodes.runners.shim import boot_id, start_time_of
 
 PR_SET_PDEATHSIG = 1
@@ -177,15 +178,24 @@ class Command(BaseCommand):
         """Where to listen."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on")
+        parser.add_argument(
+            "--runner",
+            choices=RUNNERS,
+            default=settings.NODE_RUNNER,
+            help="how workloads run on this machine; TRAINER_RUNNER sets the default",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs until Ctrl-C."""
         home = Path(settings.TRAINER_HOME)
+        _check_runner(options["runner"])
         lock = self._lock(home / "temp" / "serve.lock")
         host, port = options["host"], options["port"]
         shown = "localhost" if host in {"0.0.0.0", "::"} else host  # noqa: S104
         address = f"http://{shown}:{port}/"
-        supervisor = Supervisor(_parts(host, port), home / "temp" / "serve.json", self._say)
+        supervisor = Supervisor(
+            _parts(host, port, options["runner"]), home / "temp" / "serve.json", self._say
+        )
         try:
             asyncio.run(supervisor.run(lambda: _answers(address), address))
         finally:
@@ -207,16 +217,28 @@ class Command(BaseCommand):
         return file
 
 
-def _parts(host: str, port: int) -> list[Part]:
+def _check_runner(name: str) -> None:
+    """Says what is missing before anything is started."""
+    try:
+        runner(name, "").check()
+    except (Unfit, Unreachable) as error:
+        raise CommandError(
+            f"{error}\nStart Docker Engine 20.10 or newer, or name its socket in DOCKER_HOST; or"
+            " serve with --runner process."
+        ) from error
+
+
+def _parts(host: str, port: int, runner_name: str) -> list[Part]:
     python, manage = sys.executable, str(Path(settings.BASE_DIR) / "manage.py")
     web = [python, "-m", "uvicorn", "config.asgi:application", "--host", host, "--port", str(port)]
     web += ["--lifespan", "off", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
     node = settings.NODE_NAME
+    chosen = {"TRAINER_RUNNER": runner_name}
     return [
         Part("web", web, {"DJANGO_SETTINGS_MODULE": "config.settings"}),
         Part("control", [python, manage, "qcluster"]),
         Part("worker", [python, manage, "qcluster"], {"Q_CLUSTER_NAME": f"node-{node}"}),
-        Part("agent", [python, manage, "node_agent", "--name", node]),
+        Part("agent", [python, manage, "node_agent", "--name", node], chosen),
     ]
 
 

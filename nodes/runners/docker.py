@@ -1,0 +1,506 @@
+"""Runs workloads as containers of a Docker Engine. They outlive whoever started them.
+
+In each container the supervisor `shim.py` stands beside the engine, as it does beside a process:
+it writes the same files, keeps the time limit, and sends the output into the workload's own log
+file. What the Engine says counts only where those files are missing. The container's name is the
+lock against a second start; its labels tell whose it is. DOCKER_HOST names the Engine's socket.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
+from docker.types import DeviceRequest, LogConfig, Mount
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
+
+from nodes.runners.base import (
+    AlreadyStarted,
+    CannotStart,
+    Exit,
+    Launch,
+    Place,
+    Sight,
+    Unfit,
+    Unreachable,
+)
+from nodes.runners.base import Container as Bounds
+from nodes.runners.files import (
+    facts_of,
+    first,
+    folders,
+    input_path,
+    is_void,
+    labels_of,
+    take_marker,
+    void_marker,
+    write_files,
+)
+
+SHIM = Path(__file__).with_name("shim.py")
+LABEL = "trainer."
+API_NEEDED = (1, 41)  # Docker Engine 20.10
+START_SECONDS = 60.0  # for an answer to a create or a start, on a busy machine
+LOOK_SECONDS = 5.0  # for an answer to a question
+REST_SECONDS = 2.0  # without a question to an Engine that did not answer
+SEEN_SECONDS = 1.0  # how long a container that was seen running counts as running
+
+USER = 10001  # of containers where the platform runs as root; else they have the platform's user
+HOME = "/workload"
+LOG = "/trainer/log"
+SUPERVISOR = "/trainer/shim.py"
+SOCKET = "serve.sock"
+CACHES = "/cache"
+TEMPORARY = "size=4g,mode=1777,nosuid,nodev,exec"  # compiled kernels are loaded from there
+PROCESSES = 4096  # and threads
+SCORE_MOST, SCORE_LEAST = 999, 100  # who is ended first where the machine's memory is short
+
+
+def connect(timeout: float) -> docker.DockerClient:
+    """The Engine that DOCKER_HOST names. Raises `Unreachable`."""
+    with answers():
+        return docker.DockerClient.from_env(timeout=int(timeout))
+
+
+@contextmanager
+def answers() -> Iterator[None]:
+    """`Unreachable` for an Engine without an answer; refusals (APIError) are left to the caller."""
+    try:
+        yield
+    except APIError:
+        raise
+    except (RequestException, DockerException, HTTPError) as error:
+        raise Unreachable(f"Docker does not answer: {error}") from error
+
+
+def said(error: APIError) -> str:
+    """What the Engine gave as its reason."""
+    return str(error.explanation or error)
+
+
+def name_of(workload: UUID, epoch: int) -> str:
+    """The name that only one container can have."""
+    return f"trainer-{workload}-{epoch}"
+
+
+def container_user() -> tuple[int, int]:
+    """User and group in containers; never root's user.
+
+    The group is the platform's: what processes of the platform made is readable by their group.
+    """
+    return os.getuid() or USER, os.getgid()
+
+
+class DockerRunner:
+    """See `Runner`. `installation` tells the containers of one database and node from others."""
+
+    def __init__(self, installation: str) -> None:
+        self.installation = installation
+        self._client: docker.DockerClient | None = None
+        self._away_until = 0.0
+        self._running: set[str] = set()
+        self._running_at = float("-inf")
+
+    @contextmanager
+    def _engine(self, timeout: float = LOOK_SECONDS) -> Iterator[docker.DockerClient]:
+        """The Engine. After it gave no answer nobody asks, and waits, for a moment."""
+        if time.monotonic() < self._away_until:
+            raise Unreachable("Docker did not answer a moment ago.")
+        try:
+            if self._client is None:
+                self._client = connect(timeout)
+            self._client.api.timeout = int(timeout)
+            with answers():
+                yield self._client
+        except Unreachable:
+            self._client = None
+            self._running_at = float("-inf")
+            self._away_until = time.monotonic() + REST_SECONDS
+            raise
+
+    def check(self) -> dict[str, Any]:
+        """What the Engine is and can; `Unfit` when it is too old or cannot keep limits."""
+        with self._engine() as engine:
+            version, info = engine.version(), engine.info()
+        api = tuple(int(part) for part in str(version.get("ApiVersion", "0.0")).split("."))
+        if api < API_NEEDED:
+            raise Unfit(
+                f"Docker Engine {version.get('Version')} is too old: it speaks version"
+                f" {version.get('ApiVersion')} of the API, 1.41 (Engine 20.10) is needed."
+            )
+        options = " ".join(info.get("SecurityOptions") or ())
+        for word in ("name=rootless", "name=userns"):
+            if word in options:
+                raise Unfit(
+                    f"This Docker Engine maps users ({word.removeprefix('name=')}), so containers"
+                    " could not read the platform's files. Use an Engine without it."
+                )
+        for limit in ("MemoryLimit", "PidsLimit"):
+            if info.get(limit) is False:
+                raise Unfit(
+                    f"This machine's kernel does not let Docker keep limits ({limit}), so one"
+                    " workload could harm all others. Switch its control groups on."
+                )
+        return {
+            "docker": str(version.get("Version", "")),
+            "docker_storage": str(info.get("Driver", "")),
+            "docker_cgroups": str(info.get("CgroupVersion", "")),
+            "docker_runtimes": sorted(info.get("Runtimes") or ()),
+            "docker_live_restore": bool(info.get("LiveRestoreEnabled")),
+        }
+
+    def start(self, launch: Launch) -> None:
+        """Lays out the directory, creates the container and starts it."""
+        place = launch.place
+        try:
+            place.directory.mkdir(parents=True, exist_ok=True)
+            launch.log.parent.mkdir(parents=True, exist_ok=True)
+            take_marker(place)
+            description = self._description(launch)
+            with self._engine(START_SECONDS) as engine:
+                container = _create(engine, description, place)
+                if is_void(place):  # called off in the meantime
+                    _discard(container)
+                    raise AlreadyStarted(str(place.workload))
+                _start(container)
+        except OSError as error:
+            raise CannotStart(f"{error.strerror or error}: {error.filename or ''}") from error
+
+    def _description(self, launch: Launch) -> dict[str, Any]:
+        with self._engine() as engine:
+            try:
+                image = engine.images.get(_bounds(launch).image).attrs["Config"]
+            except ImageNotFound as error:
+                raise CannotStart("its image is not on this machine any more") from error
+        return _description(self.installation, launch, image)
+
+    def call_off(self, place: Place) -> None:
+        """Voids the marker and takes a container away that was created and not started."""
+        void_marker(place)
+        container = self._find(place)
+        if container is not None and container.status == "created":
+            with self._engine():
+                _discard(container)
+
+    def adopt(self, place: Place) -> bool:
+        """Whether its container runs."""
+        return self._is_running(place)
+
+    def poll(self, place: Place) -> tuple[Sight, Exit | None]:
+        """Looks for the exit file first, asks the Engine then, and the file again at last."""
+        facts = facts_of(place.file("exit"))
+        if facts is not None:
+            return Sight.ENDED, Exit.read(facts)
+        if self._is_running(place):
+            return Sight.ALIVE, None
+        container = self._find(place)
+        if container is not None:
+            if container.status == "created":
+                return Sight.BEGUN, None
+            if container.status not in {"exited", "dead"}:
+                return Sight.ALIVE, None
+        facts = facts_of(place.file("exit"))
+        if facts is not None:
+            return Sight.ENDED, Exit.read(facts)
+        if container is not None:
+            return Sight.ENDED, self._exit_of(container, place)
+        if place.file("process").exists():
+            return Sight.GONE, None
+        return (Sight.BEGUN if place.file("start").exists() else Sight.ABSENT), None
+
+    def _is_running(self, place: Place) -> bool:
+        """By a list of all containers, a second old at most. A missing one is no proof."""
+        if time.monotonic() - self._running_at > SEEN_SECONDS:
+            self._running = {
+                name_of(workload, epoch)
+                for workload, epoch, state in self._list()
+                if state == "running"
+            }
+            self._running_at = time.monotonic()
+        return name_of(place.workload, place.epoch) in self._running
+
+    def _list(self) -> list[tuple[UUID, int, str]]:
+        """Workload, epoch and state of all containers of this installation's node."""
+        mine = {"label": f"{LABEL}installation={self.installation}"}
+        found = []
+        with self._engine() as engine:
+            for entry in engine.api.containers(all=True, filters=mine):
+                labels = entry.get("Labels") or {}
+                with suppress(KeyError, ValueError):
+                    workload = UUID(labels[f"{LABEL}workload"])
+                    found.append((workload, int(labels[f"{LABEL}epoch"]), str(entry["State"])))
+        return found
+
+    def _find(self, place: Place) -> Container | None:
+        with self._engine() as engine:
+            try:
+                return engine.containers.get(name_of(place.workload, place.epoch))
+            except NotFound:
+                return None
+            except APIError as error:
+                raise Unreachable(said(error)) from error
+
+    def _exit_of(self, container: Container, place: Place) -> Exit:
+        """The end of one whose supervisor wrote nothing: it was killed, or never came up."""
+        state = container.attrs["State"]
+        status = int(state.get("ExitCode") or 0)
+        killed = status > 128
+        detail = str(state.get("Error") or "")
+        if not detail and not place.file("process").exists():
+            with self._engine(), suppress(APIError):
+                detail = container.logs(tail=5).decode("utf-8", "replace").strip()[-500:]
+        return Exit(
+            code=None if killed else status,
+            signal=status - 128 if killed else None,
+            started_at=_seconds(state.get("StartedAt")),
+            ended_at=_seconds(state.get("FinishedAt")),
+            oom=bool(state.get("OOMKilled")) and status != 0,
+            detail=detail,
+        )
+
+    def stop(self, place: Place, *, force: bool) -> None:
+        """Signals the supervisor, which passes it on; or ends the whole container.
+
+        The polite signal is sent once: a second one could break into the saving that it began.
+        """
+        mark = place.file("stop")
+        if not force and not first(mark):
+            return
+        try:
+            container = self._find(place)
+            if container is not None:
+                with self._engine():
+                    _signal(container, "SIGKILL" if force else "SIGTERM")
+        except Unreachable:
+            if not force:
+                mark.unlink(missing_ok=True)
+            raise
+
+    def memory(self, place: Place) -> int:
+        """The kernel keeps a container's limit."""
+        return 0
+
+    def owned(self) -> Iterator[tuple[UUID, int, int]]:
+        """All containers with this label, whatever their state."""
+        for workload, epoch, _state in self._list():
+            yield workload, epoch, 0
+
+    def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
+        """Asks a running container to end; takes one away that does not run, or with force any."""
+        container = self._find(Place(workload, epoch, Path()))
+        if container is None:
+            return
+        with self._engine(START_SECONDS):
+            if container.status == "running" and not force:
+                _signal(container, "SIGTERM")
+            else:
+                _discard(container)
+
+    def clear(self, place: Place) -> None:
+        """Takes the container away: its end stands in the database now."""
+        self.remove(place.workload, place.epoch, force=True)
+
+
+def _create(engine: docker.DockerClient, description: dict[str, Any], place: Place) -> Container:
+    """The container, not started yet. Raises `AlreadyStarted` or `CannotStart`."""
+    try:
+        return engine.containers.create(**description)
+    except APIError as error:
+        if error.status_code == 409:
+            raise AlreadyStarted(str(place.workload)) from error
+        raise CannotStart(said(error)) from error
+
+
+def _start(container: Container) -> None:
+    """Starts it. Raises `AlreadyStarted` or `CannotStart`, and leaves no container then."""
+    try:
+        container.start()
+    except NotFound as error:  # called off in the meantime
+        raise AlreadyStarted(str(container.name)) from error
+    except APIError as error:
+        _discard(container)
+        raise CannotStart(said(error)) from error
+
+
+def _discard(container: Container) -> None:
+    with suppress(NotFound):
+        try:
+            container.remove(v=True, force=True)
+        except APIError as error:
+            if error.status_code != 409:  # somebody else takes it away just now
+                raise
+
+
+def _signal(container: Container, name: str) -> None:
+    try:
+        container.kill(name)
+    except APIError as error:
+        if error.status_code not in {404, 409}:  # it has ended
+            raise Unreachable(said(error)) from error
+
+
+def _description(installation: str, launch: Launch, image: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of the container."""
+    place = launch.place
+    engine = [*(image.get("Entrypoint") or ()), *launch.command]
+    if not image.get("Entrypoint"):
+        raise CannotStart("its image has no entrypoint")
+    user, group = container_user()
+    bounds = _bounds(launch)
+    limit = bounds.memory_limit_bytes
+    mounts = [*_own_files(launch, user, group), *_inputs(launch), *_caches(launch, user, group)]
+    return {
+        "image": bounds.image,
+        "name": name_of(place.workload, place.epoch),
+        "entrypoint": [engine[0], "-I", "-S", SUPERVISOR],
+        "command": [json.dumps(_supervision(launch, engine))],
+        "environment": {**_environment(launch), **labels_of(installation, place)},
+        "labels": {
+            f"{LABEL}installation": installation,
+            f"{LABEL}workload": str(place.workload),
+            f"{LABEL}epoch": str(place.epoch),
+        },
+        "user": f"{user}:{group}",
+        "working_dir": HOME,
+        "hostname": "workload",
+        "extra_hosts": {"workload": "127.0.0.1"},
+        "mounts": mounts,
+        "tmpfs": {"/tmp": TEMPORARY},  # noqa: S108  the container's own
+        "init": True,
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "network_mode": bounds.network or "none",
+        "cpu_shares": max(2, round(1024 * bounds.cpus)),
+        "nano_cpus": bounds.cpus_at_most * 10**9,
+        "mem_limit": limit,
+        "memswap_limit": limit,
+        "shm_size": limit // 2,
+        "pids_limit": PROCESSES,
+        "oom_score_adj": _score(bounds),
+        "device_requests": _devices(launch),
+        "log_config": LogConfig(type="local", config={"max-size": "10m", "max-file": "2"}),
+    }
+
+
+def _bounds(launch: Launch) -> Bounds:
+    if launch.container is None:
+        raise CannotStart("no image was chosen for it")
+    return launch.container
+
+
+def _score(bounds: Bounds) -> int:
+    """Of all that hold more than they asked for, the one that asked for least is ended first."""
+    asked = 1000 - round(1000 * bounds.memory_bytes / bounds.memory_limit_bytes)
+    return min(SCORE_MOST, max(SCORE_LEAST, asked))
+
+
+def _devices(launch: Launch) -> list[DeviceRequest]:
+    if not launch.gpus:
+        return []
+    return [DeviceRequest(device_ids=list(launch.gpus), capabilities=[["gpu"]])]
+
+
+def _supervision(launch: Launch, engine: list[str]) -> dict[str, Any]:
+    """What the supervisor has to know. Everything in it may be seen."""
+    place = launch.place
+
+    def inside(kind: str) -> str:
+        return f"{HOME}/{place.file(kind).name}"
+
+    return {
+        "contained": True,
+        "workload": str(place.workload),
+        "epoch": place.epoch,
+        "directory": HOME,
+        "log": LOG,
+        "command": engine,
+        "wall_seconds": launch.wall_seconds,
+        "marker": inside("start"),
+        "process_file": inside("process"),
+        "exit_file": inside("exit"),
+    }
+
+
+def _environment(launch: Launch) -> dict[str, str]:
+    devices = ",".join(launch.gpus)
+    env = {
+        **launch.env,
+        "HOME": "/tmp",  # noqa: S108  the container's own
+        "USER": "trainer",  # libraries ask for the name of a user that is in no list
+        "LOGNAME": "trainer",
+        "CUDA_VISIBLE_DEVICES": devices,
+        "NVIDIA_VISIBLE_DEVICES": devices or "void",  # images tend to ask for all
+    }
+    env |= {name: f"{CACHES}/{name.lower()}" for name in launch.caches}
+    if launch.socket is not None:
+        env["TRAINER_SOCKET"] = f"{HOME}/{SOCKET}"
+    return env
+
+
+def _own_files(launch: Launch, user: int, group: int) -> list[Mount]:
+    """The one directory and the one file that the workload may write to, and the supervisor."""
+    place = launch.place
+    made = write_files(launch)
+    launch.log.touch(0o640)
+    if os.getuid() == 0:
+        for path in (*made, launch.log):
+            os.chown(path, user, group, follow_symlinks=False)
+    if launch.socket is not None:
+        launch.socket.unlink(missing_ok=True)
+        launch.socket.symlink_to(place.directory / SOCKET)
+    return [
+        _mount(HOME, place.directory, read_only=False),
+        _mount(LOG, launch.log, read_only=False),
+        _mount(SUPERVISOR, SHIM),
+    ]
+
+
+def _inputs(launch: Launch) -> list[Mount]:
+    """Each is seen where a process finds its link; nobody writes to it."""
+    folders(launch.place.directory, ("inputs",))
+    mounts = []
+    for name, source in launch.inputs.items():
+        path = input_path(launch, name)
+        if source.is_dir():
+            path.mkdir()
+        else:
+            path.touch()
+        target = path.relative_to(launch.place.directory)
+        mounts.append(_mount(f"{HOME}/{target}", source.resolve()))
+    return mounts
+
+
+def _caches(launch: Launch, user: int, group: int) -> list[Mount]:
+    """Of hubs. Only who may fetch may write: they are shared by all."""
+    mounts = []
+    fetches = bool(_bounds(launch).network)
+    for name, path in launch.caches.items():
+        path.mkdir(parents=True, exist_ok=True)
+        if fetches and os.getuid() == 0:
+            os.chown(path, user, group, follow_symlinks=False)
+        mounts.append(_mount(f"{CACHES}/{name.lower()}", path, read_only=not fetches))
+    return mounts
+
+
+def _mount(target: str, source: Path, *, read_only: bool = True) -> Mount:
+    """A bind mount, which unlike a volume is refused when the source is not there."""
+    return Mount(target, str(source), type="bind", read_only=read_only)
+
+
+def _seconds(text: object) -> float:
+    """The Engine's time, which has nanoseconds, as seconds since 1970; 0 where there is none."""
+    try:
+        moment = datetime.fromisoformat(str(text).split(".")[0].rstrip("Z")).replace(tzinfo=UTC)
+    except ValueError:
+        return 0.0
+    return max(0.0, moment.timestamp())

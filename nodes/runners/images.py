@@ -1,0 +1,201 @@
+"""Images of a Docker Engine: finds, fetches and builds them, and reads what engines say in them.
+
+An engine's image has an entrypoint whose first word is a Python, the label `trainer.engine` with
+the engine's name, and the label `trainer.description` with the directory of its `engine.json`.
+"""
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.models.images import Image
+
+from nodes.runners.base import CannotStart
+from nodes.runners.docker import LOOK_SECONDS, answers, connect, said
+
+FETCH_SECONDS = 600.0  # without a word from the Engine
+ENGINE_LABEL, DESCRIPTION_LABEL = "trainer.engine", "trainer.description"
+DESCRIPTION = ("engine.json", "arguments.json", "templates.json", "catalogue.json")
+ENGINE_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
+STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+Tell = Callable[[str, int], None]  # what is being done, and the percentage done
+
+
+class CannotFetch(Exception):
+    """The image could not be had; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image that is on this machine."""
+
+    id: str
+    digest: str  # name@sha256:… in its registry; empty for one that was built here
+    size: int
+    engine: str
+    description: dict[str, Any] = field(default_factory=dict)
+
+
+def present(*names: str) -> str:
+    """The id of the first of these ids or references that is here; empty when none is."""
+    client = connect(LOOK_SECONDS)
+    for name in filter(None, names):
+        with answers(), suppress(ImageNotFound):
+            return str(client.images.get(name).id)
+    return ""
+
+
+def fetch(reference: str, tell: Tell) -> Found:
+    """Pulls the image where it is not here yet. Raises `CannotFetch` or `Unreachable`."""
+    client = connect(FETCH_SECONDS)
+    with answers():
+        try:
+            return _found(client, client.images.get(reference))
+        except ImageNotFound:
+            pass
+        try:
+            parts = client.api.pull(*_repository_and_tag(reference), stream=True, decode=True)
+            _follow_pull(parts, tell)
+            return _found(client, client.images.get(reference))
+        except APIError as error:
+            raise CannotFetch(said(error)) from error
+
+
+def _repository_and_tag(reference: str) -> tuple[str, str]:
+    """The tag or digest apart from the name; an Engine without a tag would fetch all there are."""
+    if "@" in reference:
+        name, _, digest = reference.partition("@")
+        return name, digest
+    head, _, tail = reference.rpartition(":")
+    return (head, tail) if head and "/" not in tail else (reference, "latest")
+
+
+def _follow_pull(parts: Iterable[dict[str, Any]], tell: Tell) -> None:
+    """Half of each layer's bytes is its download, half its unpacking."""
+    layers: dict[str, tuple[float, float]] = {}
+    for part in parts:
+        if "error" in part:
+            raise CannotFetch(str(part["error"]))
+        status, layer = str(part.get("status", "")), str(part.get("id", ""))
+        detail = part.get("progressDetail") or {}
+        total = float(detail.get("total") or layers.get(layer, (0.0, 0.0))[1])
+        if status in {"Downloading", "Extracting"} and total:
+            half = 0.5 * float(detail.get("current") or 0)
+            layers[layer] = (half + (0.5 * total if status == "Extracting" else 0.0), total)
+        elif status in {"Pull complete", "Already exists"} and layer in layers:
+            layers[layer] = (total, total)
+        whole = sum(size for _done, size in layers.values())
+        done = sum(part_done for part_done, _size in layers.values())
+        tell(status, int(100 * done / whole) if whole else 0)
+
+
+def build(
+    folder: Path, dockerfile: str, reference: str, *, args: dict[str, str], network: str, tell: Tell
+) -> Found:
+    """Builds an image from a folder, with `tell` for each line. Raises `CannotFetch`."""
+    client = connect(FETCH_SECONDS)
+    step = 0
+    with answers():
+        try:
+            parts = client.api.build(
+                path=str(folder),
+                dockerfile=dockerfile,
+                tag=reference,
+                buildargs=args,
+                network_mode=network or None,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            for part in parts:
+                if "error" in part:
+                    raise CannotFetch(str(part["error"]).strip())
+                line = str(part.get("stream", "")).rstrip()
+                if match := STEP.match(line):
+                    step = int(100 * (int(match[1]) - 1) / int(match[2]))
+                if line:
+                    tell(line, step)
+            return _found(client, client.images.get(reference))
+        except APIError as error:
+            raise CannotFetch(said(error)) from error
+
+
+def _found(client: docker.DockerClient, image: Image) -> Found:
+    labels = image.labels or {}
+    engine = str(labels.get(ENGINE_LABEL, ""))
+    if not ENGINE_NAME.match(engine) or not image.attrs["Config"].get("Entrypoint"):
+        raise CannotFetch(
+            f"it is no engine's image: it needs the label {ENGINE_LABEL} and an entrypoint"
+        )
+    digests = image.attrs.get("RepoDigests") or [""]
+    return Found(
+        id=str(image.id),
+        digest=str(digests[0]),
+        size=int(image.attrs.get("Size") or 0),
+        engine=engine,
+        description=_description(client, image, str(labels.get(DESCRIPTION_LABEL, ""))),
+    )
+
+
+def _description(client: docker.DockerClient, image: Image, folder: str) -> dict[str, Any]:
+    """The engine's own files as JSON, by name, out of a container that never runs."""
+    if not folder:
+        return {}
+    found: dict[str, Any] = {}
+    container = client.containers.create(str(image.id), network_mode="none")
+    try:
+        for name in DESCRIPTION:
+            with suppress(NotFound):
+                chunks, _facts = container.get_archive(f"{folder}/{name}")
+                with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+                    file = archive.extractfile(name)
+                    found[name] = json.loads(file.read()) if file else None
+    except (ValueError, tarfile.TarError) as error:
+        raise CannotFetch(f"its description in {folder} cannot be read: {error}") from error
+    finally:
+        container.remove(force=True)
+    return found
+
+
+def run_tool(image: str, command: list[str], folder: Path, read: Path, *, user: str) -> None:
+    """Runs a short command of an engine without a network, in `folder`, beside the file `read`.
+
+    Raises `CannotStart` with its last lines where it fails.
+    """
+    client = connect(FETCH_SECONDS)
+    mounts = [
+        docker.types.Mount("/workload", str(folder), type="bind"),
+        docker.types.Mount("/input", str(read), type="bind", read_only=True),
+    ]
+    with answers():
+        container = client.containers.create(
+            image,
+            command,
+            user=user,
+            working_dir="/workload",
+            mounts=mounts,
+            network_mode="none",
+            init=True,
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            tmpfs={"/tmp": "size=1g,mode=1777,nosuid,nodev,exec"},  # noqa: S108  its own
+            environment={"HOME": "/tmp", "USER": "trainer"},  # noqa: S108
+        )
+        try:
+            container.start()
+            if status := container.wait()["StatusCode"]:
+                tail = container.logs(tail=5).decode("utf-8", "replace").strip()
+                raise CannotStart(tail or f"status {status}")
+        except APIError as error:
+            raise CannotStart(said(error)) from error
+        finally:
+            container.remove(force=True)

@@ -1,0 +1,282 @@
+"""The list of images that may run: operators keep it, nodes fetch what stands on it."""
+
+import json
+import re
+import shutil
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django_q.tasks import async_task
+
+from accounts.models import User
+from accounts.services import event_record
+from common.engines import IMAGES
+from common.errors import Conflict, DomainError
+from nodes.models import Image, Node, Workload
+
+if TYPE_CHECKING:
+    from nodes.runners.images import Found
+
+State = Image.State
+REFERENCE = re.compile(
+    r"^(?=.{1,255}$)[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$"
+)
+
+
+class ImageRefused(Exception):
+    """No image that may run it; the text says which is missing and what to do."""
+
+
+def _move(
+    image: Image, to: str, *, by: User | None = None, reason: str = "", **fields: object
+) -> None:
+    """The one door for an image's state; the caller holds the row."""
+    if to not in Image.MOVES[image.state]:
+        raise Conflict(
+            _("An image that is “%(old)s” cannot become “%(new)s”.")
+            % {"old": image.get_state_display(), "new": State(to).label}
+        )
+    old, image.state = image.state, to
+    for name, value in {"doing": "", "percent": 0, "error": "", **fields}.items():
+        setattr(image, name, value)
+    image.save()
+    _record(image, by, "state", old, to, reason)
+
+
+def _record(
+    image: Image, by: User | None, verb: str, old: str = "", new: str = "", reason: str = ""
+) -> None:
+    event_record(image, project=None, actor=by, verb=verb, old=old, new=new, reason=reason)
+
+
+def _locked(image_id: uuid.UUID) -> Image:
+    return Image.objects.select_for_update().get(pk=image_id)
+
+
+def _checked(reference: str) -> str:
+    reference = reference.strip()
+    if not REFERENCE.match(reference):
+        raise DomainError(
+            _("“%(name)s” is no name of an image. Write name:tag, with its registry before it.")
+            % {"name": reference[:100]},
+            field="reference",
+        )
+    if Image.objects.filter(
+        reference=reference, state__in=(State.WAITING, State.FETCHING)
+    ).exists():
+        raise Conflict(_("%(name)s is being fetched already.") % {"name": reference})
+    return reference
+
+
+@transaction.atomic
+def image_add(reference: str, *, by: User | None) -> Image:
+    """Puts an image on the list; a node with Docker fetches it, then it may run.
+
+    A name that stands on the list already is looked up anew: it may mean another image by now.
+    """
+    image = Image.objects.create(reference=_checked(reference), added_by=by)
+    _record(image, by, "added", new=State.WAITING.value)
+    return image
+
+
+@transaction.atomic
+def image_build_begin(reference: str, *, by: User | None = None) -> Image:
+    """An image that is being built on this machine from now on."""
+    image = Image.objects.create(reference=_checked(reference), added_by=by, state=State.BUILDING)
+    _record(image, by, "added", new=State.BUILDING.value)
+    return image
+
+
+@transaction.atomic
+def image_claim(node: Node) -> Image | None:
+    """The next image that waits, now being fetched by this node."""
+    image = (
+        Image.objects.select_for_update().filter(state=State.WAITING).order_by("added_at").first()
+    )
+    if image is not None:
+        _move(image, State.FETCHING, node=node)
+    return image
+
+
+@transaction.atomic
+def images_give_back(node: Node) -> None:
+    """What this node was fetching when it was stopped waits again."""
+    for image in Image.objects.select_for_update().filter(state=State.FETCHING, node=node):
+        _move(image, State.WAITING, node=None)
+
+
+def image_progress(image_id: uuid.UUID, doing: str, percent: int) -> None:
+    """How far fetching or building is."""
+    busy = Image.objects.filter(pk=image_id, state__in=(State.FETCHING, State.BUILDING))
+    busy.update(doing=doing[:200], percent=max(0, min(100, percent)))
+
+
+@transaction.atomic
+def image_ready(image_id: uuid.UUID, found: "Found") -> Image | None:
+    """It is here and may run from now on, in the place of what its name meant before.
+
+    Gives the row that stands for it, None when it was removed in the meantime.
+    """
+    image = Image.objects.select_for_update().filter(pk=image_id).first()
+    if image is None or image.state not in {State.FETCHING, State.BUILDING}:
+        return None
+    same = Image.objects.select_for_update().filter(reference=image.reference)
+    known = same.filter(image_id=found.id).exclude(pk=image.pk).first()
+    if known is not None:
+        image.delete()
+        image = known
+    else:
+        _move(
+            image,
+            State.READY,
+            image_id=found.id,
+            digest=found.digest,
+            size_bytes=found.size,
+            engine=found.engine[:40],
+            description=found.description,
+        )
+    for older in same.filter(is_enabled=True).exclude(pk=image.pk):
+        _switch(older, enabled=False, by=None, reason=_("Its name means another image now."))
+    _switch(image, enabled=True, by=image.added_by)
+    return image
+
+
+@transaction.atomic
+def image_failed(image_id: uuid.UUID, reason: str) -> None:
+    """It could not be had."""
+    image = Image.objects.select_for_update().filter(pk=image_id).first()
+    if image is not None and image.state in {State.FETCHING, State.BUILDING}:
+        _move(image, State.FAILED, reason=reason, error=reason[-2000:])
+
+
+@transaction.atomic
+def image_retry(image_id: uuid.UUID, *, by: User) -> Image:
+    """Fetches again what failed or got stuck."""
+    image = _locked(image_id)
+    if image.state != State.WAITING:
+        _move(image, State.WAITING, by=by, node=None)
+    return image
+
+
+@transaction.atomic
+def image_switch(image_id: uuid.UUID, *, enabled: bool, by: User) -> Image:
+    """Lets an image run, or lets it run no more; what runs goes on."""
+    image = _locked(image_id)
+    if image.state != State.READY:
+        raise Conflict(_("%(name)s is not here yet.") % {"name": image.reference})
+    _switch(image, enabled=enabled, by=by)
+    return image
+
+
+def _switch(image: Image, *, enabled: bool, by: User | None, reason: str = "") -> None:
+    if enabled:
+        image.enabled_at = timezone.now()
+    changed, image.is_enabled = image.is_enabled != enabled, enabled
+    image.save(update_fields=["is_enabled", "enabled_at"])
+    if changed:
+        _record(image, by, "enabled" if enabled else "disabled", reason=reason)
+    async_task("nodes.tasks.images_publish")
+
+
+@transaction.atomic
+def image_remove(image_id: uuid.UUID, *, by: User) -> None:
+    """Takes it off the list. `Conflict` while the past of a workload names it."""
+    image = _locked(image_id)
+    if Workload.objects.filter(image=image).exists():
+        raise Conflict(
+            _("Workloads ran with %(name)s, and their past names it. Disable it instead.")
+            % {"name": image.reference}
+        )
+    _record(image, by, "removed", old=image.state)
+    image.delete()
+    async_task("nodes.tasks.images_publish")
+
+
+def image_named(name: str, *, engine: str) -> Image:
+    """The engine's image of this name or id on the list. `DomainError` when it is not on it."""
+    named = Q(reference=name) | Q(image_id=name) | Q(digest=name)
+    image = Image.objects.allowed().filter(named, engine=engine).first()
+    if image is None:
+        raise DomainError(
+            _(
+                "The image %(name)s is not on the list of images that may run. Ask an operator to"
+                " add it."
+            )
+            % {"name": name[:200]},
+            field="image",
+            code="image_not_allowed",
+        )
+    return image
+
+
+def image_of(workload: Workload) -> Image:
+    """The image that runs it: the one it names, else its engine's. Raises `ImageRefused`."""
+    if workload.image is not None:
+        if workload.image.is_enabled:
+            return workload.image
+        raise ImageRefused(
+            _("The image %(name)s was taken off the list of images that may run.")
+            % {"name": workload.image}
+        )
+    image = Image.objects.allowed().filter(engine=workload.engine).first()
+    if image is None:
+        raise ImageRefused(
+            _("No image of %(engine)s is on the list of images that may run.")
+            % {"engine": workload.engine}
+        )
+    return image
+
+
+def local_id(image: Image) -> str:
+    """Its id on this machine, empty when it is not here. Raises `Unreachable`."""
+    from nodes.runners import images  # see `nodes.runners.runner`
+
+    return images.present(image.image_id, image.digest)
+
+
+def image_is_here(workload: Workload) -> bool:
+    """Whether its start needs no fetching. Raises `Unreachable`."""
+    try:
+        image = image_of(workload)
+    except ImageRefused:
+        return True  # the start will say so
+    return bool(local_id(image))
+
+
+def engines_of_images() -> list[str]:
+    """Engines that containers on this machine can run. Raises `Unreachable`."""
+    allowed = Image.objects.allowed()
+    return sorted({image.engine for image in allowed if image.digest or local_id(image)})
+
+
+def images_publish() -> None:
+    """Lays out for the pages what the engines of the images say of themselves."""
+    home = Path(settings.TRAINER_HOME) / IMAGES
+    wanted: dict[str, dict[str, object]] = {}
+    for image in Image.objects.allowed():
+        wanted.setdefault(image.engine, image.description)
+    for engine, files in wanted.items():
+        for name, content in files.items():
+            _write(home / engine / name, json.dumps(content, ensure_ascii=False))
+    with suppress(OSError):
+        for folder in home.iterdir():
+            if folder.name not in wanted:
+                shutil.rmtree(folder)
+
+
+def _write(path: Path, text: str) -> None:
+    with suppress(OSError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,136 @@
+"""A real Docker Engine for tests, beside any other of this machine and with nothing of theirs.
+
+    python tests/dockerd.py start DIR [--data DIR]
+    python tests/dockerd.py stop DIR
+
+DIR holds its settings, socket and log; TRAINER_TEST_DOCKER names it to the tests, which kill and
+start this Engine again. It needs root and `dockerd`. Containers get no network from it, so it
+touches neither the machine's bridges nor its packet filter. Images lie below `--data`.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+from requests.exceptions import RequestException
+
+START_SECONDS = 60.0
+BASE = os.environ.get("TRAINER_TEST_BASE", "llm-cloud-trainer/base:tests")
+
+
+class Engine:
+    """The Engine of a directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def host(self) -> str:
+        """For DOCKER_HOST."""
+        return f"unix://{self.folder}/docker.sock"
+
+    def client(self) -> docker.DockerClient:
+        """Raises DockerException while it does not answer."""
+        return docker.DockerClient(base_url=self.host, timeout=20)
+
+    def answers(self) -> bool:
+        """Whether it answers now."""
+        with contextlib.suppress(DockerException, RequestException):
+            return bool(self.client().ping())
+        return False
+
+    def pid(self) -> int:
+        """Its process, 0 when there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            number = int((self.folder / "pid").read_text())
+            if b"dockerd" in Path(f"/proc/{number}/cmdline").read_bytes():
+                return number
+        return 0
+
+    def configure(self, data: Path) -> None:
+        """Writes its settings."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "live-restore": True,
+            "log-driver": "local",
+            "log-opts": {"max-size": "10m", "max-file": "2"},
+            "data-root": str(data),
+            "exec-root": str(self.folder / "exec"),
+            "pidfile": str(self.folder / "pid"),
+            "hosts": [self.host],
+            "bridge": "none",
+            "iptables": False,
+            "ip6tables": False,
+        }
+        (self.folder / "daemon.json").write_text(json.dumps(settings, indent=1))
+
+    def start(self) -> None:
+        """Starts it, again or for the first time, and waits until it answers."""
+        (self.folder / "pid").unlink(missing_ok=True)  # of one that was killed
+        command = ["dockerd", "--config-file", str(self.folder / "daemon.json")]
+        with (self.folder / "dockerd.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
+            )
+        self._until(lambda: self.answers() or process.poll() is not None)
+        if process.poll() is not None:
+            raise RuntimeError((self.folder / "dockerd.log").read_text()[-3000:])
+
+    def kill(self) -> None:
+        """Kills it as a crash would; what it started goes on."""
+        pid = self.pid()
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            self._until(lambda: not self.pid())
+
+    def stop(self) -> None:
+        """Ends it and all of its containers."""
+        if self.answers():
+            for container in self.client().containers.list(all=True):
+                with contextlib.suppress(DockerException):
+                    container.remove(force=True, v=True)
+        pid = self.pid()
+        if pid:
+            os.kill(pid, signal.SIGTERM)
+            self._until(lambda: not self.pid())
+
+    def _until(self, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not true():
+            if time.monotonic() > deadline:
+                raise RuntimeError((self.folder / "dockerd.log").read_text()[-3000:])
+            time.sleep(0.05)
+
+
+def main() -> None:
+    """Starts or stops the Engine of a directory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("start", "stop"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", type=Path, help="where images lie; below the folder by default")
+    options = parser.parse_args()
+    engine = Engine(options.folder.absolute())
+    if options.what == "stop":
+        engine.stop()
+        return
+    engine.configure((options.data or options.folder / "data").absolute())
+    engine.start()
+    print(f"export DOCKER_HOST={engine.host} TRAINER_TEST_DOCKER={engine.folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

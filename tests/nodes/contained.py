@@ -1,0 +1,96 @@
+"""A node whose workloads run in containers of a real Docker Engine, with the small engine."""
+
+import io
+import json
+import tarfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from nodes import services
+from nodes.agent import Agent
+from nodes.models import Image, Workload
+from nodes.runners.docker import name_of
+from nodes.runners.images import fetch
+from tests.dockerd import BASE, Engine
+from tests.services import DOCKER_DIR
+
+SMALL = "llm-cloud-trainer/small:tests"
+DOCKERFILE = f"""FROM {BASE}
+COPY . /engine
+LABEL trainer.engine=small trainer.description=/engine
+ENTRYPOINT ["/usr/bin/python3", "-I", "-S", "/engine/small_engine.py"]
+"""
+
+
+def built(client: docker.DockerClient, name: str, files: dict[str, str]) -> str:
+    """Builds an image from texts; its id."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(path)
+            content = text.encode()
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    packed.seek(0)
+    image, _lines = client.images.build(fileobj=packed, custom_context=True, tag=name, rm=True)
+    return str(image.id)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Engine:
+    """The Engine of the tests, which they may kill and start again."""
+    return Engine(Path(DOCKER_DIR))
+
+
+@pytest.fixture(scope="session")
+def small_image(docker_engine) -> str:
+    """The id of an image with the small engine."""
+    small = Path(__file__).with_name("small_engine.py").read_text()
+    facts = json.dumps({"name": "small", "version": "1"})
+    files = {"Dockerfile": DOCKERFILE, "small_engine.py": small, "engine.json": facts}
+    return built(docker_engine.client(), SMALL, files)
+
+
+@pytest.fixture
+def docker_host(docker_engine, small_image, monkeypatch) -> Iterator[docker.DockerClient]:
+    """The Engine as the platform finds it; what the test leaves in it is taken away."""
+    monkeypatch.setenv("DOCKER_HOST", docker_engine.host)
+    client = docker_engine.client()
+    before = {container.id for container in client.containers.list(all=True)}
+    yield client
+    for container in docker_engine.client().containers.list(all=True):
+        if container.id not in before:
+            container.remove(force=True, v=True)
+
+
+def listed(reference: str = SMALL) -> Image:
+    """The image on the operators' list, as a node would have fetched it."""
+    image = services.image_build_begin(reference)
+    ready = services.image_ready(image.pk, fetch(reference, lambda doing, percent: None))
+    assert ready is not None
+    return ready
+
+
+@pytest.fixture
+def contained(docker_host, settings, home, transactional_db) -> Iterator[Agent]:
+    """The agent of a registered node that runs containers, with the small engine on the list."""
+    settings.NODE_RUNNER = "docker"
+    listed()
+    agent = Agent(f"docker-{uuid.uuid4().hex[:8]}")
+    agent.register()
+    yield agent
+
+
+@pytest.fixture
+def container_of(docker_host) -> Callable[[Workload], Container]:
+    """A workload's container."""
+
+    def find(workload: Workload) -> Container:
+        return docker_host.containers.get(name_of(workload.pk, workload.epoch))
+
+    return find
