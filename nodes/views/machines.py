@@ -1,22 +1,20 @@
-"""Pages of nodes, and the logs of workloads."""
+"""Pages of nodes."""
 
 import uuid
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
 from common.htmx import HtmxRequest, wants_fragment
-from nodes import curves, logs, overview, services
+from nodes import curves, overview, services
 from nodes.forms import NoteForm
 from nodes.models import Node, Workload
-from nodes.pieces import log_piece
 
 
 @login_required
@@ -97,33 +95,3 @@ def node_note(request: HttpRequest, node_id: uuid.UUID) -> HttpResponse:
         return redirect("nodes:node_detail", node.pk)
     context = _node_context(request, node, form)
     return render(request, "nodes/node_detail.html", context, status=422)
-
-
-def _number(request: HttpRequest, name: str) -> int | None:
-    """A byte offset from the query; None when it is not given or no such number."""
-    text = request.GET.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 19 else None
-
-
-@login_required
-@require_GET
-def workload_log(request: HttpRequest, workload_id: uuid.UUID) -> JsonResponse:
-    """`?before=N` gives earlier lines, `?offset=N` later ones, neither the last ones."""
-    workload = get_object_or_404(Workload.objects.visible_to(actor(request)), pk=workload_id)
-    before, offset = _number(request, "before"), _number(request, "offset")
-    return JsonResponse(log_piece(workload, before=before, offset=offset))
-
-
-@login_required
-@require_GET
-def workload_log_download(request: HttpRequest, workload_id: uuid.UUID) -> StreamingHttpResponse:
-    """The whole log as a file, as long as it is now; never in memory as a whole."""
-    workload = get_object_or_404(Workload.objects.visible_to(actor(request)), pk=workload_id)
-    size = logs.size_of(workload.log_path)
-    response = StreamingHttpResponse(
-        logs.stream(workload.log_path, size), content_type="text/plain; charset=utf-8"
-    )
-    response["Content-Length"] = str(size)
-    response["Content-Disposition"] = content_disposition_header(True, f"{workload.name}.log") or ""
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
