@@ -1,11 +1,14 @@
 """How many tokens a row takes, with the words that the chat template puts around its texts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from datasets.shapes.examples import Example, Turn
+
+AT_ONCE = 1 << 16  # characters; the tokenizer takes some 200 bytes for each while it is at them
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,9 @@ def frame_of(template: str) -> Frame:
 class TokenCounter:
     """Counts the tokens of examples for one tokenizer and template.
 
-    The texts are counted exactly. The template's words are counted once each by the same tokenizer,
-    apart from the texts, which can differ by a token or two at the seams.
+    The texts are counted exactly; those of more than `AT_ONCE` characters in parts. The template's
+    words are counted once each by the same tokenizer, apart from the texts. Both can differ by a
+    token or two at the seams.
     """
 
     def __init__(self, tokenizer_dir: Path, template: str) -> None:
@@ -114,14 +118,33 @@ class TokenCounter:
         texts: list[str] = []
         for example in examples:
             texts += self._texts(example)
-        sizes = iter(
-            len(encoded.ids)
-            for encoded in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        )
+        sizes = iter(self._sizes(texts))
         return [
             self._length(example, [next(sizes) for _ in self._texts(example)])
             for example in examples
         ]
+
+    def _sizes(self, texts: list[str]) -> list[int]:
+        """Tokens of each text, so many texts at once that memory stays bounded."""
+        sizes = [0] * len(texts)
+        parts: list[str] = []
+        places: list[int] = []
+        held = 0
+        for place, text in enumerate(texts):
+            for part in _parts(text):
+                if held + len(part) > AT_ONCE:
+                    self._add_sizes(sizes, parts, places)
+                    parts, places, held = [], [], 0
+                parts.append(part)
+                places.append(place)
+                held += len(part)
+        self._add_sizes(sizes, parts, places)
+        return sizes
+
+    def _add_sizes(self, sizes: list[int], parts: list[str], places: list[int]) -> None:
+        encoded = self._tokenizer.encode_batch_fast(parts, add_special_tokens=False)
+        for place, part in zip(places, encoded, strict=True):
+            sizes[place] += len(part)
 
     def _texts(self, example: Example) -> list[str]:
         if example.text is not None:
@@ -157,3 +180,14 @@ class TokenCounter:
         return sum(
             len(self._tokenizer.encode(part, add_special_tokens=False).ids) for part in parts
         )
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The text in parts of at most `AT_ONCE` characters, cut before a word where there is one."""
+    start = 0
+    while len(text) - start > AT_ONCE:
+        end = text.rfind(" ", start + AT_ONCE // 2, start + AT_ONCE)
+        end = end if end > start else start + AT_ONCE
+        yield text[start:end]
+        start = end
+    yield text[start:] if start else text

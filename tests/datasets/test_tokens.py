@@ -1,0 +1,58 @@
+"""Counting tokens: long texts in parts, in bounded memory."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from datasets.shapes.examples import Example
+from datasets.shapes.tokens import AT_ONCE, TokenCounter
+from tests.services import ROOT
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from datasets.shapes.examples import Example
+from datasets.shapes.tokens import TokenCounter
+counter = TokenCounter(Path(sys.argv[1]), "empty")
+example = Example(text="word " * 400_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(counter.lengths([example])[0], (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+
+
+@pytest.fixture(scope="module")
+def tokenizer_dir(tmp_path_factory) -> Path:
+    """One token a letter, and spaces begin words."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({sign: i for i, sign in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.mark.parametrize("text", ["word " * AT_ONCE, "x" * (2 * AT_ONCE + 1), "a b" * AT_ONCE])
+def test_the_parts_are_the_text(tokenizer_dir: Path, text: str) -> None:
+    """No letter is lost or counted twice, and short texts around it keep their own lengths."""
+    counter = TokenCounter(tokenizer_dir, "empty")
+    texts = ["short", text, "", "shorter", text + "!"]
+    found = counter.lengths([Example(text=one) for one in texts])
+    assert found == [len(one) + 1 for one in texts]
+
+
+def test_a_long_text_takes_little_memory(tokenizer_dir: Path) -> None:
+    """2 MB of text at once would take several hundred."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(tokenizer_dir)],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tokens, kilobytes = map(int, done.stdout.split())
+    assert tokens == 2_000_001
+    assert kilobytes < 48 * 1024
