@@ -69,7 +69,7 @@ def rows_page(version: DatasetVersion, *, start: int, count: int, words: str = "
         shown = [row_shown(version, line) for line in found.lines]
         return Page(shown, reader.count, start, more, found.looked)
     lines = reader.page(start, count)
-    following = start + count
+    following = start + len(lines)
     return Page(
         [row_shown(version, line) for line in lines],
         reader.count,

@@ -19,6 +19,8 @@ import orjson
 _RECORD = struct.Struct("<QQ")
 _BLOCK = 1 << 20
 PREVIEW_MAX = 256 * 1024  # a longer line is not shown in a page
+PAGE_BYTES = 2 << 20  # a page ends early when its lines have more
+_OVERLAP = 4096  # bytes that two parts of a long line share; longer than any words searched for
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +95,19 @@ class IndexedReader:
         self.count = index_of(path).stat().st_size // _RECORD.size
 
     def page(self, start: int, count: int) -> list[Line]:
-        """Up to `count` lines from number `start`."""
+        """Up to `count` lines from number `start`; fewer, but one, when they are long."""
         marks = self._marks(start, count + 1)
-        lines = []
+        lines: list[Line] = []
+        held = 0
         with self._path.open("rb") as file:
             for place, (offset, source_line) in enumerate(marks[:count]):
                 end = marks[place + 1][0] if place + 1 < len(marks) else self.size
                 size = end - offset - 1
                 data = None
                 if size <= PREVIEW_MAX:
+                    held += size
+                    if lines and held > PAGE_BYTES:
+                        break
                     file.seek(offset)
                     data = file.read(size)
                 lines.append(Line(start + place, source_line, data, size))
@@ -120,23 +126,30 @@ class IndexedReader:
     def search(self, words: str, *, start: int, count: int, seconds: float) -> Found:
         """Lines from `start` on in whose values the words occur, whatever their case.
 
-        Stops after `count` lines or when `seconds` are over; `looked` tells where to go on.
+        Stops after `count` lines, or so many as fill a page, or when `seconds` are over; `looked`
+        tells where to go on.
         """
         fold = _folding(words)
         needle = fold(json.dumps(words, ensure_ascii=False)[1:-1].encode())
         deadline = time.monotonic() + seconds
         found: list[Line] = []
-        number = start
-        for block in self._blocks(start):
+        number, held = start, 0
+        begun = False  # whether the line of which there was a part has the words
+        for block, whole in self._blocks(start):
             folded = fold(block)
-            if needle not in folded:
+            if not whole:
+                begun = begun or needle in folded
+                continue
+            if not begun and needle not in folded:
                 number += block.count(b"\n")
             else:
                 for line in folded.split(b"\n")[:-1]:
-                    if needle in line:
+                    if begun or needle in line:
                         found += [row for row in self.page(number, 1) if _holds(row, words)]
+                        held = sum(len(row.data or b"") for row in found)
+                    begun = False
                     number += 1
-                    if len(found) == count:
+                    if len(found) == count or held > PAGE_BYTES:
                         return Found(found, number, self.count)
             if time.monotonic() > deadline:
                 break
@@ -149,22 +162,30 @@ class IndexedReader:
             numbers.frombytes(file.read(max(count, 0) * _RECORD.size))
         return list(zip(numbers[0::2], numbers[1::2], strict=True))
 
-    def _blocks(self, start: int) -> Iterator[bytes]:
-        """Whole lines in pieces of about a megabyte."""
+    def _blocks(self, start: int) -> Iterator[tuple[bytes, bool]]:
+        """Whole lines of up to a megabyte together; of a longer line first parts that overlap.
+
+        The second value tells whether the block ends with a line.
+        """
         marks = self._marks(start, 1)
         if not marks:
             return
         with self._path.open("rb") as file:
             file.seek(marks[0][0])
             while block := file.read(_BLOCK):
-                yield block + (b"" if block.endswith(b"\n") else file.readline())
+                end = block.rfind(b"\n") + 1
+                if not end and len(block) < _BLOCK:
+                    return  # nothing that was written ends so
+                file.seek((end or _BLOCK - _OVERLAP) - len(block), 1)
+                yield block[: end or _BLOCK], bool(end)
 
 
 def _folding(words: str) -> Callable[[bytes], bytes]:
     """How capitals are made small: for words without accented letters the fast way will do."""
     if all(letter.isascii() or letter.lower() == letter.upper() for letter in words):
         return bytes.lower
-    return lambda data: data.decode("utf-8").casefold().encode()
+    # A part of a long line begins and ends anywhere.
+    return lambda data: data.decode("utf-8", "ignore").casefold().encode()
 
 
 def _holds(line: Line, words: str) -> bool:

@@ -78,7 +78,7 @@ def version_findings(
         reader = IndexedReader(path)
         start = max(_number(request.GET.get("from"), 1) - 1, 0)
         lines = reader.page(start, FINDINGS_PER_PAGE)
-        following = start + FINDINGS_PER_PAGE
+        following = start + len(lines)
         context |= {
             "findings": [_finding(line.value) for line in lines if line.data is not None],
             "findings_total": reader.count,

@@ -1,6 +1,7 @@
 """Files as rows: every format and encoding, every refusal with its place, in bounded memory."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import DomainError
-from datasets.reading.indexed import IndexedReader, IndexedWriter
+from datasets.reading.indexed import PREVIEW_MAX, IndexedReader, IndexedWriter
 from datasets.reading.refusals import BadFile
 from datasets.reading.rows import rows_read
 from datasets.reading.sources import encoding_of, format_of, refuse_binary, transcode
@@ -223,3 +224,47 @@ def test_pages_by_index(tmp_path: Path) -> None:
     ]
     assert reader.search("name", start=0, count=5, seconds=5).lines == []  # a column, not a value
     assert reader.search("x", start=0, count=5, seconds=-1).looked < 5001
+
+
+@pytest.mark.parametrize("words", ["needle", "NADEL mit Größe", "天地"])
+def test_a_search_in_lines_longer_than_a_block(tmp_path: Path, words: str) -> None:
+    """Wherever the words stand in the line, and whatever stands around it."""
+    path = tmp_path / "rows.jsonl"
+    size = 3 * 2**20
+    places = [0, 2**20 - 20, 2**20 - 4100, 2 * 2**20 - 4090, size - 100]
+    with IndexedWriter(path) as writer:
+        for number, place in enumerate(places):
+            writer.write({"say": f"short {number}"}, 2 * number + 1)
+            writer.write({"say": "é" * (place // 2) + words + "x" * (size - place)}, 2 * number + 2)
+        writer.write({"say": f"and {words}"}, 99)
+    reader = IndexedReader(path)
+    found = reader.search(words.upper(), start=0, count=20, seconds=60)
+    assert [line.number for line in found.lines] == [1, 3, 5, 7, 9, 10]
+    assert found.looked == reader.count
+    assert reader.search("no such words", start=0, count=20, seconds=60).lines == []
+    again = reader.search("short", start=3, count=20, seconds=60)
+    assert [line.number for line in again.lines] == [4, 6, 8]
+
+
+def test_memory_of_a_search_and_a_page_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with IndexedWriter(path) as writer:
+        writer.write({"say": "long " * (3 * 2**20)}, 1)
+        for number in range(100):
+            writer.write({"say": "x" * (PREVIEW_MAX - 100)}, number + 2)
+    reader = IndexedReader(path)
+    tracemalloc.start()
+    try:
+        found = reader.search("long", start=0, count=20, seconds=60)
+        many = reader.search("xxx", start=0, count=100, seconds=60)
+        page = reader.page(0, 100)
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [line.number for line in found.lines] == [0]
+    assert 1 < len(many.lines) < 100
+    assert many.looked == len(many.lines) + 1
+    assert 1 < len(page) < 100
+    assert peak < 16 * 2**20
+    rest = reader.page(len(page), 100)
+    assert rest[0].number == len(page)
