@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from accounts import services
 from accounts.http import actor
 from accounts.models import ApiKey, Event, Invitation, Membership, Project, Role, User
-from common.admin import ReadOnly
+from common.admin import ReadOnly, ThroughServices
 from common.errors import DomainError
 
 # The admin's own log-in form knows no limit of attempts; allauth's page does.
@@ -93,19 +93,50 @@ class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProjectAdmin(ThroughServices):
     """Projects, their limits and their people."""
 
-    list_display = ("name", "personal_of", "max_active_jobs", "max_storage_bytes", "created_at")
-    list_filter = (("personal_of", admin.EmptyFieldListFilter),)
+    list_display = (
+        "name",
+        "personal_of",
+        "max_active_jobs",
+        "max_storage_bytes",
+        "created_at",
+        "deleted_at",
+    )
+    list_filter = (("personal_of", admin.EmptyFieldListFilter), "is_commons")
     search_fields = ("name", "personal_of__username")
-    fields = ("name", "personal_of", "max_active_jobs", "max_storage_bytes", "created_at")
-    readonly_fields = ("personal_of", "created_at")
+    fields = (
+        "name",
+        "personal_of",
+        "is_commons",
+        "max_active_jobs",
+        "max_storage_bytes",
+        "created_at",
+        "deleted_at",
+    )
+    readonly_fields = ("personal_of", "is_commons", "created_at", "deleted_at")
     inlines = (MemberInline,)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A project holds others' work."""
-        return False
+    def has_change_permission(self, request: HttpRequest, obj: Project | None = None) -> bool:
+        """A deleted one is only looked at while its files go."""
+        return obj is None or obj.deleted_at is None
+
+    def has_delete_permission(self, request: HttpRequest, obj: Project | None = None) -> bool:
+        """Neither a person's own nor the one that keeps what others need."""
+        return obj is None or (obj.deleted_at is None and not services.why_not_deletable(obj))
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """What goes with it and what is in the way, as the services say."""
+        contents = [phrase for obj in objs for phrase in services.project_contents_of(obj)]
+        work = [sentence for obj in objs for sentence in services.project_work_of(obj)]
+        return contents, {}, set(), work
+
+    def delete_model(self, request: HttpRequest, obj: Project) -> None:
+        """Deletes through the service; the question before it is the safeguard."""
+        services.project_delete(obj.pk, name=obj.name, by=actor(request))
 
     def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
         """Saves through the services; a refusal becomes a message."""
@@ -159,7 +190,7 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Invitation)
-class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class InvitationAdmin(ThroughServices):
     """Invitations; a code is shown once, in the message after it was made."""
 
     list_display = ("prefix", "note", "uses", "max_uses", "expires_at", "project", "created_by")
@@ -174,7 +205,11 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return ("prefix", "note", "uses", "max_uses", "expires_at", "project", "role", "created_by")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """An invitation is made, looked at and revoked."""
+        """An invitation is made, looked at and withdrawn."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """It stays in the list when it was withdrawn."""
         return False
 
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
@@ -205,14 +240,11 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Nothing to log when it was refused."""
         return super().log_addition(request, obj, message) if not obj._state.adding else None
 
-    def delete_model(self, request: HttpRequest, obj: Invitation) -> None:
-        """Revokes it."""
-        services.invitation_revoke(obj.pk, by=actor(request))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
-        """Revokes them."""
-        for row in queryset:
-            services.invitation_revoke(row.pk, by=actor(request))
+    @admin.action(description=gettext_lazy("Withdraw"))
+    def withdraw(self, request: HttpRequest, rows: QuerySet[Invitation]) -> None:
+        """Closes the chosen ones for good."""
+        for row in rows:
+            services.invitation_withdraw(row.pk, by=actor(request))
 
 
 @admin.register(ApiKey)

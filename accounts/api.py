@@ -114,6 +114,42 @@ class PasswordView(APIView):
 
     throttle_classes = (ScopedRateThrottle,)
     throttle_scope = "login"
+class EmailView(APIView):
+    """One's e-mail address, where new passwords go."""
+
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "login"
+
+    @extend_schema(request=serializers.EmailSerializer, responses=serializers.MeSerializer)
+    def post(self, request: Request) -> Response:
+        """Asks for another address. Where mail goes out it is `pending_email` until confirmed."""
+        data = checked(serializers.EmailSerializer, request)
+
+        def link_to(key: str) -> str:
+            return request.build_absolute_uri(reverse("accounts:email_confirm", args=[key]))
+
+        user = services.email_change(actor(request).pk, link_to=link_to, **data)
+        return Response(serializers.MeSerializer(user).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Leaves the address as it is; the link that was sent opens nothing any more."""
+        services.email_change_cancel(actor(request).pk)
+        return Response(status=204)
+
+
+class EmailConfirmView(EntranceView):
+    """The confirmation of a new address; the key by mail is all it takes."""
+
+    throttle_scope = "login"
+
+    @extend_schema(request=serializers.EmailKeySerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Makes the new address count."""
+        services.email_confirm(**checked(serializers.EmailKeySerializer, request))
+        return Response(status=204)
+
+
 
     @extend_schema(request=serializers.PasswordSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
@@ -202,6 +238,22 @@ class ProjectViewSet(
         project = self.get_object()
         if not project.memberships.filter(user=actor(request)).exists():
             raise DomainError(_("You are no member of this project."), code="not_a_member")
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("name", str, required=True, description="The project's name.")
+        ],
+        responses={204: None},
+    )
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Deletes the project with all that belongs to it; 409 while anything of it runs or waits.
+
+        `?name=` has to be its name. It is seen by nobody from now on; its files go in the minutes
+        after.
+        """
+        name = request.query_params.get("name", "")
+        services.project_delete(self.get_object().pk, name=name, by=actor(request))
+        return Response(status=204)
+
         services.project_leave(project.pk, by=actor(request))
         return Response(status=204)
 

@@ -1,6 +1,24 @@
 """The app's configuration."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+def _schedule(sender: object, **kwargs: Any) -> None:
+    """The sweep, once a minute."""
+    from django_q.models import Schedule
+
+    Schedule.objects.update_or_create(
+        name="accounts.sweep",
+        defaults={
+            "func": "accounts.tasks.projects_sweep",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": 1,
+            "cluster": "web",
+        },
+    )
 
 
 class AccountsConfig(AppConfig):
@@ -9,5 +27,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Tells the schema about our keys."""
+        """Tells the schema about our keys, and has the queue sweep."""
         from accounts import schema  # noqa: F401
+
+        post_migrate.connect(_schedule, dispatch_uid="accounts.schedule")

@@ -1,5 +1,6 @@
 """Who may do what: users, invitations, projects and roles, API keys, the trail of events."""
 
+import hashlib
 import uuid
 from typing import ClassVar, Self, TypeVar
 
@@ -25,6 +26,12 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]
         help_text=_("How many models the user may keep in service."),
     )
     language = models.CharField(_("language"), max_length=10, blank=True, choices=LANGUAGES)
+    # An address that was asked for and not yet confirmed by its mailbox; `email` counts until then.
+    pending_email = models.EmailField(_("new e-mail address"), blank=True, editable=False)
+    # Where the pages begin after the next log-in.
+    last_project = models.ForeignKey(
+        "Project", on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    )
 
     objects: ClassVar[UserManager["User"]] = UserManager()  # type: ignore[assignment]
 
@@ -45,12 +52,16 @@ class Role(models.IntegerChoices):
 class ProjectQuerySet(models.QuerySet["Project"]):
     """Projects by what a user may do in them."""
 
+    def deleted(self) -> Self:
+        """Those that are being removed, which nobody sees any more."""
+        return self.filter(deleted_at__isnull=False)
+
     def with_role(self, user: User | AnonymousUser, role: int) -> Self:
         """Projects in which the user has at least this role; operators have all."""
         if not user.is_authenticated or not user.is_active:
             return self.none()
         if user.is_staff:
-            return self
+            return self.filter(deleted_at=None)
         return self.filter(
             pk__in=Membership.objects.filter(user=user, role__gte=role).values("project_id")
         )
@@ -65,7 +76,11 @@ class ProjectQuerySet(models.QuerySet["Project"]):
 
 
 class Project(models.Model):
-    """A group of people that owns things. Everybody has a personal one."""
+    """A group of people that owns things. Everybody has a personal one.
+
+    A deleted one loses its members at once and is seen by nobody; its row goes last, when all that
+    belonged to it is gone, so that a killed process leaves nothing behind that nobody finishes.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=80)
@@ -78,11 +93,21 @@ class Project(models.Model):
     )
     max_storage_bytes = models.PositiveBigIntegerField(_("storage, bytes"), default=200 * 2**30)
     created_at = models.DateTimeField(auto_now_add=True)
+    # The operators' own, which keeps what outlives its project; there is at most one.
+    is_commons = models.BooleanField(_("keeps what others still need"), default=False)
+    deleted_at = models.DateTimeField(_("deleted"), null=True, editable=False)
 
     objects = ProjectQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("is_commons",),
+                condition=models.Q(is_commons=True),
+                name="one_commons",
+            ),
+        )
         verbose_name = _("project")
         verbose_name_plural = _("projects")
 
@@ -139,7 +164,7 @@ class ProjectOwnedQuerySet(models.QuerySet[Owned]):
         if not user.is_authenticated or not user.is_active:
             return self.none()
         if user.is_staff:
-            return self
+            return self.exclude(project_id__in=Project.objects.deleted().values("pk"))
         return self.filter(
             project_id__in=Membership.objects.filter(user=user, role__gte=role).values("project_id")
         )
@@ -165,14 +190,36 @@ class ProjectOwned(models.Model):
         abstract = True
 
 
+def code_hash(code: str) -> str:
+    """What is kept of an invitation's code, which is random and long: a plain hash is enough."""
+    return hashlib.sha256(code.strip().lower().encode()).hexdigest()
+
+
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     """Invitations by whether they still open the door."""
 
-    def open(self) -> Self:
-        """Neither used up nor expired."""
+    def in_state(self, state: str) -> Self:
+        """Those whose `state` is this one of `Invitation.State`."""
+        used_up = models.Q(uses__gte=models.F("max_uses"))
+        expired = models.Q(expires_at__lte=timezone.now())
+        withdrawn = models.Q(withdrawn_at__isnull=False)
         return self.filter(
-            models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now()),
-            uses__lt=models.F("max_uses"),
+            {
+                Invitation.State.WITHDRAWN: withdrawn,
+                Invitation.State.USED_UP: used_up & ~withdrawn,
+                Invitation.State.EXPIRED: expired & ~used_up & ~withdrawn,
+                Invitation.State.OPEN: ~expired & ~used_up & ~withdrawn,
+            }[Invitation.State(state)]
+        )
+
+    def with_words(self, words: str) -> Self:
+        """Those with the words in note, beginning, project or maker, or whose code they are."""
+        return self.filter(
+            models.Q(note__icontains=words)
+            | models.Q(prefix__istartswith=words)
+            | models.Q(project__name__icontains=words)
+            | models.Q(created_by__username__icontains=words)
+            | models.Q(code_hash=code_hash(words))
         )
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
@@ -187,6 +234,14 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 class Invitation(models.Model):
     """A code that lets people register, so often and until then. The code itself is not kept."""
 
+    class State(models.TextChoices):
+        """Whether it opens the door, and why not; the first that fits from the end."""
+
+        OPEN = "open", _("open")
+        EXPIRED = "expired", _("expired")
+        USED_UP = "used_up", _("used up")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     prefix = models.CharField(_("starts with"), max_length=8, editable=False)
     code_hash = models.CharField(max_length=64, unique=True, editable=False)
@@ -194,8 +249,9 @@ class Invitation(models.Model):
     max_uses = models.PositiveIntegerField(_("may be used"), default=1)
     uses = models.PositiveIntegerField(_("used"), default=0, editable=False)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    withdrawn_at = models.DateTimeField(_("withdrawn"), null=True, editable=False)
     project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+        Project, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     role = models.PositiveSmallIntegerField(
         _("role in the project"), choices=Role.choices, default=Role.RESEARCHER
@@ -216,14 +272,19 @@ class Invitation(models.Model):
         return f"{self.prefix}…"
 
     @property
-    def is_expired(self) -> bool:
-        """Whether its end has come."""
-        return self.expires_at is not None and self.expires_at <= timezone.now()
+    def state(self) -> str:
+        """One of `State`."""
+        if self.withdrawn_at is not None:
+            return self.State.WITHDRAWN
+        if self.uses >= self.max_uses:
+            return self.State.USED_UP
+        if self.expires_at is not None and self.expires_at <= timezone.now():
+            return self.State.EXPIRED
+        return self.State.OPEN
 
-    @property
-    def is_used_up(self) -> bool:
-        """Whether nobody can register with it any more."""
-        return self.uses >= self.max_uses
+    def get_state_display(self) -> str:
+        """The state in the reader's language."""
+        return str(self.State(self.state).label)
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -287,7 +348,8 @@ class Event(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, related_name="+")
+    # The trail outlives the project.
+    project = models.ForeignKey(Project, on_delete=models.SET_NULL, null=True, related_name="+")
     subject_type = models.CharField(max_length=60)  # app_label.model
     subject_id = models.UUIDField()
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")

@@ -3,13 +3,49 @@
 from typing import Any
 
 from django.dispatch import receiver
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import Project
-from accounts.signals import project_usage
+from accounts.signals import (
+    Stage,
+    project_contents,
+    project_emptying,
+    project_usage,
+    project_working,
+)
 from datasets import services
+from datasets.models import Dataset, DatasetVersion
 
 
 @receiver(project_usage, dispatch_uid="datasets.project_usage")
 def tell_storage(sender: object, *, project: Project, **kwargs: Any) -> dict[str, int]:
     """What the project's datasets store."""
     return {"storage_bytes": services.storage_used(project)}
+
+
+@receiver(project_working, dispatch_uid="datasets.project_working")
+def tell_checks(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
+    """Uploads that are still being checked."""
+    checking = DatasetVersion.objects.filter(
+        dataset__project=project, state=DatasetVersion.State.CHECKING
+    )
+    return [
+        _("“%(version)s” was just uploaded and is being checked. Wait for it.")
+        % {"version": version}
+        for version in checking.select_related("dataset")
+    ]
+
+
+@receiver(project_contents, dispatch_uid="datasets.project_contents")
+def tell_contents(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
+    """How many datasets the project has."""
+    number = Dataset.objects.filter(project=project).count()
+    text = ngettext("%(n)s dataset", "%(n)s datasets", number) % {"n": number}
+    return [text] if number else []
+
+
+@receiver(project_emptying, dispatch_uid="datasets.project_emptying")
+def empty(sender: object, *, project: Project, stage: Stage, until: float, **kwargs: Any) -> bool:
+    """Removes the datasets when no job of the project needs them any more."""
+    return stage is Stage.THINGS and services.project_empty(project, until=until)

@@ -8,8 +8,13 @@ from typing import Any
 
 from django.db import connection
 from django.dispatch import receiver
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from accounts.models import Project
+from accounts.signals import Stage, project_contents, project_emptying, project_working
 from inference import services
+from inference.models import Conversation, Deployment
 from nodes.signals import agent_tick, workload_changed
 from registry.models import ModelVersion
 from registry.signals import version_deleting
@@ -42,6 +47,33 @@ def _sweep(node_id: uuid.UUID) -> None:
         logger.exception("sweeping deployments failed; the next tick tries again")
     finally:
         _sweeping.release()
+
+
+@receiver(project_working, dispatch_uid="inference.project_working")
+def tell_service(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
+    """Deployments that hold or wait for a place."""
+    return [
+        _("“%(name)s” is in service. Stop it first.") % {"name": deployment.name}
+        for deployment in Deployment.objects.filter(project=project).active()
+    ]
+
+
+@receiver(project_contents, dispatch_uid="inference.project_contents")
+def tell_contents(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
+    """How many deployments and conversations the project has."""
+    served = Deployment.objects.filter(project=project).count()
+    chats = Conversation.objects.filter(project=project).count()
+    told = [
+        (served, ngettext("%(n)s deployment", "%(n)s deployments", served)),
+        (chats, ngettext("%(n)s conversation", "%(n)s conversations", chats)),
+    ]
+    return [text % {"n": number} for number, text in told if number]
+
+
+@receiver(project_emptying, dispatch_uid="inference.project_emptying")
+def empty(sender: object, *, project: Project, stage: Stage, until: float, **kwargs: Any) -> bool:
+    """Removes the project's deployments and conversations."""
+    return stage is Stage.WORK and services.project_empty(project, until=until)
 
 
 @receiver(version_deleting)

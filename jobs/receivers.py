@@ -3,16 +3,26 @@
 import uuid
 from typing import Any
 
+from django.db.models import Q
 from django.dispatch import receiver
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import Project
-from accounts.signals import project_usage
+from accounts.signals import (
+    Stage,
+    project_contents,
+    project_emptying,
+    project_usage,
+    project_working,
+)
 from common.errors import Conflict
-from datasets.models import DatasetVersion
+from datasets.models import Dataset, DatasetVersion
 from datasets.signals import dataset_deleting
-from jobs.models import Attempt, Job
+from jobs import services
+from jobs.models import Attempt, Job, JobDataset
 from jobs.services import metrics_take_in, workload_follow
+from nodes.models import Workload
 from nodes.signals import workload_changed, workload_progressed
 from registry.models import ModelVersion
 from registry.signals import version_deleting
@@ -51,12 +61,58 @@ def keep_used_model(sender: object, *, version: ModelVersion, **kwargs: Any) -> 
 def _refuse(jobs: list[Job], message: str) -> None:
     if not jobs:
         return
-    names = ", ".join(f"“{job.name}”" for job in jobs[:NAMED]) + (" …" if jobs[NAMED:] else "")
     raise Conflict(
-        message % {"jobs": names},
+        message % {"jobs": _named(jobs)},
         code="in_use",
         data={"jobs": [str(job.pk) for job in jobs[:NAMED]]},
     )
+
+
+def _named(jobs: list[Job]) -> str:
+    return ", ".join(f"“{job.name}”" for job in jobs[:NAMED]) + (" …" if jobs[NAMED:] else "")
+
+
+@receiver(project_working, dispatch_uid="jobs.project_working")
+def tell_work(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
+    """Jobs that wait or run, or whose processes have not ended yet."""
+    jobs = Job.objects.filter(project=project)
+    stopping = Workload.objects.filter(project=project).exclude(state=Workload.State.ENDED)
+    found = jobs.filter(
+        Q(pk__in=jobs.active().values("pk")) | Q(attempts__workload__in=stopping)
+    ).distinct()
+    number = found.count()
+    if not number:
+        return []
+    text = ngettext(
+        "%(n)s job waits or runs: %(jobs)s. Cancel it or let it end.",
+        "%(n)s jobs wait or run: %(jobs)s. Cancel them or let them end.",
+        number,
+    )
+    return [text % {"n": number, "jobs": _named(list(found[: NAMED + 1]))}]
+
+
+@receiver(project_contents, dispatch_uid="jobs.project_contents")
+def tell_contents(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
+    """How many jobs the project has, and which of its datasets jobs of others learnt from."""
+    number = Job.objects.filter(project=project).count()
+    text = ngettext(
+        "%(n)s job with its log and files", "%(n)s jobs with their logs and files", number
+    )
+    elsewhere = JobDataset.objects.exclude(job__project=project)
+    shared = Dataset.objects.filter(
+        project=project, versions__in=elsewhere.values("dataset_version")
+    ).distinct()
+    stays = _(
+        "“%(dataset)s” stays and goes to the operators: jobs of other projects learnt from it"
+    )
+    told = [text % {"n": number}] if number else []
+    return told + [stays % {"dataset": dataset.name} for dataset in shared]
+
+
+@receiver(project_emptying, dispatch_uid="jobs.project_emptying")
+def empty(sender: object, *, project: Project, stage: Stage, until: float, **kwargs: Any) -> bool:
+    """Removes the project's jobs."""
+    return stage is Stage.WORK and services.project_empty(project, until=until)
 
 
 @receiver(project_usage, dispatch_uid="jobs.project_usage")

@@ -26,5 +26,7 @@ class NodesConfig(AppConfig):
     name = "nodes"
 
     def ready(self) -> None:
-        """Makes sure that silent nodes are noticed even when no agent lives."""
+        """Connects the receivers; silent nodes are noticed even when no agent lives."""
+        from nodes import receivers  # noqa: F401
+
         post_migrate.connect(_schedule, dispatch_uid="nodes.schedule")

@@ -28,7 +28,7 @@ class ModelQuerySet(models.QuerySet["Model"]):
         if not user.is_authenticated or not user.is_active:
             return self.none()
         if user.is_staff:
-            return self
+            return self.exclude(project_id__in=Project.objects.deleted().values("pk"))
         mine = models.Q(
             project_id__in=Membership.objects.filter(user=user, role__gte=role).values("project_id")
         )

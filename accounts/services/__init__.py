@@ -1,5 +1,21 @@
 """Everything that changes people, projects, keys and the trail of events."""
 
+from accounts.services.deletion import (
+    project_commons,
+    project_contents_of,
+    project_delete,
+    project_work_of,
+    projects_sweep,
+    why_not_deletable,
+)
+from accounts.services.email import (
+    email_change,
+    email_change_cancel,
+    email_confirm,
+    email_set,
+    email_waiting,
+    mail_goes_out,
+)
 from accounts.services.events import event_record, live_touch
 from accounts.services.invitations import invitation_create, invitation_revoke
 from accounts.services.keys import api_key_create, api_key_revoke
@@ -8,6 +24,8 @@ from accounts.services.projects import (
     member_remove,
     member_set,
     project_create,
+    project_enter,
+    project_hold,
     project_leave,
     project_limits_set,
     project_rename,
@@ -39,8 +57,16 @@ __all__ = [
     "project_rename",
     "project_usage_of",
     "role_require",
+    "project_commons",
+    "project_contents_of",
     "user_limits_set",
+    "project_delete",
+    "project_enter",
+    "project_hold",
     "user_password_change",
     "user_profile_set",
     "user_register",
 ]
+    "project_work_of",
+    "projects_sweep",
+    "why_not_deletable",

@@ -31,6 +31,31 @@ def role_require(user: User, project: Project, role: int) -> None:
     )
 
 
+def role_check(role: int) -> None:
+    """DomainError when there is no such role."""
+    if role not in Role.values:
+        raise DomainError(
+            _("The role must be one of: %(roles)s.")
+            % {"roles": ", ".join(str(value) for value in Role.values)},
+            field="role",
+        )
+
+
+def project_hold(project_id: uuid.UUID) -> Project:
+    """The project's row, locked until the caller's transaction ends, so that it is not deleted.
+
+    Whatever begins something in a project holds it: Conflict when it was deleted meanwhile.
+    """
+    project = Project.objects.select_for_update(no_key=True).filter(pk=project_id).first()
+    if project is None or project.deleted_at is not None:
+        raise Conflict(
+            _("This project was deleted. Work in another one."),
+            field="project",
+            code="project_deleted",
+        )
+    return project
+
+
 def project_usage_of(project: Project) -> dict[str, int]:
     """What the project uses now, as the apps above count it: `active_jobs`, `storage_bytes`."""
     total: dict[str, int] = {}
@@ -50,6 +75,12 @@ def project_create(*, name: str, created_by: User) -> Project:
     return project
 
 
+def project_enter(project: Project, *, user: User) -> None:
+    """Remembers that the user works in the project, for the next log-in."""
+    user.last_project = project
+    user.save(update_fields=["last_project"])
+
+
 def _checked_name(name: str) -> str:
     name = " ".join(name.split())
     if not 1 <= len(name) <= 80 or not name.isprintable():
@@ -57,7 +88,7 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _managed(project_id: uuid.UUID, by: User) -> Project:
+def project_managed(project_id: uuid.UUID, by: User) -> Project:
     """The locked row of a project that the user manages; Project.DoesNotExist otherwise."""
     return Project.objects.editable_by(by).select_for_update(of=("self",)).get(pk=project_id)
 
@@ -65,7 +96,7 @@ def _managed(project_id: uuid.UUID, by: User) -> Project:
 @transaction.atomic
 def project_rename(project_id: uuid.UUID, *, name: str, by: User) -> Project:
     """Gives a project another name."""
-    project = _managed(project_id, by)
+    project = project_managed(project_id, by)
     old, project.name = project.name, _checked_name(name)
     if project.name != old:
         project.save(update_fields=["name"])
@@ -88,7 +119,7 @@ def project_limits_set(
     max_storage_bytes: int | None = None,
 ) -> Project:
     """What operators let a project use. DomainError for anybody else."""
-    project = _managed(project_id, by)
+    project = project_managed(project_id, by)
     if not by.is_staff:
         raise DomainError(
             _("Only operators change a project's limits. Ask one of them."), code="operators_only"
@@ -174,14 +205,9 @@ def member_set(project_id: uuid.UUID, user_id: uuid.UUID, *, role: int, by: User
 
     Conflict when the last manager would be demoted; DomainError for a personal project.
     """
-    project = _managed(project_id, by)
+    project = project_managed(project_id, by)
     _refuse_personal(project)
-    if role not in Role.values:
-        raise DomainError(
-            _("The role must be one of: %(roles)s.")
-            % {"roles": ", ".join(str(value) for value in Role.values)},
-            field="role",
-        )
+    role_check(role)
     user = User.objects.get(pk=user_id)
     membership = Membership.objects.filter(project=project, user=user).first()
     old = membership.role if membership else 0
@@ -207,7 +233,7 @@ def member_set(project_id: uuid.UUID, user_id: uuid.UUID, *, role: int, by: User
 @transaction.atomic
 def member_remove(project_id: uuid.UUID, user_id: uuid.UUID, *, by: User) -> None:
     """Takes a person out of a project; what the person made stays with the project."""
-    project = _managed(project_id, by)
+    project = project_managed(project_id, by)
     _refuse_personal(project)
     _membership_end(project, project.memberships.get(user_id=user_id), by)
 

@@ -3,6 +3,7 @@
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
 from datasets.services.info import dataset_name, info_write, versions_materialise
+from datasets.services.removal import project_empty
 from datasets.services.sweeping import check_start, checks_run, sweep
 from datasets.services.uploads import (
     SMALL,
@@ -30,6 +31,7 @@ __all__ = [
     "dataset_name",
     "dataset_update",
     "info_write",
+    "project_empty",
     "stages_of",
     "storage_used",
     "sweep",

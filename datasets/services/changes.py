@@ -86,11 +86,19 @@ def dataset_delete(dataset_id: uuid.UUID, *, by: User) -> None:
         .select_related("project")
         .get(pk=dataset_id)
     )
+    dataset_remove(dataset, by=by)
+
+
+def dataset_remove(dataset: Dataset, *, by: User | None) -> None:
+    """Deletes a dataset whoever may; the caller is in a transaction. Conflict while jobs use it.
+
+    The files go after the commit; what a killed process leaves of them is swept away.
+    """
     versions = list(dataset.versions.all())
     dataset_deleting.send(Dataset, dataset=dataset, versions=versions)
     event_record(dataset, project=dataset.project, actor=by, verb="deleted", old=dataset.name[:24])
+    folder = data_root() / str(dataset.pk)
     _delete(dataset)
-    folder = data_root() / str(dataset_id)
     transaction.on_commit(info_write, robust=True)
     transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))
 

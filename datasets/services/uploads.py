@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
 from accounts.models import Project, Role, User
-from accounts.services import event_record, project_usage_of, role_require
+from accounts.services import event_record, project_hold, project_usage_of, role_require
 from common.errors import Conflict, DomainError, QuotaExceeded
 from datasets.checking import Contents, contents_ingest
 from datasets.models import Dataset, DatasetVersion
@@ -212,6 +212,7 @@ def _version_store(
     dataset: Dataset, received: _Received, *, by: User, parent: DatasetVersion | None
 ) -> DatasetVersion:
     """Row and files together: the files are moved into place just before the rows are committed."""
+    project_hold(dataset.project_id)
     verb = "version_added"
     if dataset._state.adding:
         _refuse_taken(dataset.project, dataset.name)
@@ -258,6 +259,7 @@ def _version_copy(
     version: DatasetVersion, fields: Mappings[str, Any], *, by: User
 ) -> DatasetVersion:
     """A version of the same files with other names for its columns."""
+    project_hold(version.dataset.project_id)
     dataset = Dataset.objects.select_for_update().get(pk=version.dataset_id)
     copied = DatasetVersion.objects.create(
         dataset=dataset,

@@ -25,6 +25,7 @@ from inference.services.lifecycle import (
     version_guard,
     workload_sync,
 )
+from inference.services.removal import project_empty
 from inference.services.targets import NotReady, Target, deployment_named, model_target, target_of
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "deployment_unload",
     "deployments_sweep",
     "model_target",
+    "project_empty",
     "target_of",
     "turn_begin",
     "version_guard",

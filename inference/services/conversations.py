@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Project, User
+from accounts.services import project_hold
 from common.errors import Conflict, DomainError
 from inference.models import Conversation, Deployment, Message
 from inference.openai import TOKENS_MAX, ChatRequest
@@ -40,6 +41,7 @@ class Turn:
     title: str  # of the conversation, which the first question names
 
 
+@transaction.atomic
 def conversation_create(
     *,
     project: Project,
@@ -51,6 +53,7 @@ def conversation_create(
 ) -> Conversation:
     """Begins a conversation. DomainError for settings out of bounds or a foreign deployment."""
     _check_deployment(created_by, deployment)
+    project_hold(project.pk)
     return Conversation.objects.create(
         project=project,
         created_by=created_by,

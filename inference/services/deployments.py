@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import Project, Role, User
-from accounts.services import event_record
+from accounts.services import event_record, project_hold
 from common.errors import Conflict, DomainError, QuotaExceeded
 from inference.models import Deployment
 from inference.services.moves import idle_default, locked, move, replica_start
@@ -34,6 +34,7 @@ def deployment_create(
     QuotaExceeded, which names the deployment to stop first.
     """
     _check_role(project, created_by)
+    project_hold(project.pk)
     refusal = version_refusal(version, project=project)
     if refusal:
         raise DomainError(refusal, field="version", code="version_unfit")
@@ -93,6 +94,7 @@ def deployment_restart(deployment_id: uuid.UUID, *, by: User) -> Deployment:
     Name and address stay, unless another active deployment took the name meanwhile.
     """
     deployment = locked(deployment_id)
+    project_hold(deployment.project_id)
     if deployment.state == State.STOPPING:
         raise Conflict(
             _("“{name}” is just being stopped. Try again in a few seconds.").format(

@@ -14,6 +14,7 @@ from jobs.services.lifecycle import (
     why_not_pausable,
 )
 from jobs.services.progress import metrics_take_in
+from jobs.services.removal import project_empty
 from jobs.services.submit import draft_submit, job_submit
 from jobs.services.sweeps import jobs_sweep
 
@@ -34,6 +35,7 @@ __all__ = [
     "jobs_sweep",
     "last_checkpoint",
     "metrics_take_in",
+    "project_empty",
     "why_not_pausable",
     "workload_follow",
 ]

@@ -9,8 +9,8 @@ from typing import Literal
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts.models import Project, User
-from accounts.services import event_record
+from accounts.models import User
+from accounts.services import event_record, project_hold
 from common.errors import Conflict, DomainError
 from jobs.engines import engine_named
 from jobs.models import Checkpoint, Job
@@ -145,7 +145,7 @@ def _again(job: Job, checkpoint: Checkpoint | None, *, by: User | None, verb: st
         )
     if checkpoint is not None and why_not_pausable(job):
         checkpoint = None
-    project = Project.objects.select_for_update().get(pk=job.project_id)
+    project = project_hold(job.project_id)
     quota_check(project)
     job.wanted = job.failure = job.failure_line = job.failure_code = job.phase = ""
     job.step = checkpoint.step if checkpoint else 0

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import Project, Role, User
-from accounts.services import event_record, role_require
+from accounts.services import event_record, project_hold, role_require
 from common.errors import DomainError, QuotaExceeded
 from datasets.models import DatasetVersion
 from datasets.services import versions_materialise
@@ -117,7 +117,7 @@ def draft_submit(checked: Checked, *, by: User | None) -> Job:
     folder = Path(site.TRAINER_HOME) / "data" / "jobs" / str(job_id)
     try:
         with transaction.atomic():
-            Project.objects.select_for_update().get(pk=checked.draft.project.pk)
+            project_hold(checked.draft.project.pk)
             key = checked.draft.idempotency_key
             if key and (found := _known(checked.draft.project, key)):
                 return found

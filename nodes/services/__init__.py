@@ -47,6 +47,7 @@ from nodes.services.queue import (
     workload_submit,
 )
 from nodes.services.reasons import reason_text
+from nodes.services.removal import project_empty, workload_files_remove
 
 __all__ = [
     "EngineMissing",
@@ -74,6 +75,7 @@ __all__ = [
     "node_note",
     "node_register",
     "nodes_sweep",
+    "project_empty",
     "queue_position",
     "reason_text",
     "sample_record",
@@ -83,6 +85,7 @@ __all__ = [
     "workload_claim",
     "workload_end",
     "workload_ended",
+    "workload_files_remove",
     "workload_lost",
     "workload_overrun",
     "workload_priority_set",

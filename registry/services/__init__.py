@@ -12,6 +12,7 @@ from registry.services.evaluations import (
     evaluation_rescore,
 )
 from registry.services.imports import folder_import, import_candidates, model_import
+from registry.services.removal import project_empty
 from registry.services.versions import (
     model_delete,
     model_update,
@@ -32,6 +33,7 @@ __all__ = [
     "model_delete",
     "model_import",
     "model_update",
+    "project_empty",
     "version_delete",
     "version_publish",
 ]

@@ -56,6 +56,7 @@ PAGES = {
     "accounts:project_create": Row(get=SIGNED_IN, post=SIGNED_IN),
     "accounts:project_current": Row(get=SIGNED_IN),
     "accounts:project_switch": Row(post=VIEWERS, data={"project": "team"}),
+    "accounts:project_delete": Row(get=MANAGERS, post=MANAGERS, data={"name": "team"}),
     "accounts:project_detail": Row(get=VIEWERS),
     "accounts:project_rename": Row(post=MANAGERS),
     "accounts:project_limits_set": Row(post=at_least(100)),
@@ -64,6 +65,8 @@ PAGES = {
     "accounts:member_set": Row(post=MANAGERS),
     "accounts:member_remove": Row(post=MANAGERS),
 }
+    "api-me-email": api(post=SIGNED_IN, delete=SIGNED_IN),
+    "api-me-email-confirm": Row(post=EVERYBODY),
 API = {
     "api-register": Row(post=EVERYBODY),
     "api-login": Row(post=EVERYBODY),
@@ -72,7 +75,7 @@ API = {
     "api-key-list": api(get=SIGNED_IN, post=SIGNED_IN),
     "api-key-detail": api("key", get=OWNERS_OWN, delete=OWNERS_OWN),
     "api-project-list": api(get=SIGNED_IN, post=SIGNED_IN),
-    "api-project-detail": api("team", get=VIEWERS, patch=MANAGERS),
+    "api-project-detail": api("team", get=VIEWERS, patch=MANAGERS, delete=MANAGERS),
     "api-project-leave": api("team", post=VIEWERS),
     "api-project-members": api("team", get=VIEWERS, post=MANAGERS),
     "api-project-member": api("team", put=MANAGERS, delete=MANAGERS),

@@ -53,9 +53,10 @@ def test_an_invitation_is_made_and_its_code_shown_once(operator) -> None:
     )
     assert "between 1 and" in said(refused) or "form" in (refused.context or {})
     assert Invitation.objects.count() == 1
-    operator.post(reverse("admin:accounts_invitation_delete", args=[row.pk]), {"post": "yes"})
-    assert not Invitation.objects.exists()
-    assert Event.objects.filter(subject_id=row.pk, verb="revoked").exists()
+    withdraw = {"action": "withdraw", "_selected_action": str(row.pk)}
+    operator.post(reverse("admin:accounts_invitation_changelist"), withdraw)
+    assert Invitation.objects.get().state == Invitation.State.WITHDRAWN
+    assert Event.objects.filter(subject_id=row.pk, verb="withdrawn").exists()
 
 
 def test_a_key_is_revoked_and_never_shown(operator, people) -> None:

@@ -1,10 +1,9 @@
-"""Pages of people, projects and keys."""
+"""Pages of projects and their people."""
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -19,99 +18,20 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import services
 from accounts.forms import (
-    ApiKeyForm,
     LimitsForm,
     MemberForm,
-    ProfileForm,
+    ProjectDeleteForm,
     ProjectForm,
     RoleForm,
     SwitchForm,
 )
-from accounts.http import actor, project_of
-from accounts.models import ApiKey, Event, Membership, Project, Role, User
+from accounts.http import actor, project_of, work_in
+from accounts.models import Event, Membership, Project, Role, User
+from accounts.views.shared import accepted
 from common.errors import DomainError
 
 GIB = 2**30
 PER_PAGE = 30
-
-
-def _accepted(form: Form, act: Callable[[dict[str, Any]], object]) -> bool:
-    """Whether the form is valid and `act` took its data; a refusal becomes the form's error."""
-    if not form.is_valid():
-        return False
-    try:
-        act(form.cleaned_data)
-    except DomainError as refused:
-        form.add_error(refused.field if refused.field in form.fields else None, refused.message)
-        return False
-    return True
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def profile(request: HttpRequest) -> HttpResponse:
-    """Name, address and language of oneself."""
-    user = actor(request)
-    now = {"first_name": user.first_name, "email": user.email, "language": user.language}
-    form = ProfileForm(request.POST if request.method == "POST" else None, initial=now)
-    if form.is_bound and _accepted(form, lambda data: services.user_profile_set(user.pk, **data)):
-        messages.success(request, _("Saved."))
-        response = redirect("accounts:settings")
-        _speak(response, form.cleaned_data["language"])
-        return response
-    page = {
-        "nav": "settings",
-        "form": form,
-        "keys": ApiKey.objects.visible_to(user).count(),
-        "memberships": Membership.objects.filter(user=user).select_related("project"),
-    }
-    return render(request, "accounts/profile.html", page, status=422 if form.is_bound else 200)
-
-
-def _speak(response: HttpResponse, language: str) -> None:
-    """Keeps the language for this browser, or leaves it to the browser's own wish."""
-    if language:
-        age = 365 * 24 * 3600
-        response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=age, samesite="Lax")
-    else:
-        response.delete_cookie(settings.LANGUAGE_COOKIE_NAME)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def api_key_list(request: HttpRequest) -> HttpResponse:
-    """One's keys, and a new one, which is shown in the answer to the form and never again."""
-    user = actor(request)
-    form = ApiKeyForm(request.POST if request.method == "POST" else None)
-    made: list[tuple[ApiKey, str]] = []
-
-    def create(data: dict[str, Any]) -> None:
-        days = data.pop("expires_in_days") or None
-        made.append(services.api_key_create(user, expires_in_days=days, **data))
-
-    refused = form.is_bound and not _accepted(form, create)
-    page = {
-        "nav": "settings",
-        "form": form if refused else ApiKeyForm(),
-        "keys": ApiKey.objects.visible_to(user),
-        "key": made[0][0] if made else None,
-        "secret": made[0][1] if made else "",
-        "base_url": request.build_absolute_uri("/v1"),
-    }
-    response = render(request, "accounts/api_key_list.html", page, status=422 if refused else 200)
-    if made:
-        response["Cache-Control"] = "no-store"
-    return response
-
-
-@login_required
-@require_POST
-def api_key_revoke(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
-    """Ends one of one's own keys."""
-    key = get_object_or_404(ApiKey.objects.editable_by(actor(request)), pk=key_id)
-    services.api_key_revoke(key.pk, by=actor(request))
-    messages.success(request, _("The key “%(name)s” opens nothing any more.") % {"name": key.name})
-    return redirect("accounts:api_key_list")
 
 
 @login_required
@@ -165,8 +85,8 @@ def project_create(request: HttpRequest) -> HttpResponse:
     def create(data: dict[str, Any]) -> None:
         made.append(services.project_create(name=data["name"], created_by=actor(request)))
 
-    if form.is_bound and _accepted(form, create):
-        request.session["project"] = str(made[0].pk)
+    if form.is_bound and accepted(form, create):
+        work_in(request, made[0])
         messages.success(
             request, _("%(project)s is there. Add the people next.") % {"project": made[0].name}
         )
@@ -208,6 +128,7 @@ def _project_page(request: HttpRequest, project: Project, **forms: Form) -> Http
         "is_current": project_of(request).pk == project.pk,
         "is_member": any(row.user_id == user.pk for row in people),
         "manages": manages,
+        "may_go": manages and not services.why_not_deletable(project),
         "people": people,
         "roles": Role.choices,
         "usage": _usage(project),
@@ -248,11 +169,38 @@ def project_switch(request: HttpRequest) -> HttpResponse:
     form = SwitchForm(request.POST)
     wanted = form.cleaned_data["project"] if form.is_valid() else None
     project = get_object_or_404(Project.objects.visible_to(actor(request)), pk=wanted)
-    request.session["project"] = str(project.pk)
+    work_in(request, project)
     messages.success(request, _("You work in %(project)s now.") % {"project": project.name})
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure())
     return redirect(target if safe else reverse("home"))
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def project_delete(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
+    """What goes with the project, why it cannot go now, and its end."""
+    project, user = _managed(request, project_id), actor(request)
+    form = ProjectDeleteForm(request.POST if request.method == "POST" else None)
+
+    def delete(data: dict[str, Any]) -> None:
+        services.project_delete(project.pk, name=data["name"], by=user)
+
+    if form.is_bound and accepted(form, delete):
+        messages.success(request, _("%(project)s is deleted.") % {"project": project.name})
+        return redirect("accounts:project_list")
+    page = {
+        "nav": "project",
+        "project": project,
+        "form": form,
+        "never": services.why_not_deletable(project),
+        "work": services.project_work_of(project),
+        "contents": services.project_contents_of(project),
+        "people": project.memberships.count(),
+    }
+    return render(
+        request, "accounts/project_delete.html", page, status=422 if form.is_bound else 200
+    )
 
 
 def _managed(request: HttpRequest, project_id: uuid.UUID) -> Project:
@@ -268,7 +216,7 @@ def project_rename(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
     def rename(data: dict[str, Any]) -> None:
         services.project_rename(project.pk, name=data["name"], by=actor(request))
 
-    if not _accepted(form, rename):
+    if not accepted(form, rename):
         return _project_page(request, project, rename_form=form)
     messages.success(request, _("Saved."))
     return redirect("accounts:project_detail", project.pk)
@@ -289,7 +237,7 @@ def project_limits_set(request: HttpRequest, project_id: uuid.UUID) -> HttpRespo
             max_storage_bytes=round(data["max_storage_gib"] * GIB),
         )
 
-    if not _accepted(form, limit):
+    if not accepted(form, limit):
         return _project_page(request, project, limits_form=form)
     messages.success(request, _("Saved."))
     return redirect("accounts:project_detail", project.pk)
@@ -319,7 +267,7 @@ def member_add(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
     def add(data: dict[str, Any]) -> None:
         services.member_add(project.pk, who=data["user"], role=data["role"], by=actor(request))
 
-    if not _accepted(form, add):
+    if not accepted(form, add):
         return _project_page(request, project, member_form=form)
     messages.success(request, _("%(user)s is in.") % {"user": form.cleaned_data["user"]})
     return redirect("accounts:project_detail", project.pk)
@@ -340,7 +288,7 @@ def member_set(request: HttpRequest, project_id: uuid.UUID, user_id: uuid.UUID) 
     def change(data: dict[str, Any]) -> None:
         services.member_set(project.pk, user.pk, role=data["role"], by=actor(request))
 
-    if _accepted(form, change):
+    if accepted(form, change):
         messages.success(
             request,
             _("%(user)s is %(role)s now.")

@@ -1,0 +1,1 @@
+"""Pages of people, projects and keys, and the way in."""
