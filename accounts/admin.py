@@ -193,7 +193,16 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
 class InvitationAdmin(ThroughServices):
     """Invitations; a code is shown once, in the message after it was made."""
 
-    list_display = ("prefix", "note", "uses", "max_uses", "expires_at", "project", "created_by")
+    list_display = (
+        "prefix",
+        "note",
+        "uses",
+        "max_uses",
+        "expires_at",
+        "withdrawn_at",
+        "project",
+        "created_by",
+    )
     search_fields = ("prefix", "note")
     form = InvitationForm
     autocomplete_fields = ("project",)
@@ -207,6 +216,7 @@ class InvitationAdmin(ThroughServices):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """An invitation is made, looked at and withdrawn."""
         return False
+    actions = ("withdraw",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """It stays in the list when it was withdrawn."""

@@ -19,6 +19,7 @@ from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from accounts import serializers, services
+from accounts.filters import InvitationFilter, ProjectFilter
 from accounts.http import actor
 from accounts.models import ApiKey, Invitation, Membership, Project, User
 from accounts.permissions import IsOperatorWithScope
@@ -311,6 +312,7 @@ class InvitationViewSet(
 
     def get_queryset(self) -> QuerySet[Invitation]:
         """All, for operators; none for anybody else."""
+    filterset_class = InvitationFilter
         return Invitation.objects.visible_to(actor(self.request))
 
     @extend_schema(
@@ -331,5 +333,5 @@ class InvitationViewSet(
         return Response({**row, "code": code, "url": url}, status=201)
 
     def perform_destroy(self, instance: Invitation) -> None:
-        """Closes it; who registered with it stays."""
-        services.invitation_revoke(instance.pk, by=actor(self.request))
+        """Withdraws it; who registered with it stays, and it stays in the list."""
+        services.invitation_withdraw(instance.pk, by=actor(self.request))

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import LANGUAGES, ApiKey, Role
+from accounts.models import LANGUAGES, ApiKey, Invitation, Project, Role, User
 from accounts.services.invitations import invitation_find
 from common.errors import DomainError
 
@@ -136,3 +136,46 @@ class LimitsForm(forms.Form):
         label=_("Jobs waiting or running at once"), min_value=0, max_value=30_000
     )
     max_storage_gib = forms.FloatField(label=_("Storage, GiB"), min_value=0, max_value=1_000_000)
+class InvitationForm(forms.Form):
+    """A new invitation."""
+
+    EXPIRY = ((7, _("a week")), (14, _("two weeks")), (90, _("90 days")), (0, _("no end")))
+
+    note = forms.CharField(
+        label=_("For whom"),
+        max_length=120,
+        required=False,
+        help_text=_("Only operators read it, such as “summer interns”."),
+    )
+    max_uses = forms.IntegerField(
+        label=_("May be used"), initial=1, help_text=_("How many people can register with it.")
+    )
+    expires_in_days = forms.TypedChoiceField(
+        label=_("Ends after"), choices=EXPIRY, initial=14, coerce=int
+    )
+    project = forms.ModelChoiceField(
+        Project.objects.none(),
+        label=_("Project"),
+        required=False,
+        empty_label=_("none, only the personal one"),
+        help_text=_("Who registers becomes a member of it."),
+    )
+    role = forms.TypedChoiceField(
+        label=_("Role in the project"), choices=Role.choices, initial=Role.RESEARCHER, coerce=int
+    )
+
+    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        projects = Project.objects.editable_by(by).filter(personal_of=None)
+        self.fields["project"].queryset = projects  # type: ignore[attr-defined]
+
+
+class InvitationFilterForm(forms.Form):
+    """What the list of invitations shows."""
+
+    q = forms.CharField(required=False, max_length=120)
+    state = forms.ChoiceField(
+        required=False, choices=(("", _("every state")), *Invitation.State.choices)
+    )
+
+

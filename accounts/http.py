@@ -21,6 +21,25 @@ def actor(request: HttpRequest) -> User:
 def project_of(request: HttpRequest) -> Project:
     """The project the user works in now.
 
+def operator_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Only operators find the page; for everybody else there is none."""
+
+    @login_required
+    @wraps(view)
+    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        if not actor(request).is_staff:
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return checked
+
+
+def work_in(request: HttpRequest, project: Project) -> None:
+    """From now on the pages show this project, also after the next log-in."""
+    request.session["project"] = str(project.pk)
+    project_enter(project, user=actor(request))
+
+
     Over the API the one named by the field `project` or the header `X-Project` (DomainError when
     the user does not see it); on pages the one chosen in this session; else the personal one.
     """

@@ -211,8 +211,8 @@ class InvitationSerializer(serializers.ModelSerializer[Invitation]):
             "max_uses",
             "uses",
             "expires_at",
-            "is_expired",
-            "is_used_up",
+            "withdrawn_at",
+            "state",
             "project",
             "role",
             "created_at",
@@ -221,6 +221,7 @@ class InvitationSerializer(serializers.ModelSerializer[Invitation]):
 
 
 class NewInvitationSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(choices=Invitation.State.choices, read_only=True)
     """What a new invitation is to be."""
 
     max_uses = serializers.IntegerField(default=1)

@@ -52,6 +52,7 @@ SENTENCES: Mapping[str, Any] = {
     "version_deleted": gettext_lazy("a version was deleted"),
 }
 STATES: Mapping[str, Any] = {
+    "withdrawn": gettext_lazy("withdrawn"),
     "waiting": gettext_lazy("waiting"),
     "queued": gettext_lazy("queued"),
     "placed": gettext_lazy("placed"),

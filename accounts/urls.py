@@ -5,7 +5,8 @@ from typing import Any
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from accounts import api, views
+from accounts import api
+from accounts.views import entrance, invitations, profile, projects
 
 app_name = "accounts"
 urlpatterns: list[Any] = [

@@ -17,7 +17,7 @@ from accounts.services.email import (
     mail_goes_out,
 )
 from accounts.services.events import event_record, live_touch
-from accounts.services.invitations import invitation_create, invitation_revoke
+from accounts.services.invitations import invitation_create, invitation_withdraw
 from accounts.services.keys import api_key_create, api_key_revoke
 from accounts.services.projects import (
     member_add,
@@ -45,7 +45,7 @@ __all__ = [
     "api_key_revoke",
     "event_record",
     "invitation_create",
-    "invitation_revoke",
+    "invitation_withdraw",
     "live_touch",
     "member_add",
     "member_remove",

@@ -1,6 +1,5 @@
 """Invitations: who may let people in, and how often a code opens the door."""
 
-import hashlib
 import secrets
 import uuid
 from datetime import timedelta
@@ -9,19 +8,15 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Invitation, Project, Role, User
+from accounts.models import Invitation, Project, Role, User, code_hash
 from accounts.services.events import event_record
+from accounts.services.projects import project_hold, role_check
 from common.errors import DomainError
 
 # No vowels and no look-alikes: codes are read aloud and typed. 20 of 28 signs are 96 bits.
 ALPHABET = "bcdfghjkmnpqrstvwxyz23456789"
 CODE_LENGTH = 20
 MAX_DAYS = 3650
-
-
-def code_hash(code: str) -> str:
-    """What is kept of a code. Codes are random and long, so that a plain hash is enough."""
-    return hashlib.sha256(code.strip().lower().encode()).hexdigest()
 
 
 @transaction.atomic
@@ -37,7 +32,8 @@ def invitation_create(
     """Makes an invitation; gives it and its code, which is shown this once and not kept.
 
     With a project, everybody who registers with the code becomes a member in that role. Raises
-    DomainError for a use count or a number of days that makes no sense and for a personal project.
+    DomainError for a use count, a role or a number of days that makes no sense and for a project
+    that takes no members.
     """
     if not 1 <= max_uses <= 10_000:
         raise DomainError(
@@ -49,12 +45,15 @@ def invitation_create(
             % {"most": MAX_DAYS},
             field="expires_in_days",
         )
-    if project is not None and project.personal_of_id is not None:
-        raise DomainError(
-            _("%(project)s is a personal project, which has no other members. Choose another.")
-            % {"project": project.name},
-            field="project",
-        )
+    role_check(role)
+    if project is not None:
+        project = project_hold(project.pk)
+        if project.personal_of_id is not None:
+            raise DomainError(
+                _("%(project)s is a personal project, which has no other members. Choose another.")
+                % {"project": project.name},
+                field="project",
+            )
     code = "".join(secrets.choice(ALPHABET) for _sign in range(CODE_LENGTH))
     invitation = Invitation.objects.create(
         prefix=code[:5],
@@ -77,17 +76,31 @@ def invitation_create(
 
 
 @transaction.atomic
-def invitation_revoke(invitation_id: uuid.UUID, *, by: User) -> None:
-    """Closes an invitation for good. Who has registered with it stays."""
+def invitation_withdraw(invitation_id: uuid.UUID, *, by: User) -> Invitation:
+    """Closes an invitation for good; who has registered with it stays. Twice is no error."""
     invitation = Invitation.objects.editable_by(by).select_for_update().get(pk=invitation_id)
+    if invitation.withdrawn_at is None:
+        _withdraw(invitation, by=by)
+    return invitation
+
+
+def invitations_withdraw_into(project: Project, *, by: User) -> None:
+    """Closes all invitations into a project. The caller is in a transaction."""
+    rows = Invitation.objects.filter(project=project, withdrawn_at=None)
+    for invitation in rows.select_for_update(of=("self",)):
+        _withdraw(invitation, by=by)
+
+
+def _withdraw(invitation: Invitation, *, by: User) -> None:
+    invitation.withdrawn_at = timezone.now()
+    invitation.save(update_fields=["withdrawn_at"])
     event_record(
         invitation,
         project=invitation.project,
         actor=by,
-        verb="revoked",
+        verb="withdrawn",
         data={"prefix": invitation.prefix, "uses": invitation.uses},
     )
-    invitation.delete()
 
 
 def invitation_find(code: str, *, lock: bool = False) -> Invitation:
@@ -107,14 +120,20 @@ def invitation_find(code: str, *, lock: bool = False) -> Invitation:
             field="code",
             code="invitation_unknown",
         )
-    if found.is_expired:
+    if found.state == Invitation.State.WITHDRAWN:
+        raise DomainError(
+            _("This invitation was withdrawn. Ask an operator for a new one."),
+            field="code",
+            code="invitation_withdrawn",
+        )
+    if found.state == Invitation.State.EXPIRED:
         raise DomainError(
             _("This invitation expired on %(date)s. Ask an operator for a new one.")
             % {"date": timezone.localtime(found.expires_at).strftime("%Y-%m-%d")},
             field="code",
             code="invitation_expired",
         )
-    if found.is_used_up:
+    if found.state == Invitation.State.USED_UP:
         raise DomainError(
             _(
                 "This invitation has been used as often as it may be (%(uses)d of %(uses)d)."

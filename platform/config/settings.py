@@ -257,6 +257,7 @@ SPECTACULAR_SETTINGS = {
         "DatasetVersionState": "datasets.models.DatasetVersion.State",
         "DeploymentState": "inference.models.Deployment.State",
         "JobState": "jobs.models.Job.State",
+        "InvitationState": "accounts.models.Invitation.State",
         "JobKind": "jobs.models.Job.Kind",
         "MessageRole": "inference.models.Message.Role",
         "MessageState": "inference.models.Message.State",

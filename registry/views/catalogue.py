@@ -1,20 +1,17 @@
 """Pages on which operators choose what everybody may train."""
 
 import uuid
-from collections.abc import Callable
-from functools import wraps
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from accounts.http import actor
+from accounts.http import actor, operator_required
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from registry import services
@@ -23,19 +20,6 @@ from registry.models import Model
 from registry.views.models import refused
 
 PER_PAGE = 50
-
-
-def operator_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Only operators find the page; for everybody else there is none."""
-
-    @login_required
-    @wraps(view)
-    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        if not actor(request).is_staff:
-            raise Http404
-        return view(request, *args, **kwargs)
-
-    return checked
 
 
 @operator_required

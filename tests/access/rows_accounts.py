@@ -41,6 +41,11 @@ SIGNING_IN = {
     "account_set_password": Row(any_method=True, get=SIGNED_IN, post=SIGNED_IN),
     "account_reset_password": Row(any_method=True, get=EVERYBODY, post=EVERYBODY),
     "account_reset_password_done": Row(any_method=True, get=EVERYBODY),
+    "accounts:email_change": Row(post=SIGNED_IN),
+    "accounts:email_change_cancel": Row(post=SIGNED_IN),
+    "accounts:email_confirm": Row(get=EVERYBODY, post=EVERYBODY),
+    "accounts:invitation_list": Row(get=OPERATORS_404, post=OPERATORS_404),
+    "accounts:invitation_withdraw": Row(post=OPERATORS_404),
     "account_reset_password_from_key": Row(any_method=True, get=EVERYBODY, post=EVERYBODY),
     "account_reset_password_from_key_done": Row(any_method=True, get=EVERYBODY),
     "account_confirm_login_code": Row(

@@ -59,6 +59,7 @@ def test_the_code_is_not_kept() -> None:
     [
         ({"expires_at": timezone.now() - timedelta(days=1)}, "expired"),
         ({"uses": 1}, "used as often"),
+        ({"withdrawn_at": timezone.now()}, "withdrawn"),
         ({"code_hash": "0" * 64}, "not known"),
     ],
 )
@@ -185,7 +186,7 @@ def test_operators_make_invitations_over_the_api_and_others_do_not(people) -> No
     listed = client.get(reverse("api-invitation-list")).json()["results"]
     assert (listed[0]["uses"], "code" in listed[0]) == (1, False)
     client.delete(reverse("api-invitation-detail", args=[made["id"]]))
-    assert not Invitation.objects.exists()
+    assert Invitation.objects.get().state == Invitation.State.WITHDRAWN
     wrong = client.post(reverse("api-invitation-list"), {"max_uses": 0})
     assert (wrong.status_code, wrong.json()["field"]) == (422, "max_uses")
 
