@@ -41,11 +41,23 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     list_display = ("username", "email", "is_staff", "is_active", "max_deployments", "last_login")
     list_filter = ("is_staff", "is_active")
     fieldsets = (
-        (None, {"fields": ("username", "email", "first_name", "language", "password")}),
+        (
+            None,
+            {
+                "fields": (
+                    "username",
+                    "email",
+                    "pending_email",
+                    "first_name",
+                    "language",
+                    "password",
+                )
+            },
+        ),
         (gettext_lazy("Permissions"), {"fields": ("is_active", "is_staff", "max_deployments")}),
         (None, {"fields": ("last_login", "date_joined")}),
     )
-    readonly_fields = ("username", "last_login", "date_joined")
+    readonly_fields = ("username", "pending_email", "last_login", "date_joined")
     filter_horizontal = ()
     inlines = (MembershipInline,)
 
@@ -69,11 +81,9 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
                 is_operator=data["is_staff"],
             )
             services.user_profile_set(
-                obj.pk,
-                first_name=data["first_name"],
-                email=data["email"],
-                language=data["language"],
+                obj.pk, first_name=data["first_name"], language=data["language"]
             )
+            services.email_set(obj.pk, email=data["email"], by=actor(request))
         except DomainError as refused:
             self.message_user(request, refused.message, messages.ERROR)
 

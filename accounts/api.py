@@ -101,10 +101,14 @@ class MeView(APIView):
 
     @extend_schema(request=serializers.MeSerializer, responses=serializers.MeSerializer)
     def patch(self, request: Request) -> Response:
-        """Changes name, e-mail address or language."""
+        """Changes name or language; another e-mail address is asked for at `me/email/`."""
+        if "email" in request.data:
+            raise DomainError(
+                _("Another address needs the password: POST both to /api/v1/me/email/."),
+                field="email",
+                code="password_needed",
+            )
         form = serializers.MeSerializer(actor(request), data=request.data, partial=True)
-        # The service says who has taken an address, in the same words as the page.
-        form.fields["email"].validators = []
         form.is_valid(raise_exception=True)
         user = services.user_profile_set(actor(request).pk, **form.validated_data)
         return Response(serializers.MeSerializer(user).data)

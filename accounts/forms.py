@@ -72,14 +72,24 @@ class ProfileForm(forms.Form):
         required=False,
         help_text=_("How others read you. Empty: your user name."),
     )
-    email = forms.EmailField(
-        label=_("E-mail address"),
-        help_text=_("For a new password when you forget yours, and for logging in."),
-    )
     language = forms.ChoiceField(
         label=_("Language"),
         choices=(("", _("as the browser asks")), *LANGUAGES),
         required=False,
+    )
+
+
+class EmailForm(forms.Form):
+    """Another e-mail address."""
+
+    email = forms.EmailField(
+        label=_("New e-mail address"), widget=forms.EmailInput(attrs={"autocomplete": "email"})
+    )
+    password = forms.CharField(
+        label=_("Your present password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text=_("So that nobody else changes where new passwords go."),
     )
 
 

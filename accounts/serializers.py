@@ -35,7 +35,6 @@ class MeSerializer(serializers.ModelSerializer[User]):
     personal_project = serializers.UUIDField(source="personal_project.pk", read_only=True)
     is_operator = serializers.BooleanField(source="is_staff", read_only=True)
     language = serializers.ChoiceField(choices=LANGUAGES, allow_blank=True, required=False)
-    email = serializers.EmailField(required=False)
 
     class Meta:
         model = User
@@ -44,13 +43,34 @@ class MeSerializer(serializers.ModelSerializer[User]):
             "username",
             "first_name",
             "email",
+            "pending_email",
             "language",
             "is_operator",
             "max_deployments",
             "personal_project",
             "date_joined",
         )
-        read_only_fields = ("id", "username", "max_deployments", "date_joined")
+        read_only_fields = (
+            "id",
+            "username",
+            "email",
+            "pending_email",
+            "max_deployments",
+            "date_joined",
+        )
+
+
+class EmailSerializer(serializers.Serializer[Any]):
+    """Another e-mail address."""
+
+    email = serializers.EmailField()
+    password = serializers.CharField(write_only=True, trim_whitespace=False)
+
+
+class EmailKeySerializer(serializers.Serializer[Any]):
+    """What a new address got by mail: the last part of the link."""
+
+    key = serializers.CharField(max_length=1000, write_only=True)
 
 
 class PasswordSerializer(serializers.Serializer[Any]):

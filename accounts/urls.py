@@ -49,6 +49,28 @@ urlpatterns: list[Any] = [
 ]
 
 router = SimpleRouter()
+# allauth's own names, which it looks up. Of its pages only those that are used have an address.
+entrance_urlpatterns: list[Any] = [
+    path("login/", entrance.LoginView.as_view(), name="account_login"),
+    path("logout/", allauth.logout, name="account_logout"),
+    path("inactive/", allauth.account_inactive, name="account_inactive"),
+    path("signup/", entrance.SignupView.as_view(), name="account_signup"),
+    path("password/change/", entrance.PasswordChangeView.as_view(), name="account_change_password"),
+    path("password/set/", entrance.PasswordSetView.as_view(), name="account_set_password"),
+    path("password/reset/", entrance.PasswordResetView.as_view(), name="account_reset_password"),
+    path("password/reset/done/", allauth.password_reset_done, name="account_reset_password_done"),
+    re_path(
+        r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        entrance.PasswordResetFromKeyView.as_view(),
+        name="account_reset_password_from_key",
+    ),
+    path(
+        "password/reset/key/done/",
+        allauth.password_reset_from_key_done,
+        name="account_reset_password_from_key_done",
+    ),
+]
+
 router.register("keys", api.KeyViewSet, basename="api-key")
 router.register("projects", api.ProjectViewSet, basename="api-project")
 router.register("invitations", api.InvitationViewSet, basename="api-invitation")
@@ -57,5 +79,7 @@ api_urlpatterns: list[Any] = [
     path("login/", api.LoginView.as_view(), name="api-login"),
     path("me/", api.MeView.as_view(), name="api-me"),
     path("me/password/", api.PasswordView.as_view(), name="api-me-password"),
+    path("me/email/", api.EmailView.as_view(), name="api-me-email"),
+    path("me/email/confirm/", api.EmailConfirmView.as_view(), name="api-me-email-confirm"),
     *router.urls,
 ]

@@ -2,7 +2,6 @@
 
 import uuid
 
-from allauth.account.models import EmailAddress
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -12,6 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.models import LANGUAGES, Invitation, Membership, Project, Role, User
 from accounts.services.events import event_record
 from accounts.services.invitations import invitation_find
+from accounts.services.projects import project_enter
 from common.errors import DomainError
 
 
@@ -42,6 +42,7 @@ def _join_invited(user: User, invitation: Invitation) -> None:
     if invitation.project is None:
         return
     Membership.objects.create(project=invitation.project, user=user, role=invitation.role)
+    project_enter(invitation.project, user=user)
     event_record(
         invitation.project,
         project=invitation.project,
@@ -56,7 +57,7 @@ def _user_make(*, username: str, email: str, password: str, is_operator: bool = 
     """A user with a personal project. Runs inside the caller's transaction."""
     user = User(
         username=_checked_username(username),
-        email=_checked_email(email),
+        email=checked_email(email),
         is_staff=is_operator,
         is_superuser=is_operator,
     )
@@ -98,7 +99,8 @@ def _checked_username(username: str) -> str:
     return username
 
 
-def _checked_email(email: str, *, of: User | None = None) -> str:
+def checked_email(email: str, *, of: User | None = None) -> str:
+    """The address in small letters; DomainError for a bad one and for that of another user."""
     email = email.strip().lower()
     try:
         validate_email(email)
@@ -132,10 +134,9 @@ def user_profile_set(
     user_id: uuid.UUID,
     *,
     first_name: str | None = None,
-    email: str | None = None,
     language: str | None = None,
 ) -> User:
-    """Changes what is given of one's own profile. DomainError for a taken address."""
+    """Changes what is given of one's own profile. DomainError for an unknown language."""
     user = User.objects.select_for_update().get(pk=user_id)
     if first_name is not None:
         user.first_name = first_name.strip()
@@ -143,18 +144,7 @@ def user_profile_set(
         if language and language not in dict(LANGUAGES):
             raise DomainError(_("The pages do not speak this language."), field="language")
         user.language = language
-    if email is not None and email.strip().lower() != user.email.lower():
-        old, user.email = user.email, _checked_email(email, of=user)
-        # allauth finds people by its own rows too: an old address must not open the door any more.
-        EmailAddress.objects.filter(user=user).delete()
-        event_record(
-            user,
-            project=Project.objects.filter(personal_of=user).first(),
-            actor=user,
-            verb="email_changed",
-            data={"from": old},
-        )
-    user.save(update_fields=["first_name", "email", "language"])
+    user.save(update_fields=["first_name", "language"])
     return user
 
 

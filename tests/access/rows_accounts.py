@@ -34,9 +34,6 @@ SIGNING_IN = {
     "account_logout": Row(any_method=True, get={**EVERYBODY, "anonymous": LOGIN}, post=LOGGED_OUT),
     "account_inactive": Row(any_method=True, get=EVERYBODY),
     "account_signup": Row(any_method=True, get=EVERYBODY, post=EVERYBODY),
-    "account_reauthenticate": Row(any_method=True, get=NO_PASSWORD, post=NO_PASSWORD),
-    "account_email": Row(any_method=True, get=SIGNED_IN, post=SIGNED_IN),
-    "account_email_verification_sent": Row(any_method=True, get=EVERYBODY),
     "account_change_password": Row(any_method=True, get=SIGNED_IN, post=SIGNED_IN),
     "account_set_password": Row(any_method=True, get=SIGNED_IN, post=SIGNED_IN),
     "account_reset_password": Row(any_method=True, get=EVERYBODY, post=EVERYBODY),
@@ -48,10 +45,6 @@ SIGNING_IN = {
     "accounts:invitation_withdraw": Row(post=OPERATORS_404),
     "account_reset_password_from_key": Row(any_method=True, get=EVERYBODY, post=EVERYBODY),
     "account_reset_password_from_key_done": Row(any_method=True, get=EVERYBODY),
-    "account_confirm_login_code": Row(
-        any_method=True, get=VISITORS_TO_LOGIN, post=VISITORS_TO_LOGIN
-    ),
-    "account_confirm_email": Row(any_method=True, get=EVERYBODY, post=NOTHING_THERE),
 }
 PAGES = {
     "accounts:settings": Row(get=SIGNED_IN, post=SIGNED_IN),
