@@ -1,9 +1,13 @@
-"""What the start page shows: the newest line of work, trainings, machines, what is in service."""
+"""What the start page shows: the newest line of work, trainings, machines, other projects."""
 
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -12,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.http import actor
-from accounts.models import Project
+from accounts.models import Membership, Project, User
 from config.templatetags.trainer import duration, metric, number_short
 from datasets.models import Dataset, DatasetVersion
 from inference.models import Deployment
@@ -332,26 +336,36 @@ def _node_url(node: Node) -> str:
 
 def facts(project: Project) -> list[str]:
     """The line under the greeting: what goes on in the project."""
-    counts = Job.objects.filter(project=project).aggregate(
+    return _going_on([project])[project.pk] or [_("Nothing runs at the moment.")]
+
+
+def _going_on(projects: Sequence[Project]) -> dict[uuid.UUID, list[str]]:
+    """What runs, waits and is in service in each of the projects, in words."""
+    jobs = Job.objects.filter(project__in=projects).order_by().values("project")
+    counted = jobs.annotate(
         running=Count("pk", Q(kind=Job.Kind.TRAIN, state__in=_GOING_ON)),
-        waiting=Count("pk", Q(state=Job.State.QUEUED)),
         others=Count("pk", ~Q(kind=Job.Kind.TRAIN) & Q(state__in=_GOING_ON)),
+        waiting=Count("pk", Q(state=Job.State.QUEUED)),
     )
-    serving = Deployment.objects.filter(project=project).active().count()
+    by_project = {row["project"]: row for row in counted}
+    services = Deployment.objects.filter(project__in=projects).active().order_by()
+    serving = dict(services.values_list("project").annotate(number=Count("pk")))
+    return {
+        project.pk: _said(by_project.get(project.pk, {}), serving.get(project.pk, 0))
+        for project in projects
+    }
+
+
+def _said(counts: Mapping[str, Any], serving: int) -> list[str]:
+    running, others = counts.get("running", 0), counts.get("others", 0)
+    waiting = counts.get("waiting", 0)
     lines = [
-        (
-            counts["running"],
-            ngettext("%(n)s training running", "%(n)s trainings running", counts["running"]),
-        ),
-        (
-            counts["others"],
-            ngettext("%(n)s other job running", "%(n)s other jobs running", counts["others"]),
-        ),
-        (counts["waiting"], ngettext("%(n)s job waiting", "%(n)s jobs waiting", counts["waiting"])),
+        (running, ngettext("%(n)s training running", "%(n)s trainings running", running)),
+        (others, ngettext("%(n)s other job running", "%(n)s other jobs running", others)),
+        (waiting, ngettext("%(n)s job waiting", "%(n)s jobs waiting", waiting)),
         (serving, ngettext("%(n)s model in service", "%(n)s models in service", serving)),
     ]
-    said = [text % {"n": number} for number, text in lines if number]
-    return said or [_("Nothing runs at the moment.")]
+    return [text % {"n": number} for number, text in lines if number]
 
 
 _GOING_ON = (
@@ -361,6 +375,50 @@ _GOING_ON = (
     Job.State.STOPPING,
     Job.State.FINALIZING,
 )
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A line of the reader's other projects."""
+
+    project: Project
+    role: str
+    now: list[str]  # what goes on there
+    last: Job | None
+    datasets: int
+
+
+def elsewhere(user: User, project: Project, *, only_busy: bool) -> list[Elsewhere]:
+    """The reader's other projects, those first in which something goes on, then the newest work.
+
+    With `only_busy` those alone in which something goes on.
+    """
+    rows = Membership.objects.filter(user=user).exclude(project=project).select_related("project")
+    newest = Job.objects.filter(project=OuterRef("project")).order_by("-created_at")
+    data = Dataset.objects.filter(project=OuterRef("project")).order_by().values("project")
+    memberships = rows.annotate(
+        last=Subquery(newest.values("pk")[:1]),
+        datasets=Coalesce(Subquery(data.annotate(number=Count("pk")).values("number")), 0),
+    )
+    found = list(memberships)
+    now = _going_on([row.project for row in found])
+    jobs = Job.objects.in_bulk([row.last for row in found if row.last])
+    lines = [
+        Elsewhere(
+            row.project,
+            row.get_role_display(),
+            now[row.project_id],
+            jobs.get(row.last),
+            row.datasets,
+        )
+        for row in found
+        if now[row.project_id] or not only_busy
+    ]
+    return sorted(lines, key=_liveliness, reverse=True)[:SHOWN]
+
+
+def _liveliness(line: Elsewhere) -> tuple[bool, float, int]:
+    return bool(line.now), line.last.created_at.timestamp() if line.last else 0.0, line.datasets
 
 
 def in_service(project: Project) -> list[Deployment]:

@@ -51,6 +51,7 @@ def home(request: HtmxRequest) -> HttpResponse:
         "machines": machines,
         "has_gpus": any(machine.cells for machine in machines),
         "serving": start.in_service(project),
+        "elsewhere": start.elsewhere(actor(request), project, only_busy=way is not None),
     }
     template = "home/_live.html" if wants_fragment(request.htmx) else "home.html"
     return render(request, template, context)

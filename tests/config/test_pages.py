@@ -5,12 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.template import loader
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import services
 from config import checks
-from config.home import Way, first_steps
+from config.home import Way, elsewhere, first_steps
 from datasets.models import Dataset, DatasetVersion
 from inference.models import Deployment
 from jobs.models import Job, JobDataset
@@ -116,6 +119,69 @@ def test_home_shows_what_goes_on(client, people, work):
 def test_home_shows_nothing_of_other_projects(client, people, work):
     text = words(home_of(client, people.stranger, people.stranger.personal_project))
     assert "support" not in text
+
+
+def test_a_newcomer_in_a_busy_team_is_told_where_the_work_is(client, people, work):
+    page = home_of(client, people.member, people.member.personal_project)
+    text = words(page)
+    assert "Your other projects" in text
+    assert "team researcher 1 training running" in text
+    assert page.count("btn-primary") == 1
+    switch = re.search(
+        r'id="elsewhere-(\S+)".*?<form method="post" action="(\S+)"', page, re.DOTALL
+    )
+    client.post(switch[2], {"project": switch[1]})
+    assert "support-assistant" in words(client.get("/").content.decode())
+
+
+def test_other_projects_tell_what_was_last_and_come_by_liveliness(client, people, work):
+    made = {
+        name: services.project_create(name=name, created_by=people.member)
+        for name in ("empty", "data", "old")
+    }
+    Dataset.objects.create(project=made["data"], name="faq")
+    Job.objects.create(
+        project=made["old"],
+        name="first-try",
+        kind=Job.Kind.TRAIN,
+        model_version=work.model_version,
+        state=Job.State.FAILED,
+        finished_at=timezone.now(),
+    )
+    personal = people.member.personal_project
+    lines = elsewhere(people.member, personal, only_busy=False)
+    assert [line.project.name for line in lines] == ["team", "old", "data", "empty"]
+    text = words(home_of(client, people.member, personal))
+    assert "last: first-try, failed" in text
+    assert "1 dataset, nothing trained yet" in text
+    assert "nothing in it yet" in text
+
+
+def test_where_one_works_only_busy_projects_are_told(client, people, work):
+    other = services.project_create(name="lab", created_by=people.member)
+    assert "other projects" not in words(home_of(client, people.member, people.team))
+    Job.objects.create(
+        project=other,
+        name="next",
+        kind=Job.Kind.EXPORT,
+        model_version=work.model_version,
+        state=Job.State.QUEUED,
+    )
+    text = words(home_of(client, people.member, people.team))
+    assert "Meanwhile in your other projects" in text
+    assert "lab manager 1 job waiting" in text
+
+
+def test_home_asks_the_database_no_more_for_more_projects(
+    client, people, work, django_assert_num_queries
+):
+    personal = people.member.personal_project
+    with CaptureQueriesContext(connection) as few:
+        elsewhere(people.member, personal, only_busy=False)
+    for number in range(20):
+        services.project_create(name=f"lab {number}", created_by=people.member)
+    with django_assert_num_queries(len(few)):
+        assert len(elsewhere(people.member, personal, only_busy=False)) == 6
 
 
 def test_a_viewer_is_offered_no_training(client, people, work):
