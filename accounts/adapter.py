@@ -5,6 +5,8 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Invitation, User
 from accounts.services import user_register
@@ -12,6 +14,22 @@ from accounts.services import user_register
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Keeps the door shut for those without an invitation."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "too_many_login_attempts": _(
+            "Too many wrong passwords for this name or from your network. Wait five minutes, then"
+            " try again, also with the right one."
+        ),
+    }
+
+    def is_ajax(self, request: HttpRequest) -> bool:
+        """Never: these pages are for people, programs use the REST API."""
+        return False
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        """Back to where the change began."""
+        return reverse("accounts:settings")
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Open once an operator has ever made an invitation; the form then asks for the code."""
@@ -28,8 +46,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         )
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
-        """Goes on in the language the user chose on whichever machine."""
+        """Goes on in the language and the project that the user chose on whichever machine."""
         response: HttpResponse = super().post_login(request, user, **kwargs)
+        if user.last_project_id:
+            request.session["project"] = str(user.last_project_id)
         if user.language:
             response.set_cookie(
                 settings.LANGUAGE_COOKIE_NAME,

@@ -216,17 +216,17 @@ class InvitationAdmin(ThroughServices):
     search_fields = ("prefix", "note")
     form = InvitationForm
     autocomplete_fields = ("project",)
+    actions = ("withdraw",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The form's fields for a new one, the facts for an old one."""
         if obj is None:
             return ("note", "max_uses", "expires_in_days", "project", "role")
-        return ("prefix", "note", "uses", "max_uses", "expires_at", "project", "role", "created_by")
+        return (*self.list_display, "role")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """An invitation is made, looked at and withdrawn."""
         return False
-    actions = ("withdraw",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """It stays in the list when it was withdrawn."""

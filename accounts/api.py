@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import AuthenticationFailed, Throttled
@@ -114,11 +114,6 @@ class MeView(APIView):
         return Response(serializers.MeSerializer(user).data)
 
 
-class PasswordView(APIView):
-    """One's password."""
-
-    throttle_classes = (ScopedRateThrottle,)
-    throttle_scope = "login"
 class EmailView(APIView):
     """One's e-mail address, where new passwords go."""
 
@@ -155,6 +150,11 @@ class EmailConfirmView(EntranceView):
         return Response(status=204)
 
 
+class PasswordView(APIView):
+    """One's password."""
+
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "login"
 
     @extend_schema(request=serializers.PasswordSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
@@ -204,6 +204,8 @@ class ProjectViewSet(
 ):
     """Projects and their people."""
 
+    filterset_class = ProjectFilter
+
     serializer_class = serializers.ProjectSerializer
     queryset = Project.objects.none()
 
@@ -236,13 +238,6 @@ class ProjectViewSet(
             project = services.project_rename(project.pk, name=name, by=by)
         return Response(self.get_serializer(project).data)
 
-    @extend_schema(request=None, responses={204: None})
-    @action(detail=True, methods=["post"])
-    def leave(self, request: Request, pk: str) -> Response:
-        """Ends one's own membership."""
-        project = self.get_object()
-        if not project.memberships.filter(user=actor(request)).exists():
-            raise DomainError(_("You are no member of this project."), code="not_a_member")
     @extend_schema(
         parameters=[
             OpenApiParameter("name", str, required=True, description="The project's name.")
@@ -259,6 +254,13 @@ class ProjectViewSet(
         services.project_delete(self.get_object().pk, name=name, by=actor(request))
         return Response(status=204)
 
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"])
+    def leave(self, request: Request, pk: str) -> Response:
+        """Ends one's own membership."""
+        project = self.get_object()
+        if not project.memberships.filter(user=actor(request)).exists():
+            raise DomainError(_("You are no member of this project."), code="not_a_member")
         services.project_leave(project.pk, by=actor(request))
         return Response(status=204)
 
@@ -310,13 +312,13 @@ class InvitationViewSet(
 ):
     """Invitations, for operators."""
 
+    filterset_class = InvitationFilter
     serializer_class = serializers.InvitationSerializer
     permission_classes = (IsOperatorWithScope,)
     queryset = Invitation.objects.none()
 
     def get_queryset(self) -> QuerySet[Invitation]:
         """All, for operators; none for anybody else."""
-    filterset_class = InvitationFilter
         return Invitation.objects.visible_to(actor(self.request))
 
     @extend_schema(

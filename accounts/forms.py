@@ -118,6 +118,16 @@ class ProjectForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=80)
 
 
+class ProjectDeleteForm(forms.Form):
+    """The project's name, typed as a safeguard."""
+
+    name = forms.CharField(
+        label=_("The project's name"),
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
 class SwitchForm(forms.Form):
     """The project to work in."""
 
@@ -133,19 +143,6 @@ class MemberForm(forms.Form):
     )
 
 
-class RoleForm(forms.Form):
-    """Another role for a member."""
-
-    role = forms.TypedChoiceField(label=_("Role"), choices=Role.choices, coerce=int)
-
-
-class LimitsForm(forms.Form):
-    """What operators let a project use."""
-
-    max_active_jobs = forms.IntegerField(
-        label=_("Jobs waiting or running at once"), min_value=0, max_value=30_000
-    )
-    max_storage_gib = forms.FloatField(label=_("Storage, GiB"), min_value=0, max_value=1_000_000)
 class InvitationForm(forms.Form):
     """A new invitation."""
 
@@ -189,3 +186,16 @@ class InvitationFilterForm(forms.Form):
     )
 
 
+class RoleForm(forms.Form):
+    """Another role for a member."""
+
+    role = forms.TypedChoiceField(label=_("Role"), choices=Role.choices, coerce=int)
+
+
+class LimitsForm(forms.Form):
+    """What operators let a project use."""
+
+    max_active_jobs = forms.IntegerField(
+        label=_("Jobs waiting or running at once"), min_value=0, max_value=30_000
+    )
+    max_storage_gib = forms.FloatField(label=_("Storage, GiB"), min_value=0, max_value=1_000_000)

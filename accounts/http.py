@@ -1,13 +1,16 @@
 """Who asks, and in which project."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Project, User
+from accounts.services import project_enter
 from common.errors import DomainError
 
 
@@ -17,9 +20,6 @@ def actor(request: HttpRequest) -> User:
         raise PermissionDenied
     return request.user
 
-
-def project_of(request: HttpRequest) -> Project:
-    """The project the user works in now.
 
 def operator_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Only operators find the page; for everybody else there is none."""
@@ -39,6 +39,9 @@ def work_in(request: HttpRequest, project: Project) -> None:
     request.session["project"] = str(project.pk)
     project_enter(project, user=actor(request))
 
+
+def project_of(request: HttpRequest) -> Project:
+    """The project the user works in now.
 
     Over the API the one named by the field `project` or the header `X-Project` (DomainError when
     the user does not see it); on pages the one chosen in this session; else the personal one.

@@ -221,6 +221,7 @@ class InvitationSerializer(serializers.ModelSerializer[Invitation]):
     """An invitation without its code."""
 
     role = RoleField(read_only=True)
+    state = serializers.ChoiceField(choices=Invitation.State.choices, read_only=True)
 
     class Meta:
         model = Invitation
@@ -241,7 +242,6 @@ class InvitationSerializer(serializers.ModelSerializer[Invitation]):
 
 
 class NewInvitationSerializer(serializers.Serializer[Any]):
-    state = serializers.ChoiceField(choices=Invitation.State.choices, read_only=True)
     """What a new invitation is to be."""
 
     max_uses = serializers.IntegerField(default=1)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.urls import path
+from allauth.account import views as allauth
+from django.urls import path, re_path
 from rest_framework.routers import SimpleRouter
 
 from accounts import api
@@ -38,17 +39,16 @@ urlpatterns: list[Any] = [
     path("projects/<uuid:project_id>/members/", projects.member_add, name="member_add"),
     path(
         "projects/<uuid:project_id>/members/<uuid:user_id>/",
-        views.member_set,
+        projects.member_set,
         name="member_set",
     ),
     path(
         "projects/<uuid:project_id>/members/<uuid:user_id>/remove/",
-        views.member_remove,
+        projects.member_remove,
         name="member_remove",
     ),
 ]
 
-router = SimpleRouter()
 # allauth's own names, which it looks up. Of its pages only those that are used have an address.
 entrance_urlpatterns: list[Any] = [
     path("login/", entrance.LoginView.as_view(), name="account_login"),
@@ -71,6 +71,7 @@ entrance_urlpatterns: list[Any] = [
     ),
 ]
 
+router = SimpleRouter()
 router.register("keys", api.KeyViewSet, basename="api-key")
 router.register("projects", api.ProjectViewSet, basename="api-project")
 router.register("invitations", api.InvitationViewSet, basename="api-invitation")
@@ -78,8 +79,8 @@ api_urlpatterns: list[Any] = [
     path("register/", api.RegisterView.as_view(), name="api-register"),
     path("login/", api.LoginView.as_view(), name="api-login"),
     path("me/", api.MeView.as_view(), name="api-me"),
-    path("me/password/", api.PasswordView.as_view(), name="api-me-password"),
     path("me/email/", api.EmailView.as_view(), name="api-me-email"),
     path("me/email/confirm/", api.EmailConfirmView.as_view(), name="api-me-email-confirm"),
+    path("me/password/", api.PasswordView.as_view(), name="api-me-password"),
     *router.urls,
 ]

@@ -219,6 +219,7 @@ EMAIL_PORT = env.integer("TRAINER_EMAIL_PORT", 25)
 EMAIL_HOST_USER = env.text("TRAINER_EMAIL_USER", "")
 EMAIL_HOST_PASSWORD = env.secret("TRAINER_EMAIL_PASSWORD", "")
 EMAIL_USE_TLS = env.flag("TRAINER_EMAIL_TLS", default=False)
+EMAIL_TIMEOUT = 10  # seconds that somebody waits for the page
 DEFAULT_FROM_EMAIL = env.text("TRAINER_EMAIL_FROM", "trainer@localhost")
 
 # API
@@ -256,8 +257,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "DatasetVersionState": "datasets.models.DatasetVersion.State",
         "DeploymentState": "inference.models.Deployment.State",
-        "JobState": "jobs.models.Job.State",
         "InvitationState": "accounts.models.Invitation.State",
+        "JobState": "jobs.models.Job.State",
         "JobKind": "jobs.models.Job.Kind",
         "MessageRole": "inference.models.Message.Role",
         "MessageState": "inference.models.Message.State",

@@ -12,10 +12,11 @@ import nodes.urls
 import registry.urls
 from config import views
 
+handler429 = "accounts.views.entrance.too_many"
 urlpatterns = [
     path("", views.home, name="home"),
     path("search/", views.search, name="search"),
-    path("account/", include("allauth.account.urls")),
+    path("account/", include(accounts.urls.entrance_urlpatterns)),
     path("", include(accounts.urls)),
     path("datasets/", include(datasets.urls)),
     path("", include(registry.urls)),

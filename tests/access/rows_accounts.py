@@ -16,10 +16,8 @@ from tests.access.table import (
 MEMBERS_ONLY = {**VIEWERS, "operator": 404}  # who is no member cannot leave
 OPERATORS_403 = at_least(100, outside=403)
 OWNERS_OWN = {**dict.fromkeys(PEOPLE, 404), "anonymous": LOGIN, "owner": IN}
-VISITORS_TO_LOGIN = {**SIGNED_IN, "anonymous": LOGIN}
 LOGGED_OUT = dict.fromkeys(PEOPLE, LOGIN)
-NO_PASSWORD = at_least(1000, outside=403)  # the people of the tests have none to ask for
-NOTHING_THERE = dict.fromkeys(PEOPLE, 404)
+OPERATORS_404 = at_least(100)
 
 SITE = {
     "home": Row(get=SIGNED_IN),
@@ -38,37 +36,37 @@ SIGNING_IN = {
     "account_set_password": Row(any_method=True, get=SIGNED_IN, post=SIGNED_IN),
     "account_reset_password": Row(any_method=True, get=EVERYBODY, post=EVERYBODY),
     "account_reset_password_done": Row(any_method=True, get=EVERYBODY),
-    "accounts:email_change": Row(post=SIGNED_IN),
-    "accounts:email_change_cancel": Row(post=SIGNED_IN),
-    "accounts:email_confirm": Row(get=EVERYBODY, post=EVERYBODY),
-    "accounts:invitation_list": Row(get=OPERATORS_404, post=OPERATORS_404),
-    "accounts:invitation_withdraw": Row(post=OPERATORS_404),
     "account_reset_password_from_key": Row(any_method=True, get=EVERYBODY, post=EVERYBODY),
     "account_reset_password_from_key_done": Row(any_method=True, get=EVERYBODY),
 }
 PAGES = {
     "accounts:settings": Row(get=SIGNED_IN, post=SIGNED_IN),
+    "accounts:email_change": Row(post=SIGNED_IN),
+    "accounts:email_change_cancel": Row(post=SIGNED_IN),
+    "accounts:email_confirm": Row(get=EVERYBODY, post=EVERYBODY),
+    "accounts:invitation_list": Row(get=OPERATORS_404, post=OPERATORS_404),
+    "accounts:invitation_withdraw": Row(post=OPERATORS_404),
     "accounts:api_key_list": Row(get=SIGNED_IN, post=SIGNED_IN),
     "accounts:api_key_revoke": Row(post=OWNERS_OWN, objects={"key_id": "key"}),
     "accounts:project_list": Row(get=SIGNED_IN),
     "accounts:project_create": Row(get=SIGNED_IN, post=SIGNED_IN),
     "accounts:project_current": Row(get=SIGNED_IN),
     "accounts:project_switch": Row(post=VIEWERS, data={"project": "team"}),
-    "accounts:project_delete": Row(get=MANAGERS, post=MANAGERS, data={"name": "team"}),
     "accounts:project_detail": Row(get=VIEWERS),
     "accounts:project_rename": Row(post=MANAGERS),
     "accounts:project_limits_set": Row(post=at_least(100)),
     "accounts:project_leave": Row(post=MEMBERS_ONLY),
+    "accounts:project_delete": Row(get=MANAGERS, post=MANAGERS, data={"name": "team"}),
     "accounts:member_add": Row(post=MANAGERS),
     "accounts:member_set": Row(post=MANAGERS),
     "accounts:member_remove": Row(post=MANAGERS),
 }
-    "api-me-email": api(post=SIGNED_IN, delete=SIGNED_IN),
-    "api-me-email-confirm": Row(post=EVERYBODY),
 API = {
     "api-register": Row(post=EVERYBODY),
     "api-login": Row(post=EVERYBODY),
     "api-me": api(get=SIGNED_IN, patch=SIGNED_IN),
+    "api-me-email": api(post=SIGNED_IN, delete=SIGNED_IN),
+    "api-me-email-confirm": Row(post=EVERYBODY),
     "api-me-password": api(post=SIGNED_IN),
     "api-key-list": api(get=SIGNED_IN, post=SIGNED_IN),
     "api-key-detail": api("key", get=OWNERS_OWN, delete=OWNERS_OWN),

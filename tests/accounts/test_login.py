@@ -4,11 +4,13 @@ import re
 
 import pytest
 from django.core import mail
+from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
 from accounts import services
-from accounts.models import User
+from accounts.http import project_of
+from accounts.models import Role, User
 
 PASSWORD = "long-Enough-77"
 
@@ -33,9 +35,13 @@ def test_name_and_address_both_log_in(client, ada, login) -> None:
 
 def test_the_sixth_wrong_try_is_refused_and_the_right_password_meanwhile_too(client, ada) -> None:
     for _try in range(5):
-        assert "not correct" in str(log_in(client, "wrong").context["form"].errors)
-    assert "Too many" in str(log_in(client, "wrong").context["form"].errors)
-    assert "Too many" in str(log_in(client, PASSWORD).context["form"].errors)
+        answer = log_in(client, "wrong")
+        assert answer.status_code == 422
+        assert "not correct" in str(answer.context["form"].errors)
+    for password in ("wrong", PASSWORD):
+        answer = log_in(client, password)
+        assert (answer.status_code, answer["Retry-After"]) == (429, "300")
+        assert "Too many wrong passwords" in answer.content.decode()
     api = APIClient().post(reverse("api-login"), {"username": "ada", "password": PASSWORD})
     assert api.status_code == 429
     assert "_auth_user_id" not in client.session
@@ -45,7 +51,7 @@ def test_wrong_passwords_over_the_api_count_with_those_of_the_page(client, ada) 
     for _try in range(5):
         answer = APIClient().post(reverse("api-login"), {"username": "ada", "password": "wrong"})
         assert answer.status_code == 401
-    assert "Too many" in str(log_in(client, PASSWORD).context["form"].errors)
+    assert log_in(client, PASSWORD).status_code == 429
 
 
 def test_the_api_gives_a_key_with_name_scope_and_end(ada) -> None:
@@ -83,12 +89,19 @@ def test_the_admin_has_no_login_of_its_own(client, ada) -> None:
 
 
 def test_a_forgotten_password_is_reset_by_mail(client, ada) -> None:
+    refused = client.post(reverse("account_reset_password"), {"email": "nonsense"})
+    assert (refused.status_code, set(refused.context["form"].errors)) == (422, {"email"})
     client.post(reverse("account_reset_password"), {"email": "ada@example.org"})
     link = re.search(r"https?://[^/]+(/account/password/reset/key/\S+)", mail.outbox[0].body)
-    page = client.get(link[1], follow=True)
+    page = client.get(link[1], follow=True).request["PATH_INFO"]
+    refused = client.post(page, {"password1": "another-Good-88", "password2": "different-99"})
+    assert (refused.status_code, set(refused.context["form"].errors)) == (422, {"password2"})
     new = {"password1": "another-Good-88", "password2": "another-Good-88"}
-    client.post(page.request["PATH_INFO"], new)
+    client.post(page, new)
     assert User.objects.get().check_password("another-Good-88")
+    again = client.post(page, new)
+    assert again.status_code == 422
+    assert "no longer good" in again.content.decode()
 
 
 def test_the_reset_page_does_not_tell_which_addresses_exist(client, ada) -> None:
@@ -101,11 +114,17 @@ def test_the_reset_page_does_not_tell_which_addresses_exist(client, ada) -> None
 
 def test_the_password_is_changed_on_the_page_and_over_the_api(client, ada) -> None:
     client.force_login(ada)
-    answer = client.post(
-        reverse("account_change_password"),
-        {"oldpassword": PASSWORD, "password1": "another-Good-88", "password2": "another-Good-88"},
-    )
-    assert answer.status_code == 302
+    new = {"password1": "another-Good-88", "password2": "another-Good-88"}
+    for fields, blamed in (
+        ({"oldpassword": "wrong", **new}, "oldpassword"),
+        ({"oldpassword": PASSWORD, "password1": "1", "password2": "1"}, "password1"),
+        ({"oldpassword": PASSWORD}, "password1"),
+    ):
+        refused = client.post(reverse("account_change_password"), fields)
+        assert refused.status_code == 422
+        assert blamed in refused.context["form"].errors
+    answer = client.post(reverse("account_change_password"), {"oldpassword": PASSWORD, **new})
+    assert (answer.status_code, answer["Location"]) == (302, reverse("accounts:settings"))
     api = APIClient()
     api.force_authenticate(User.objects.get())
     wrong = api.post(
@@ -137,3 +156,48 @@ def test_limits_cannot_be_dodged_by_claiming_other_addresses(client, ada) -> Non
         for number in range(11)
     ]
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"HX-Request": "true"}, {"X-Requested-With": "XMLHttpRequest"}]
+)
+def test_a_refusal_is_a_page_however_it_is_asked_for(client, ada, headers) -> None:
+    answer = client.post(
+        reverse("account_login"), {"login": "ada", "password": "wrong"}, headers=headers
+    )
+    assert answer.status_code == 422
+    assert "text/html" in answer["Content-Type"]
+    assert "not correct" in answer.content.decode()
+
+
+def test_an_empty_form_names_every_field(client, ada) -> None:
+    answer = client.post(reverse("account_login"), {})
+    assert answer.status_code == 422
+    assert set(answer.context["form"].errors) == {"login", "password"}
+
+
+def test_too_many_changes_are_refused_on_a_page_of_ours(client, ada) -> None:
+    client.force_login(ada)
+    for _try in range(5):
+        assert client.post(reverse("account_change_password"), {}).status_code == 422
+    answer = client.post(reverse("account_change_password"), {})
+    assert (answer.status_code, answer["Retry-After"]) == (429, "60")
+    assert "Wait a minute" in answer.content.decode()
+
+
+def test_a_form_that_was_open_too_long_is_refused_on_a_page_of_ours(ada) -> None:
+    answer = log_in(Client(enforce_csrf_checks=True), PASSWORD)
+    assert answer.status_code == 403
+    assert "the page was open for too long" in answer.content.decode()
+
+
+def test_the_next_log_in_begins_where_one_worked_last(client, ada, people) -> None:
+    services.member_add(people.team.pk, who="ada", role=Role.VIEWER, by=people.owner)
+    log_in(client, PASSWORD)
+    assert project_of(client.get("/").wsgi_request) == ada.personal_project
+    client.post(reverse("accounts:project_switch"), {"project": people.team.pk})
+    client.logout()
+    log_in(client, PASSWORD)
+    assert project_of(client.get("/").wsgi_request) == people.team
+    services.member_remove(people.team.pk, ada.pk, by=people.owner)
+    assert project_of(client.get("/").wsgi_request) == ada.personal_project

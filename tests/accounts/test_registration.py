@@ -67,6 +67,7 @@ def test_the_page_says_why_a_code_does_not_open(client, change, word) -> None:
     code = invite()
     Invitation.objects.update(**change)
     answer = client.post(reverse("account_signup"), form(code))
+    assert answer.status_code == 422
     assert word in answer.context["form"].errors["code"][0]
     assert "operator" in answer.context["form"].errors["code"][0]
     assert not User.objects.exists()
@@ -87,6 +88,7 @@ def test_the_page_registers_logs_in_and_takes_the_code_from_its_address(client) 
 def test_without_any_invitation_the_page_is_closed(client) -> None:
     answer = client.get(reverse("account_signup"))
     assert "form" not in (answer.context or {})
+    assert client.post(reverse("account_signup"), form("any")).status_code == 403
 
 
 @pytest.mark.django_db
@@ -141,6 +143,7 @@ def test_an_invitation_into_a_project_makes_a_member(people) -> None:
     code = invite(project=people.team, role=Role.VIEWER)
     user = services.user_register(username="ada", code=code, **GOOD)
     assert people.team.role_of(user) == Role.VIEWER
+    assert user.last_project == people.team
     with pytest.raises(DomainError) as refused:
         invite(project=people.owner.personal_project)
     assert refused.value.field == "project"
