@@ -81,12 +81,16 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The workload waits: its place in the queue, and why, as a code with facts."""
+    """The workload waits: its place in the queue, and why, as a code with facts.
+
+    `lasting`: every later workload of the same shape waits for the same reason.
+    """
 
     request: UUID
     place: int
     code: str
     args: Facts = field(default_factory=dict)
+    lasting: bool = False
 
 
 Decision = Placement | Wait
@@ -95,7 +99,7 @@ Decision = Placement | Wait
 Shape = tuple[str, int, int, float, int]
 
 
-def _shape(request: Request) -> Shape:
+def shape_of(request: Request) -> Shape:
     """All that decides where a workload fits."""
     return (
         request.engine,
@@ -133,14 +137,14 @@ class _Room:
 
     def could_hold(self, request: Request, beside: Sequence[Tenant] = ()) -> bool:
         """Whether it would fit if only the tenants in `beside` were there."""
+        cpus, memory = self.machine.cpus, self.machine.memory_bytes
+        for tenant in beside:
+            cpus -= tenant.cpus
+            memory -= tenant.memory_bytes
+        if request.cpus > cpus + CPU_SLACK or request.memory_bytes > memory:
+            return False
         held = {device for tenant in beside for device in tenant.devices}
-        cpus = self.machine.cpus - sum(tenant.cpus for tenant in beside)
-        memory = self.machine.memory_bytes - sum(tenant.memory_bytes for tenant in beside)
-        return (
-            request.cpus <= cpus + CPU_SLACK
-            and request.memory_bytes <= memory
-            and len(_suitable(self.machine.devices, request, held)) >= request.gpus
-        )
+        return len(_suitable(self.machine.devices, request, held)) >= request.gpus
 
     def missing_gpus(self, request: Request) -> int:
         """How many suitable ones are not free."""
@@ -229,8 +233,7 @@ def plan(
             decisions.append(placed)
             continue
         place += 1
-        code, args = planner.why(request)
-        decisions.append(Wait(request.key, place, code, args))
+        decisions.append(planner.wait(request, place))
     return decisions
 
 
@@ -246,12 +249,12 @@ class _Planner:
         self.now = now
         self.candidates: dict[Shape, list[_Room]] = {}
         self.usable: dict[Shape, list[_Room]] = {}
-        self.unkept: dict[Shape, list[_Room]] = {}
+        self.beside_services: dict[Shape, list[_Room]] = {}
         self.reasons: dict[Shape, tuple[str, Facts]] = {}
 
     def _usable(self, request: Request) -> list[_Room]:
         """Machines that take work and could hold it when empty."""
-        shape = _shape(request)
+        shape = shape_of(request)
         if shape not in self.usable:
             self.usable[shape] = [
                 room
@@ -262,7 +265,7 @@ class _Planner:
 
     def place(self, request: Request) -> Placement | None:
         """Takes the fullest machine on which it fits: big workloads find room on the others."""
-        shape = _shape(request)
+        shape = shape_of(request)
         before = self.candidates.get(shape)
         fits = [
             (room, devices)
@@ -278,15 +281,15 @@ class _Planner:
         room.add(Tenant(request.key, key, self.now, request.cpus, request.memory_bytes, held))
         return Placement(request.key, key, devices)
 
-    def why(self, request: Request) -> tuple[str, Facts]:
+    def wait(self, request: Request, place: int) -> Wait:
         """Why it waits; keeps a machine for it where that helps."""
-        shape = _shape(request)
+        shape = shape_of(request)
         if shape not in self.reasons:
             lasting = self._lasting_reason(request)
             if lasting is None:
-                return self._keep_one(request)
+                return Wait(request.key, place, *self._keep_one(request))
             self.reasons[shape] = lasting
-        return self.reasons[shape]
+        return Wait(request.key, place, *self.reasons[shape], lasting=True)
 
     def _lasting_reason(self, request: Request) -> tuple[str, Facts] | None:
         """A reason that holds for every later workload of the same shape as well."""
@@ -295,22 +298,24 @@ class _Planner:
         usable = self._usable(request)
         if not usable:
             return _why_never(request, self.rooms)
-        shape = _shape(request)
-        if shape not in self.unkept:
-            self.unkept[shape] = [
-                room for room in usable if room.could_hold(request, room.services)
+        shape = shape_of(request)
+        if shape not in self.beside_services:
+            self.beside_services[shape] = [
+                room
+                for room in usable
+                if not room.services or room.could_hold(request, room.services)
             ]
-            if not self.unkept[shape]:
-                return "services", {"node": usable[0].machine.name}
-        kept = self.unkept[shape]
-        self.unkept[shape] = [room for room in kept if not room.kept_for]
-        if not self.unkept[shape]:
-            return "behind", {"node": kept[0].machine.name}
+        rooms = self.beside_services[shape]
+        if not rooms:
+            return "services", {"node": usable[0].machine.name}
+        if all(room.kept_for for room in rooms):
+            # Always the first of them, so that the reason stays the same from plan to plan.
+            return "behind", {"node": rooms[0].machine.name}
         return None
 
     def _keep_one(self, request: Request) -> tuple[str, Facts]:
         room = min(
-            self.unkept[_shape(request)],
+            (room for room in self.beside_services[shape_of(request)] if not room.kept_for),
             key=lambda one: (
                 one.missing_gpus(request),
                 max(0.0, request.cpus - one.free_cpus),

@@ -27,7 +27,7 @@ class WorkloadQuerySet(ProjectOwnedQuerySet["Workload"]):
 
     def active(self) -> Self:
         """Those that hold a place on a node."""
-        return self.exclude(state__in=(Workload.State.WAITING, Workload.State.ENDED))
+        return self.filter(state__in=Workload.ACTIVE)
 
 
 class Workload(ProjectOwned):
@@ -58,6 +58,12 @@ class Workload(ProjectOwned):
         TIMEOUT = "timeout", _("time limit")
         LOST = "lost", _("lost")
 
+    ACTIVE: ClassVar[tuple[str, ...]] = (
+        State.PLACED,
+        State.STARTING,
+        State.RUNNING,
+        State.STOPPING,
+    )
     MOVES: ClassVar[dict[str, set[str]]] = {
         State.WAITING: {State.PLACED, State.ENDED},
         State.PLACED: {State.STARTING, State.WAITING, State.ENDED},

@@ -2,12 +2,14 @@
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
@@ -24,6 +26,8 @@ from nodes.services.reasons import reason_text
 
 State = Workload.State
 PLACED_TOO_LONG = timedelta(seconds=30)  # a placed workload that nobody claimed is queued again
+SHAPE = ("engine", "gpus", "gpu_memory_bytes", "cpus", "memory_bytes")  # as `scheduler.shape_of`
+FEW = 8
 
 
 class Wishes(TypedDict, total=False):
@@ -38,6 +42,18 @@ class Wishes(TypedDict, total=False):
     wall_seconds: int | None
     priority: int  # 0 to 100, higher ones first
     image: str  # name or id of one on the operators' list, instead of the engine's newest
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A waiting workload that is planned for, and the reason that was noted for it last.
+
+    `is_deepest`: others of its shape may follow that are not looked at.
+    """
+
+    request: scheduler.Request
+    waits_for: dict[str, Any]
+    is_deepest: bool
 
 
 @transaction.atomic
@@ -97,59 +113,79 @@ def _refuse_bad_inputs(inputs: Mapping[str, str]) -> None:
 @transaction.atomic
 def schedule() -> int:
     """Plans and applies. Called on every change and by a sweep; returns how many were placed."""
-    # All planners take these locks first and in this order, so that one plans at a time.
-    nodes = list(Node.objects.select_for_update().order_by("pk"))
-    waiting = {row.pk: row for row in Workload.objects.waiting()}
-    if not waiting:
-        return 0
-    active = list(Workload.objects.active().filter(node__isnull=False))
-    decisions = scheduler.plan(
-        [_request(row) for row in waiting.values()],
-        _tenants(active),
-        _machines(nodes),
-        timezone.now(),
-    )
+    # All planners take these locks first and in this order, so that one plans at a time. They wait
+    # for no other lock: what somebody is changing this moment is planned after that change.
+    nodes = list(Node.objects.select_for_update(no_key=True).order_by("pk"))
+    heads, decisions = _plan(nodes)
     by_key = {node.pk: node for node in nodes}
     placed = 0
     for decision in decisions:
         if isinstance(decision, scheduler.Placement):
             placed += _place(decision, by_key[decision.machine])
-        else:
-            _note_wait(waiting[decision.request], decision)
+    _note_waits(heads, decisions)
     return placed
 
 
-def _request(row: Workload) -> scheduler.Request:
-    return scheduler.Request(
-        key=row.pk,
-        priority=row.priority,
-        queued_at=row.queued_at,
-        engine=row.engine,
-        gpus=row.gpus,
-        gpu_memory_bytes=row.gpu_memory_bytes,
-        cpus=row.cpus,
-        memory_bytes=row.memory_bytes,
+def _plan(nodes: list[Node]) -> tuple[list[Head], list[scheduler.Decision]]:
+    """Decides about the first of each shape, about as many as it takes to know of all.
+
+    What follows a lasting answer to its own shape shares it and changes nothing for others: that
+    thousands wait alike costs no more than that a few do.
+    """
+    depth = len(nodes) + FEW
+    heads = _heads(depth)
+    if not heads:
+        return [], []
+    tenants, machines = _tenants(), _machines(nodes)
+    while True:
+        requests = [head.request for head in heads]
+        decisions = scheduler.plan(requests, tenants, machines, timezone.now())
+        lasting = {
+            one.request for one in decisions if isinstance(one, scheduler.Wait) and one.lasting
+        }
+        if all(head.request.key in lasting for head in heads if head.is_deepest):
+            return heads, decisions
+        depth *= 8
+        heads = _heads(depth)
+
+
+def _heads(depth: int) -> list[Head]:
+    """The first `depth` workloads of each shape that wait."""
+    rank = Window(
+        RowNumber(),
+        partition_by=[F(name) for name in SHAPE],
+        order_by=("-priority", "queued_at", "id"),
     )
+    rows = Workload.objects.filter(state=State.WAITING).annotate(rank=rank)
+    return [
+        Head(scheduler.Request(*request), waits_for, is_deepest=rank == depth)
+        for *request, waits_for, rank in rows.filter(rank__lte=depth).values_list(
+            "id", "priority", "queued_at", *SHAPE, "waits_for", "rank"
+        )
+    ]
 
 
-def _tenants(active: list[Workload]) -> list[scheduler.Tenant]:
+def _tenants() -> list[scheduler.Tenant]:
     held: dict[uuid.UUID, set[int]] = {}
     for workload_id, gpu_id in Lease.objects.filter(released_at=None).values_list(
         "workload_id", "gpu_id"
     ):
         held.setdefault(workload_id, set()).add(gpu_id)
+    active = Workload.objects.active().filter(node__isnull=False)
     return [
         scheduler.Tenant(
-            key=row.pk,
-            machine=row.node_id,
-            placed_at=row.placed_at or row.queued_at,
-            cpus=row.cpus,
-            memory_bytes=row.memory_bytes,
-            devices=frozenset(held.get(row.pk, ())),
-            is_service=row.is_service,
+            key=key,
+            machine=node,
+            placed_at=placed_at or queued_at,
+            cpus=cpus,
+            memory_bytes=memory_bytes,
+            devices=frozenset(held.get(key, ())),
+            is_service=is_service,
         )
-        for row in active
-        if row.node_id is not None
+        for key, node, placed_at, queued_at, cpus, memory_bytes, is_service in active.values_list(
+            "id", "node_id", "placed_at", "queued_at", "cpus", "memory_bytes", "is_service"
+        )
+        if node is not None
     ]
 
 
@@ -173,8 +209,8 @@ def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
 
 def _place(decision: scheduler.Placement, node: Node) -> int:
     """Gives the workload its place and wakes the node's worker."""
-    workload = locked(decision.request)
-    if workload.state != State.WAITING:
+    workload = _free_waiting().filter(pk=decision.request).first()
+    if workload is None:
         return 0
     workload.node, workload.placed_at = node, timezone.now()
     move(
@@ -195,16 +231,43 @@ def nudge(workload: Workload, node: Node) -> None:
     async_task("nodes.tasks.workload_start", str(workload.pk), workload.epoch, cluster=node.queue)
 
 
-def _note_wait(workload: Workload, wait: scheduler.Wait) -> None:
-    """Keeps the reason, so that reading it costs no planning."""
-    waits_for = {"code": wait.code, "args": wait.args}
-    if workload.waits_for == waits_for:
-        return
+def _note_waits(heads: list[Head], decisions: list[scheduler.Decision]) -> None:
+    """Keeps the reasons, so that reading them costs no planning; writes only those that changed."""
+    waits = {
+        one.request: {"code": one.code, "args": one.args}
+        for one in decisions
+        if isinstance(one, scheduler.Wait)
+    }
+    known = {head.request.key: head.waits_for for head in heads}
+    news = [key for key, waits_for in waits.items() if waits_for != known[key]]
     with override(settings.LANGUAGE_CODE):
-        reason = reason_text(waits_for)
-    Workload.objects.filter(pk=workload.pk, state=State.WAITING).update(
-        waits_for=waits_for, reason=reason
+        if news:
+            rows = list(_free_waiting().filter(pk__in=news).only("pk"))
+            for row in rows:
+                row.waits_for, row.reason = waits[row.pk], reason_text(waits[row.pk])
+            Workload.objects.bulk_update(rows, ("waits_for", "reason"), batch_size=100)
+        for head in heads:
+            if head.is_deepest:
+                shape = scheduler.shape_of(head.request)
+                seen = [
+                    one.request.key for one in heads if scheduler.shape_of(one.request) == shape
+                ]
+                _note_rest(shape, seen, waits[head.request.key])
+
+
+def _note_rest(shape: scheduler.Shape, seen: list[uuid.UUID], waits_for: dict[str, Any]) -> None:
+    """Gives all of a shape that were not looked at the reason that they share."""
+    alike = dict(zip(SHAPE, shape, strict=True))
+    rest = _free_waiting().filter(**alike).exclude(pk__in=seen).exclude(waits_for=waits_for)
+    Workload.objects.filter(pk__in=rest.values("pk")).update(
+        waits_for=waits_for, reason=reason_text(waits_for)
     )
+
+
+def _free_waiting() -> QuerySet[Workload]:
+    """What waits and is not just being changed by somebody, locked."""
+    rows = Workload.objects.filter(state=State.WAITING)
+    return rows.select_for_update(skip_locked=True)
 
 
 def queue_position(workload: Workload) -> tuple[int, str]:

@@ -18,6 +18,7 @@ from nodes.scheduler import (
     Wait,
     order,
     plan,
+    shape_of,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -232,6 +233,45 @@ def test_everyone_is_answered_once_and_always_the_same(case, random) -> None:
     assert places == list(range(1, len(places) + 1))
     mixed = [random.sample(some, len(some)) for some in (waiting, tenants, nodes)]
     assert plan(*mixed, NOW) == decisions
+
+
+alike = st.lists(
+    st.builds(
+        lambda number, gpus, **fields: request(number, gpus=gpus, cpus=1.0 + 3 * gpus, **fields),
+        number=st.integers(1, 60),
+        gpus=st.integers(0, 2),
+        priority=st.sampled_from([50, 90]),
+    ),
+    max_size=40,
+    unique_by=lambda one: one.key,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.tuples(alike, requests, machines, st.sets(st.integers(1, 60))), st.integers(1, 8))
+def test_the_first_of_each_shape_tell_of_all(case, depth) -> None:
+    """Whoever comes after a lasting answer to his own shape shares it, and changes no other's."""
+    waiting, earlier, nodes, services = case
+    tenants = running_by(earlier, nodes, services)
+    shapes: dict[object, list[Request]] = {}
+    for one in order(waiting):
+        shapes.setdefault(shape_of(one), []).append(one)
+    first = [one for same in shapes.values() for one in same[:depth]]
+    told = {one.request: one for one in plan(first, tenants, nodes, NOW)}
+    if not all(_is_lasting(told[same[depth - 1].key]) for same in shapes.values() if same[depth:]):
+        return
+    for same in shapes.values():
+        told |= {one.key: told[same[depth - 1].key] for one in same[depth:]}
+    for decision in plan(waiting, tenants, nodes, NOW):
+        answer = told[decision.request]
+        if isinstance(decision, Placement):
+            assert answer == decision
+        else:
+            assert (answer.code, answer.args) == (decision.code, decision.args)
+
+
+def _is_lasting(decision: Decision) -> bool:
+    return isinstance(decision, Wait) and decision.lasting
 
 
 @settings(max_examples=300, deadline=None)

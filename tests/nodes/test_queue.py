@@ -1,0 +1,102 @@
+"""The queue when it is long, and when others are changing it."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from nodes import services
+from nodes.models import Workload
+
+pytestmark = pytest.mark.django_db
+State = Workload.State
+
+
+@pytest.fixture
+def cordon(agent, people) -> Callable[[bool], None]:
+    """Lets the node take no new work, or take it again."""
+
+    def do(cordoned: bool) -> None:
+        services.node_cordon(agent.node_id, cordoned=cordoned, by=people.operator)
+
+    return do
+
+
+def fill(submit, count: int) -> None:
+    """So many workloads of one CPU each."""
+    for number in range(count):
+        submit(name=str(number))
+
+
+def reasons() -> Counter:
+    """How many wait for which reason."""
+    rows = Workload.objects.filter(state=State.WAITING)
+    assert all(services.reason_text(row.waits_for) == row.reason for row in rows)
+    return Counter(row.waits_for["code"] for row in rows)
+
+
+def test_everyone_in_a_long_queue_has_a_reason(cordon, submit) -> None:
+    fill(submit, 40)
+    placed = Workload.objects.filter(state=State.PLACED).count()
+    assert reasons() == {"busy_cpus": 1, "behind": 39 - placed}
+    cordon(True)
+    assert reasons() == {"away": 40 - placed}
+
+
+def test_a_longer_queue_costs_no_more_questions(agent, submit) -> None:
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert services.schedule() == 0
+        return len(queries)
+
+    fill(submit, 30)
+    before = asked()
+    fill(submit, 30)
+    assert asked() == before
+
+
+def test_what_many_free_places_are_given_to(agent, cordon, submit) -> None:
+    """More are placed at once than are looked at first, in their order."""
+    cordon(True)
+    cpus = agent.machine.cpu_count / 50
+    for number in range(60):
+        submit(name=str(number), cpus=cpus)
+    cordon(False)
+    names = Workload.objects.filter(state=State.PLACED).values_list("name", flat=True)
+    assert set(names) == {str(number) for number in range(50)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_planning_waits_for_nobody_who_changes_a_waiting_workload(cordon, submit) -> None:
+    """Such a change plans at its own end: waiting for it, each would wait for the other."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    cordon(True)
+    first, second = submit(name="first"), submit(name="second")
+    held, planned = threading.Event(), threading.Event()
+
+    def change() -> None:
+        try:
+            with transaction.atomic():
+                Workload.objects.select_for_update().get(pk=first.pk)
+                held.set()
+                assert planned.wait(20)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        assert held.wait(20)
+        try:
+            cordon(False)
+        finally:
+            planned.set()
+        changing.result()
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.state, second.state) == (State.WAITING, State.PLACED)
+    assert services.schedule() == 1
