@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.dispatch import receiver
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from django_q.tasks import async_task
 
 from accounts.models import Project
 from accounts.signals import (
@@ -21,9 +22,10 @@ from datasets.models import Dataset, DatasetVersion
 from datasets.signals import dataset_deleting
 from jobs import services
 from jobs.models import Attempt, Job, JobDataset
-from jobs.services import metrics_take_in, workload_follow
+from jobs.services import checkpoints_refresh, metrics_take_in, workload_follow
 from nodes.models import Workload
-from nodes.signals import workload_changed, workload_progressed
+from nodes.services import files_are_here
+from nodes.signals import workload_changed, workload_progressed, workload_staged
 from registry.models import ModelVersion
 from registry.signals import version_deleting
 
@@ -32,8 +34,11 @@ NAMED = 5
 
 @receiver(workload_changed, dispatch_uid="jobs.workload_changed")
 def follow(sender: object, *, workload_id: uuid.UUID, **kwargs: Any) -> None:
-    """A workload changed its state."""
-    workload_follow(workload_id)
+    """A workload changed its state. What it left is read where the files are."""
+    if files_are_here():
+        workload_follow(workload_id)
+    else:
+        async_task("jobs.tasks.workload_follow", str(workload_id), cluster="web")
 
 
 @receiver(workload_progressed, dispatch_uid="jobs.workload_progressed")
@@ -42,6 +47,15 @@ def take_in(sender: object, *, workload_id: uuid.UUID, **kwargs: Any) -> None:
     attempt = Attempt.objects.filter(workload_id=workload_id).first()
     if attempt is not None:
         metrics_take_in(attempt.pk)
+
+
+@receiver(workload_staged, dispatch_uid="jobs.workload_staged")
+def look_for_checkpoints(sender: object, *, workload_id: uuid.UUID, **kwargs: Any) -> None:
+    """A node brought files of a workload."""
+    attempt = Attempt.objects.filter(workload_id=workload_id).first()
+    if attempt is not None:
+        metrics_take_in(attempt.pk)
+        checkpoints_refresh(attempt)
 
 
 @receiver(dataset_deleting, dispatch_uid="jobs.dataset_deleting")

@@ -10,6 +10,11 @@ def job_finish(job_id: str) -> None:
     services.job_finish(uuid.UUID(job_id))
 
 
+def workload_follow(workload_id: str) -> None:
+    """Follows a workload whose end was noticed where its files are not."""
+    services.workload_follow(uuid.UUID(workload_id))
+
+
 def jobs_sweep() -> int:
     """Finds what a lost message left lying."""
     return services.jobs_sweep()

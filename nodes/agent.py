@@ -27,7 +27,10 @@ from nodes.machine import Machine
 from nodes.models import Node, Workload
 from nodes.runners import Place, Runner, Sight, Unfit, Unreachable, runner
 from nodes.services import follow, machines
+from nodes.services.sharing import home_id, node_key, node_shares_home_set
 from nodes.signals import agent_tick, workload_progressed
+from nodes.staging.carrier import Carrier, NotBrought, carrier_made, carrier_make
+from nodes.staging.control import Away, Refused, home_of_control
 
 logger = logging.getLogger(__name__)
 State = Workload.State
@@ -43,6 +46,7 @@ SWEEP_SECONDS = 2.0
 ORPHAN_SECONDS = 10.0
 MEMORY_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
+TIDY_SECONDS = 15.0
 UNCLAIMED_SECONDS = 3.0  # then the agent starts a placed workload itself
 BEGUN_SECONDS = 15.0  # then a start that brought no process is taken over
 GRACE_SECONDS = {"kill": 5.0, "checkpoint": 600.0}  # between the polite signal and the last one
@@ -76,12 +80,17 @@ class Agent:
         self.rows_at = 0.0
         self.orphans: dict[tuple[uuid.UUID, int], float] = {}
         self.heard_since = time.monotonic()
+        self.shares_home = True
+        self.carrier: Carrier | None = None  # on a node that does not share the directory
 
     async def run(self) -> None:
         """Works until it is cancelled."""
         await self._patiently(self.register)
+        if settings.CONTROL_URL:
+            await self._learn_whether_shared()
         logger.info("node %s: agent works", self.name)
         loops = (
+            *((self.carrier.run(), self._tidy_up()) if self.carrier else ()),
             self._every(FOLLOW_SECONDS, self.follow),
             self._every(BEAT_SECONDS, self.beat),
             self._every(SAMPLE_SECONDS, self.sample, later=True),
@@ -167,9 +176,33 @@ class Agent:
             facts={**self.machine.facts(), **facts, "engines": engines},
             devices=devices,
             address=socket.gethostname(),
+            shares_home=not settings.CONTROL_URL,
         )
-        self.node_id = node.pk
+        self.node_id, self.shares_home = node.pk, node.shares_home
         services.images_give_back(node)
+
+    async def _learn_whether_shared(self) -> None:
+        """Compares the directory with the control plane's, as soon as that answers.
+
+        What a node learnt once is true until it learns otherwise: an agent that is started again
+        while the control plane is away goes on at once.
+        """
+        key = node_key(self.name)
+        while True:
+            try:
+                mark = await asyncio.to_thread(home_of_control, settings.CONTROL_URL, key)
+            except (Away, Refused) as error:
+                logger.warning("node %s: the control plane does not answer: %s", self.name, error)
+                if carrier_made() or self.shares_home:
+                    break
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self.shares_home = mark == home_id(make=False)
+                shares = partial(node_shares_home_set, self.node_id, shares=self.shares_home)
+                await self._patiently(shares)
+                break
+        if not self.shares_home:
+            self.carrier = carrier_make(settings.CONTROL_URL, key)
 
     def beat(self) -> None:
         """The sign of life; enters the node again if an operator removed it."""
@@ -209,6 +242,8 @@ class Agent:
         if now - self.rows_at >= ROWS_SECONDS:
             rows = Workload.objects.active().filter(node_id=self.node_id)
             self.rows, self.rows_at = list(rows.select_related("node")), now
+            if self.carrier is not None:
+                self.carrier.look(self.rows)
             present = {row.pk for row in self.rows}
             self.followed = {pk: one for pk, one in self.followed.items() if pk in present}
         for row in list(self.rows):
@@ -226,7 +261,10 @@ class Agent:
             return
         place = follow.place_of(row)
         sight, exit_ = self.driver.poll(place)
-        self._report_progress(row, known, now, last=sight is not Sight.ALIVE)
+        if self.carrier is None:
+            self._report_progress(row, known, now, last=sight is not Sight.ALIVE)
+        elif self._is_carried(self.carrier, row, known, sight):
+            return
         if sight is Sight.ENDED and exit_ is not None:
             services.workload_ended(row.pk, row.epoch, exit_)
             self._forget(row)
@@ -248,6 +286,42 @@ class Agent:
         with suppress(Unreachable):
             self.driver.clear(place)
 
+    def _is_carried(self, carrier: Carrier, row: Workload, known: Followed, sight: Sight) -> bool:
+        """Whether its files are on their way, so that nothing else can be done with it yet."""
+        if sight in (Sight.ENDED, Sight.GONE):
+            return not carrier.is_home(row)
+        if sight is not Sight.ABSENT or row.state != State.STARTING:
+            return False
+        try:
+            inputs = carrier.inputs_of(row)
+        except NotBrought as error:
+            why = _("Its inputs could not be brought to %(node)s: %(error)s")
+            reason = why % {"node": self.name, "error": error}
+            services.workload_end(row.pk, row.epoch, outcome=Workload.Outcome.ERROR, reason=reason)
+            self._forget(row)
+            return True
+        if inputs is not None:
+            known.seen_at = time.monotonic()
+            follow.workload_launch(row, inputs)
+            self.rows_at = 0.0
+        return True
+
+    async def _tidy_up(self) -> None:
+        """Removes what ended workloads left on a node that does not share the directory."""
+        carrier = self.carrier
+        assert carrier is not None
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            found = await asyncio.to_thread(carrier.left_over)
+            await self._patiently(partial(self._leave_active, found))
+            for workload in found:
+                await asyncio.to_thread(carrier.tidy_up, workload)
+
+    def _leave_active(self, found: set[uuid.UUID]) -> None:
+        """Takes those out that may still write something here."""
+        active = Workload.objects.active().filter(pk__in=found, node_id=self.node_id)
+        found.difference_update(active.values_list("pk", flat=True))
+
     def _forget(self, row: Workload) -> None:
         self.rows = [other for other in self.rows if other.pk != row.pk]
 
@@ -265,7 +339,7 @@ class Agent:
         if self.driver.poll(place)[0] is Sight.ALIVE:
             return
         claimed = services.workload_reclaim(row.pk, row.epoch)
-        if claimed is not None:
+        if claimed is not None and self.carrier is None:
             follow.workload_launch(claimed)
         self.rows_at = 0.0
 

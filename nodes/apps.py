@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db.models.signals import post_migrate
 
 
@@ -26,7 +27,11 @@ class NodesConfig(AppConfig):
     name = "nodes"
 
     def ready(self) -> None:
-        """Connects the receivers; silent nodes are noticed even when no agent lives."""
+        """Silent nodes are noticed even when no agent lives; the directory gets its mark."""
         from nodes import receivers  # noqa: F401
 
         post_migrate.connect(_schedule, dispatch_uid="nodes.schedule")
+        if not settings.CONTROL_URL:
+            from nodes.services.sharing import home_id
+
+            home_id(make=True)

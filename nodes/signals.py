@@ -15,5 +15,6 @@ workload_progressed = Signal()
 # regular work of other apps that has to be done on the node itself.
 agent_tick = Signal()
 
-# node_id: UUID, sent by each node's agent about once a second. Receivers return at once.
-agent_tick = Signal()
+# workload_id: UUID, sent on the control plane when a node that does not share its directory has
+# brought files of the workload: a checkpoint, or all of the output.
+workload_staged = Signal()

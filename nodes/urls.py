@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from nodes import views
 from nodes.api import NodeViewSet, WorkloadViewSet
+from nodes.staging import api as staging
 
 app_name = "nodes"
 
@@ -27,4 +28,25 @@ urlpatterns: list[Any] = [
 router = SimpleRouter()
 router.register("nodes", NodeViewSet, basename="api-node")
 router.register("workloads", WorkloadViewSet, basename="api-workload")
-api_urlpatterns: list[Any] = [path("", include(router.urls))]
+_workload = "agent/workloads/<uuid:workload_id>/<int:epoch>"
+api_urlpatterns: list[Any] = [
+    path("", include(router.urls)),
+    path("agent/", staging.AgentHome.as_view(), name="api-agent-home"),
+    path("agent/growth/", staging.AgentGrowth.as_view(), name="api-agent-growth"),
+    path(
+        f"{_workload}/inputs/<str:name>/",
+        staging.AgentInput.as_view(),
+        name="api-agent-input",
+    ),
+    path(
+        f"{_workload}/inputs/<str:name>/file/",
+        staging.AgentInputFile.as_view(),
+        name="api-agent-input-file",
+    ),
+    path(f"{_workload}/outputs/", staging.AgentOutputs.as_view(), name="api-agent-outputs"),
+    path(
+        f"{_workload}/outputs/<str:sha256>/",
+        staging.AgentOutputBytes.as_view(),
+        name="api-agent-output-bytes",
+    ),
+]

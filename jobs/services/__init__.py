@@ -13,7 +13,7 @@ from jobs.services.lifecycle import (
     job_stop,
     why_not_pausable,
 )
-from jobs.services.progress import metrics_take_in
+from jobs.services.progress import checkpoints_refresh, metrics_take_in
 from jobs.services.removal import project_empty
 from jobs.services.submit import draft_submit, job_submit
 from jobs.services.sweeps import jobs_sweep
@@ -21,6 +21,7 @@ from jobs.services.sweeps import jobs_sweep
 __all__ = [
     "Checked",
     "Draft",
+    "checkpoints_refresh",
     "draft_check",
     "draft_submit",
     "job_cancel",

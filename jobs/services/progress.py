@@ -168,12 +168,13 @@ def _checkpoints(job: Job, attempt: Attempt, news: _News) -> None:
 
 
 def checkpoints_refresh(attempt: Attempt) -> None:
-    """Notes which checkpoints the engine has removed since."""
+    """Notes which checkpoints are there: the engine removes old ones, and nodes bring new ones."""
     folder = attempt.workload.directory / "output"
     for row in attempt.checkpoints.all():
         there = (folder / row.name).is_dir()
-        if there != row.is_present:
-            Checkpoint.objects.filter(pk=row.pk).update(is_present=there)
+        size = _size(folder / row.name) if there and not row.bytes else row.bytes
+        if (there, size) != (row.is_present, row.bytes):
+            Checkpoint.objects.filter(pk=row.pk).update(is_present=there, bytes=size)
 
 
 def _size(folder: Path) -> int:

@@ -45,6 +45,7 @@ class Node(models.Model):
     facts = models.JSONField(
         default=dict, blank=True
     )  # versions of the system, drivers, engines on it
+    shares_home = models.BooleanField(default=True)  # sees the control plane's directory
     heartbeat_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

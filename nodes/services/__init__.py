@@ -48,6 +48,7 @@ from nodes.services.queue import (
 )
 from nodes.services.reasons import reason_text
 from nodes.services.removal import project_empty, workload_files_remove
+from nodes.services.sharing import files_are_here
 
 __all__ = [
     "EngineMissing",
@@ -55,6 +56,7 @@ __all__ = [
     "engine_command",
     "engines_installed",
     "engines_of_images",
+    "files_are_here",
     "image_add",
     "image_build_begin",
     "image_claim",

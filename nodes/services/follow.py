@@ -6,6 +6,7 @@ Every write carries the epoch of its writer; a writer of an older epoch changes 
 import json
 import logging
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,19 +91,27 @@ def workload_reclaim(workload_id: uuid.UUID, epoch: int) -> Workload | None:
 
 
 def workload_start(workload_id: uuid.UUID, epoch: int) -> bool:
-    """Claims a placed workload and starts its process. Whether this call started it."""
+    """Claims a placed workload and starts its process. Whether this call started it.
+
+    On a node that does not share the directory the agent starts it, once its inputs are there.
+    """
     if not _has_image(workload_id, epoch):
         return False
     workload = workload_claim(workload_id, epoch)
-    return workload is not None and workload_launch(workload)
+    if workload is None or (workload.node and not workload.node.shares_home):
+        return False
+    return workload_launch(workload)
 
 
-def workload_launch(workload: Workload) -> bool:
-    """Starts the process of a claimed workload's present epoch. Whether this call started it."""
+def workload_launch(workload: Workload, inputs: Mapping[str, Path] | None = None) -> bool:
+    """Starts the process of a claimed workload's present epoch. Whether this call started it.
+
+    `inputs` says where its inputs lie when that is not where the workload says.
+    """
     if workload.node is None:
         return False
     try:
-        launch = _launch(workload)
+        launch = _launch(workload, _inputs(workload) if inputs is None else inputs)
         runner(workload.node.runner, installation_id(workload.node.name)).start(launch)
     except AlreadyStarted:
         return False
@@ -125,7 +134,8 @@ def workload_launch(workload: Workload) -> bool:
     return True
 
 
-def _launch(workload: Workload) -> Launch:
+def _inputs(workload: Workload) -> dict[str, Path]:
+    """Where its inputs lie in the directory that this machine shares with the control plane."""
     home = Path(settings.TRAINER_HOME)
     inputs: dict[str, Path] = {}
     for name, value in workload.inputs.items():
@@ -135,6 +145,10 @@ def _launch(workload: Workload) -> Launch:
         if not source.is_relative_to(home):
             raise CannotStart(_("the input %(name)s lies outside of the home") % {"name": name})
         inputs[name] = source
+    return inputs
+
+
+def _launch(workload: Workload, inputs: Mapping[str, Path]) -> Launch:
     if workload.is_service:
         workload.socket_path.unlink(missing_ok=True)
     contained = _is_contained(workload)

@@ -20,6 +20,11 @@ def serve_key(workload: Workload | uuid.UUID) -> str:
     return _derived("serve", str(workload.pk if isinstance(workload, Workload) else workload))
 
 
+def node_secret(name: str) -> str:
+    """What only the node of this name and the control plane know."""
+    return _derived("node", name)
+
+
 def installation_id(node: str) -> str:
     """Labels processes, so that nobody ends those of another database or node."""
     name = connection.settings_dict["NAME"]

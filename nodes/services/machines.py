@@ -47,9 +47,15 @@ def node_register(
     devices: Sequence[Device],
     address: str = "",
     runner: str = "process",
+    shares_home: bool = True,
 ) -> Node:
-    """Enters a node that starts, or brings its row up to date. Memory and disk in bytes."""
-    node, created = Node.objects.select_for_update().get_or_create(name=name)
+    """Enters a node that starts, or brings its row up to date. Memory and disk in bytes.
+
+    `shares_home` is for a new node; `node_shares_home_set` says it of one that is known.
+    """
+    node, created = Node.objects.select_for_update().get_or_create(
+        name=name, defaults={"shares_home": shares_home}
+    )
     _refuse_other_runner(node, runner)
     node.runner = runner
     node.cpu_count, node.memory_bytes, node.disk_bytes = cpu_count, memory_bytes, disk_bytes

@@ -311,6 +311,10 @@ NODE_NAME = env.text("TRAINER_NODE", "local")
 NODE_RUNNER = env.text("TRAINER_RUNNER", "process")
 # The network of containers that fetch from a hub; all others have none.
 CONTAINER_NETWORK = env.text("TRAINER_CONTAINER_NETWORK", "bridge")
+# On a node: where the control plane is, and the key that the node shows there.
+CONTROL_URL = env.text("TRAINER_CONTROL_URL", "").rstrip("/")
+NODE_KEY = env.secret("TRAINER_NODE_KEY", "")
+NODE_CACHE_BYTES = env.integer("TRAINER_NODE_CACHE_BYTES", 200 * 2**30)
 ENGINES_DIR = Path(env.text("TRAINER_ENGINES_DIR", str(TRAINER_HOME / "engines"))).resolve()
 UPLOAD_MAX_BYTES = env.integer("TRAINER_UPLOAD_MAX_BYTES", 4 * 2**30)
 UPLOAD_LINE_MAX_BYTES = env.integer("TRAINER_UPLOAD_LINE_MAX_BYTES", 16 * 2**20)

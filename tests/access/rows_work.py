@@ -176,6 +176,16 @@ GATEWAY = {
     "gateway-model": Row(get=KEYS_ONLY),
     "gateway-unknown": Row(),
 }
+# Nodes come with keys of their own, which no person has.
+OF_OUTPUT = {"epoch": "1", "sha256": "0" * 64}
+AGENTS = {
+    "api-agent-home": Row(get=KEYS_ONLY),
+    "api-agent-growth": Row(post=KEYS_ONLY),
+    "api-agent-input": Row(get=KEYS_ONLY, objects=OF_OUTPUT),
+    "api-agent-input-file": Row(get=KEYS_ONLY, objects=OF_OUTPUT),
+    "api-agent-outputs": Row(post=KEYS_ONLY, put=KEYS_ONLY, objects=OF_OUTPUT),
+    "api-agent-output-bytes": Row(put=KEYS_ONLY, objects=OF_OUTPUT),
+}
 NODES = {
     "nodes:node_list": Row(get=SIGNED_IN),
     "nodes:node_detail": Row(get=SIGNED_IN),
@@ -194,4 +204,6 @@ NODES = {
     "api-workload-priority": api("workload", data={"priority": 40}, post=RESEARCHERS),
     "api-workload-log": api("workload", get=VIEWERS),
 }
-ROWS = {**DATASETS, **PUBLIC_DATASETS, **REGISTRY, **JOBS, **INFERENCE, **GATEWAY, **NODES}
+ROWS = {
+    **DATASETS, **PUBLIC_DATASETS, **REGISTRY, **JOBS, **INFERENCE, **GATEWAY, **NODES, **AGENTS
+}  # fmt: skip

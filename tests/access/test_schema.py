@@ -19,5 +19,9 @@ def test_the_schema_is_valid_and_nothing_was_guessed() -> None:
 def test_every_address_of_the_api_is_in_it() -> None:
     schema = SchemaGenerator().get_schema(request=None, public=True)
     described = sum(len(path) for path in schema["paths"].values())
-    declared = sum(len(one.methods or ()) for one in addresses() if one.route.startswith("api/v1/"))
+    declared = sum(
+        len(one.methods or ())
+        for one in addresses()
+        if one.route.startswith("api/v1/") and not one.name.startswith("api-agent-")
+    )
     assert described == declared

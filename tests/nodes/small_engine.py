@@ -2,11 +2,15 @@
 
 `python small_engine.py VERB` in a workload's directory. `config.yaml` (JSON, which is YAML) says
 what to do: `steps` and `seconds` of each, `fail` (exit status), `raise` (an error of that class),
-`hold_mib` of memory, `ignore_stop`, `lines` of log, `child` (a process of a session of its own).
+`hold_mib` of memory, `ignore_stop`, `lines` of log, `child` (a process of a session of its own),
+`read` (says the SHA-256 of every input), `save` (a checkpoint every so many steps, the newest two
+are kept), `weigh` (bytes of each file it saves).
 """
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +31,18 @@ def write(path, content):
     draft.replace(path)
 
 
+def save(folder, number, size):
+    """The engine's way: everything is there before it is announced, and old ones go after."""
+    draft = Path("output") / f"tmp-{folder}"
+    draft.mkdir(parents=True)
+    (draft / "weights").write_bytes(hashlib.sha256(str(number).encode()).digest() * (size // 32))
+    (draft / "config.json").write_text("{}")
+    draft.rename(draft.with_name(folder))
+    kept = sorted(Path("output").glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+    for old in kept[:-2]:
+        shutil.rmtree(old)
+
+
 def main():
     started = time.time()
     config = json.loads(Path("config.yaml").read_text())
@@ -40,6 +56,10 @@ def main():
     held = bytearray(config.get("hold_mib", 0) * 2**20)
     for index in range(0, len(held), 4096):
         held[index] = 1
+    if config.get("read"):
+        for folder, _folders, names in os.walk("inputs", followlinks=True):
+            for path in (Path(folder, name) for name in names):
+                print(f"input {path} {hashlib.sha256(path.read_bytes()).hexdigest()}", flush=True)
     steps = config.get("steps", 1)
     with Path("metrics.jsonl").open("a") as metrics:
         for step in range(1, steps + 1):
@@ -47,6 +67,11 @@ def main():
             metrics.write(json.dumps({**line, "time": time.time()}) + "\n")
             metrics.flush()
             print(f"step {step}", flush=True)
+            if config.get("save") and step % config["save"] == 0:
+                save(f"checkpoint-{step}", step, config.get("weigh", 3200))
+                facts = {"kind": "checkpoint", "step": step, "name": f"checkpoint-{step}"}
+                metrics.write(json.dumps({**facts, "time": time.time()}) + "\n")
+                metrics.flush()
             time.sleep(config.get("seconds", 0))
             if stop:
                 write(f"result-{epoch}.json", {"epoch": epoch, "status": "stopped"})
@@ -59,6 +84,8 @@ def main():
         sys.exit(1)
     if "fail" in config:
         sys.exit(config["fail"])
+    if config.get("weigh"):
+        Path("output", "model.bin").write_bytes(os.urandom(config["weigh"]))
     if not config.get("no_result"):
         write(f"result-{epoch}.json", {"epoch": epoch, "status": "finished"})
 

@@ -1,0 +1,173 @@
+"""Inputs that a node keeps between workloads, by what is in them.
+
+`blobs/` holds contents under their SHA-256, `parts/` what is still on its way, `trees/` whole
+inputs made of second names for blobs, and `uses/` which workload reads which trees. The least
+recently used trees go when there is not room enough; what a workload reads never does.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from nodes.staging.trees import Entry, identity, sha256_of
+
+RESERVE_BYTES = 512 * 2**20  # left free on the disk
+FILES = "files"
+USED = "used"
+
+
+class NoRoom(Exception):
+    """The node's disk is too full, also without everything that could go."""
+
+
+class InputCache:
+    """The cache of one node."""
+
+    def __init__(self, root: Path, limit: int) -> None:
+        self.root = root
+        self.limit = limit
+        for name in ("blobs", "parts", "trees", "uses"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        for path in (root / "trees").glob(".*"):  # drafts of an agent that was killed
+            shutil.rmtree(path, ignore_errors=True)
+
+    def blob(self, sha256: str) -> Path:
+        """Where contents lie."""
+        return self.root / "blobs" / sha256[:2] / sha256
+
+    def part(self, sha256: str) -> Path:
+        """Where they lie while they are on their way."""
+        return self.root / "parts" / sha256
+
+    def missing(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Those whose contents are not here, each contents once."""
+        found = {entry.sha256: entry for entry in entries}
+        return [entry for entry in found.values() if not self.blob(entry.sha256).exists()]
+
+    def settle(self, entry: Entry) -> bool:
+        """Checks what has come and keeps it; False, and away with it, when it is something else."""
+        part = self.part(entry.sha256)
+        if part.stat().st_size != entry.size or sha256_of(part) != entry.sha256:
+            part.unlink()
+            return False
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.chmod(0o444)
+        blob = self.blob(entry.sha256)
+        blob.parent.mkdir(exist_ok=True)
+        part.replace(blob)
+        return True
+
+    def tree(self, workload: uuid.UUID, entries: Sequence[Entry]) -> Path:
+        """The input made of these files, all of which are here, for a workload to read."""
+        name = identity(entries)
+        self._use(workload, name)
+        folder = self.root / "trees" / name
+        if not folder.exists():
+            draft = self.root / "trees" / f".{name}.{uuid.uuid4().hex[:8]}"
+            (draft / FILES).parent.mkdir()
+            if [entry.path for entry in entries] == [""]:
+                os.link(self.blob(entries[0].sha256), draft / FILES)
+            else:
+                (draft / FILES).mkdir()
+                for entry in entries:
+                    target = draft / FILES / entry.path
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.link(self.blob(entry.sha256), target)
+            (draft / USED).touch()
+            draft.rename(folder)
+        os.utime(folder / USED)
+        return folder / FILES
+
+    def note(self, workload: uuid.UUID) -> None:
+        """The workload has its place here, whether it reads something or not."""
+        self._use(workload)
+
+    def _use(self, workload: uuid.UUID, *trees: str) -> None:
+        path = self.root / "uses" / str(workload)
+        names = {*self._names_of(path), *trees}
+        draft = path.with_name(f".{workload}")
+        draft.write_text(json.dumps(sorted(names)))
+        draft.replace(path)
+
+    def _names_of(self, path: Path) -> list[str]:
+        try:
+            return [str(name) for name in json.loads(path.read_text())]
+        except (OSError, ValueError):
+            return []
+
+    def users(self) -> list[uuid.UUID]:
+        """Workloads that had their place here and were not released."""
+        found = []
+        for path in (self.root / "uses").iterdir():
+            with suppress(ValueError):
+                found.append(uuid.UUID(path.name))
+        return found
+
+    def release(self, workload: uuid.UUID) -> None:
+        """The workload reads nothing any more; what it read stays for others."""
+        (self.root / "uses" / str(workload)).unlink(missing_ok=True)
+
+    def size(self) -> int:
+        """Bytes of everything here."""
+        folders = (self.root / "blobs", self.root / "parts")
+        return sum(_size(path) for folder in folders for path in _files(folder))
+
+    def make_room(self, needed: int, keep: Iterable[str] = ()) -> None:
+        """Lets the least recently used go until `needed` bytes fit. Raises `NoRoom`.
+
+        `keep` are the SHA-256 of contents that are wanted, whoever else reads them or not.
+        """
+        wanted = set(keep)
+        if self._fits(needed):
+            return
+        in_use = {name for path in (self.root / "uses").iterdir() for name in self._names_of(path)}
+        unused = [
+            path
+            for path in (self.root / "trees").iterdir()
+            if path.name not in in_use and not path.name.startswith(".")
+        ]
+        for tree in sorted(unused, key=_used_at):
+            shutil.rmtree(tree, ignore_errors=True)
+            self._drop_blobs(wanted)
+            if self._fits(needed):
+                return
+        self._drop_blobs(wanted)
+        free = shutil.disk_usage(self.root).free
+        if free < needed + RESERVE_BYTES:
+            raise NoRoom(f"{needed >> 20} MB are to come, and {free >> 20} MB are free")
+
+    def _fits(self, needed: int) -> bool:
+        free = shutil.disk_usage(self.root).free
+        return self.size() + needed <= self.limit and free >= needed + RESERVE_BYTES
+
+    def _drop_blobs(self, keep: set[str]) -> None:
+        """Contents and beginnings that no tree is made of."""
+        for path in list(_files(self.root / "blobs")):
+            if path.name not in keep and path.stat().st_nlink == 1:
+                path.unlink()
+        for path in list(_files(self.root / "parts")):
+            if path.name not in keep:
+                path.unlink()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _used_at(tree: Path) -> float:
+    try:
+        return (tree / USED).stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,487 @@
+"""Carries a node's files to and from the control plane, for nodes that do not share its directory.
+
+The agent says which workloads have their place here and asks three things: are the inputs here, is
+everything the workload wrote at home, what is there to tidy up. The answers come at once; the work
+is done beside it in the event loop, and begins anew wherever it stood when the agent is restarted:
+offsets are asked for, contents that are there are not sent again.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+
+from nodes.models import Workload
+from nodes.staging.cache import InputCache, NoRoom
+from nodes.staging.control import Away, Control, Growth, Refused, patiently_asleep
+from nodes.staging.outputs import OWN
+from nodes.staging.trees import Entry, entries_of, files_below, sha256_of
+
+logger = logging.getLogger(__name__)
+
+CACHE = "cache"
+LOOK_SECONDS = 0.1
+METRICS_SECONDS = 0.25  # between two pieces of a metric file; the receiver works on each
+PIECE_BYTES = 1024 * 1024
+MESSAGE_BYTES = 6 * 1024 * 1024
+PARALLEL = 4  # files on their way at a time
+WRONG_MAX = 3  # contents that come wrong so often are given up
+# Made by runners and entrypoints to know themselves by; of no meaning elsewhere.
+LOCAL = re.compile(r"(start|stop|process|epoch)-\d+\.\w+")
+FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+ANNOUNCED = b'"checkpoint"'
+BEGUN = (Workload.State.STARTING, Workload.State.RUNNING, Workload.State.STOPPING)
+
+
+class NotBrought(Exception):
+    """The inputs cannot be brought here; the text says why."""
+
+
+@dataclass(slots=True)
+class Grown:
+    """How much of a file that grows is at the control plane."""
+
+    next: int | None = None  # not asked yet
+    sent_at: float = 0.0
+    sealed: bool = False  # all of it, and on the control plane's disk
+
+
+@dataclass(slots=True)
+class Carried:
+    """What is known of a workload that has its place here."""
+
+    workload: uuid.UUID
+    epoch: int
+    directory: Path
+    paths: dict[str, Path]  # of log and metrics
+    inputs: list[str]
+    grown: dict[str, Grown]
+    fetched: dict[str, Path] | None = None
+    fetching: asyncio.Task[None] | None = None
+    wants_inputs: bool = False
+    trouble: str = ""  # why its inputs cannot be brought
+    wanted: set[str] = field(default_factory=set)
+    read: int = 0  # bytes of the metric file looked through for announcements
+    rest: bytes = b""
+    checkpoint: str = ""  # the newest that was announced and not brought home
+    bringing: asyncio.Task[None] | None = None
+    ended: bool = False  # its process: no file of it changes any more
+    with_outputs: bool = True
+    is_home: bool = False
+    is_over: bool = False  # the control plane takes nothing of it any more
+
+
+class Carrier:
+    """One node's. `look`, `inputs_of` and `is_home` may be called from any thread."""
+
+    def __init__(self, control: Control, home: Path, cache: InputCache) -> None:
+        self._control = control
+        self._home = home
+        self._cache = cache
+        self._carried: dict[uuid.UUID, Carried] = {}
+        self._digests: dict[tuple[str, int, int], str] = {}
+        self._files = asyncio.Semaphore(PARALLEL)
+        self._silent = False
+
+    def look(self, rows: Sequence[Workload]) -> None:
+        """These workloads have their place here now; what is not among them is dropped."""
+        present = {}
+        for row in rows:
+            if row.state not in BEGUN:
+                continue
+            known = self._carried.get(row.pk)
+            if known is None or known.epoch != row.epoch:
+                known = _carried(row)
+                self._cache.note(row.pk)
+            present[row.pk] = known
+        self._carried = present
+
+    def inputs_of(self, row: Workload) -> dict[str, Path] | None:
+        """Where its inputs lie; None while they are brought. Raises `NotBrought`."""
+        known = self._of(row)
+        if known is None:
+            return None
+        known.wants_inputs = True
+        if known.trouble:
+            raise NotBrought(known.trouble)
+        return known.fetched
+
+    def is_home(self, row: Workload) -> bool:
+        """Its process has ended: whether all that it wrote is at the control plane."""
+        known = self._of(row)
+        if known is None:
+            return False
+        known.with_outputs = not row.is_service and row.stop_mode != "kill"
+        known.ended = True
+        return known.is_home or known.is_over
+
+    def _of(self, row: Workload) -> Carried | None:
+        known = self._carried.get(row.pk)
+        return known if known is not None and known.epoch == row.epoch else None
+
+    def left_over(self) -> set[uuid.UUID]:
+        """Workloads that had their place here and of which something may still lie here."""
+        return set(self._cache.users()) - self._carried.keys()
+
+    def tidy_up(self, workload: uuid.UUID) -> None:
+        """Removes what an ended workload left here; what it read stays in the cache."""
+        shutil.rmtree(self._home / "output" / str(workload), ignore_errors=True)
+        (self._home / "logs" / f"{workload}.log").unlink(missing_ok=True)
+        self._cache.release(workload)
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        seen: dict[uuid.UUID, Carried] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._grow())
+                while True:
+                    for one in list(self._carried.values()):
+                        self._begin_what_is_due(one)
+                    for key, one in seen.items():
+                        if self._carried.get(key) is not one:
+                            _cancel(one)
+                    seen = dict(self._carried)
+                    await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            for one in seen.values():
+                _cancel(one)
+            await self._control.close()
+
+    def _begin_what_is_due(self, one: Carried) -> None:
+        if one.is_over:
+            return
+        if one.wants_inputs and one.fetching is None and one.fetched is None and not one.trouble:
+            one.fetching = asyncio.create_task(self._fetch(one))
+        busy = one.bringing is not None and not one.bringing.done()
+        if busy or one.is_home:
+            return
+        if one.ended and all(grown.sealed for grown in one.grown.values()):
+            if one.with_outputs:
+                one.bringing = asyncio.create_task(self._bring(one, ""))
+            else:
+                one.is_home = True
+        elif one.checkpoint and not one.ended:
+            name, one.checkpoint = one.checkpoint, ""
+            one.bringing = asyncio.create_task(self._bring(one, f"output/{name}"))
+
+    # inputs
+
+    async def _fetch(self, one: Carried) -> None:
+        """Brings the inputs, however long the control plane is away."""
+        tries = 0
+        while True:
+            try:
+                await self._fetch_all(one)
+            except Away as error:
+                logger.warning("workload %s: its inputs cannot be fetched: %s", one.workload, error)
+                await patiently_asleep(tries)
+                tries += 1
+                continue
+            except Refused as error:
+                one.is_over = error.code in {"over", "not_yours"}
+                one.trouble = error.detail
+            except (NoRoom, NotBrought, OSError) as error:
+                one.trouble = str(error)
+            except Exception as error:
+                logger.exception("workload %s: its inputs cannot be fetched", one.workload)
+                one.trouble = repr(error)
+            one.wanted = set()
+            return
+
+    async def _fetch_all(self, one: Carried) -> None:
+        started = time.monotonic()
+        trees = {
+            name: await self._control.input(one.workload, one.epoch, name) for name in one.inputs
+        }
+        entries = [entry for tree in trees.values() for entry in tree]
+        one.wanted = {entry.sha256 for entry in entries}
+        missing = await asyncio.to_thread(self._cache.missing, entries)
+        if missing:
+            keep = {sha256 for other in self._carried.values() for sha256 in other.wanted}
+            size = sum(entry.size for entry in missing)
+            await asyncio.to_thread(self._cache.make_room, size, keep | one.wanted)
+            await self._fetch_files(one, trees, missing)
+            seconds = time.monotonic() - started
+            _say(one.paths["log"], f"fetched {size / 2**20:.1f} MB of inputs in {seconds:.1f} s")
+        one.fetched = {
+            name: await asyncio.to_thread(self._cache.tree, one.workload, tree)
+            for name, tree in trees.items()
+        }
+
+    async def _fetch_files(
+        self, one: Carried, trees: dict[str, list[Entry]], missing: Sequence[Entry]
+    ) -> None:
+        names = {entry.sha256: name for name, tree in trees.items() for entry in tree}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for entry in missing:
+                    group.create_task(self._fetch_file(one, names[entry.sha256], entry))
+        except* Away as errors:
+            raise errors.exceptions[0] from None
+        except* (Refused, NotBrought, OSError) as errors:
+            raise errors.exceptions[0] from None
+
+    async def _fetch_file(self, one: Carried, name: str, entry: Entry) -> None:
+        part = self._cache.part(entry.sha256)
+        async with self._files:
+            for _try in range(WRONG_MAX):
+                if self._cache.blob(entry.sha256).exists():  # another workload wanted it, too
+                    return
+                with part.open("ab") as file:
+                    offset = file.tell()
+                    if offset < entry.size:
+                        await self._receive(one, name, entry, offset, file.fileno())
+                if await asyncio.to_thread(self._cache.settle, entry):
+                    return
+        raise NotBrought(f"{name}/{entry.path}: what came is not what its SHA-256 says")
+
+    async def _receive(
+        self, one: Carried, name: str, entry: Entry, offset: int, descriptor: int
+    ) -> None:
+        got = self._control.input_bytes(one.workload, one.epoch, name, entry.path, offset)
+        async with got as stream:
+            async for chunk in stream:
+                await asyncio.to_thread(os.write, descriptor, chunk)
+
+    # logs and metrics
+
+    async def _grow(self) -> None:
+        tries = 0
+        while True:
+            try:
+                full = await self._grow_once()
+            except (Away, Refused) as error:
+                if not self._silent:
+                    logger.warning("logs and metrics cannot be sent, and wait here: %s", error)
+                self._silent = True
+                await asyncio.sleep(min(0.25 * 2**tries, 5.0))
+                tries += 1
+                continue
+            if self._silent:
+                logger.info("logs and metrics are sent again")
+            self._silent, tries = False, 0
+            await asyncio.sleep(0 if full else LOOK_SECONDS)
+
+    async def _grow_once(self) -> bool:
+        """Sends what has grown; whether there was more than fits into one message."""
+        pieces: list[tuple[Carried, Growth]] = []
+        room = MESSAGE_BYTES
+        for one in list(self._carried.values()):
+            for piece in _pieces(one):
+                if room <= 0:
+                    break
+                pieces.append((one, piece))
+                room -= len(piece.data) + 256
+        if not pieces:
+            return False
+        answers = await self._control.grow([piece for _one, piece in pieces])
+        for (one, piece), answer in zip(pieces, answers, strict=True):
+            self._grown(one, piece, answer)
+        return room <= 0 or any(len(piece.data) == PIECE_BYTES for _one, piece in pieces)
+
+    def _grown(self, one: Carried, piece: Growth, answer: dict[str, object]) -> None:
+        if "refused" in answer:
+            if not one.is_over:
+                logger.warning("workload %s is not taken: %s", one.workload, answer.get("detail"))
+            one.is_over = True
+            return
+        grown = one.grown[piece.file]
+        grown.next, grown.sent_at = int(str(answer["next"])), time.monotonic()
+        if piece.seal and grown.next >= _size(one.paths[piece.file]):
+            grown.sealed = True
+
+    # outputs
+
+    async def _bring(self, one: Carried, below: str) -> None:
+        """Brings a checkpoint, or with an empty `below` the whole output, home."""
+        tries = 0
+        while True:
+            try:
+                await self._bring_all(one, below)
+            except Away as error:
+                logger.warning("workload %s: its output cannot be sent: %s", one.workload, error)
+                await patiently_asleep(tries)
+                tries += 1
+                continue
+            except FileNotFoundError:
+                if below:
+                    return  # the engine keeps only some of them
+                await patiently_asleep(tries)
+                tries += 1
+                continue
+            except Refused as error:
+                logger.warning("workload %s: %s is refused: %s", one.workload, below, error)
+                one.is_over = one.is_over or error.code in {"over", "not_yours"}
+                if one.is_over or below:
+                    return
+                await patiently_asleep(tries)
+                tries += 1
+                continue
+            if not below:
+                one.is_home = True
+            return
+
+    async def _bring_all(self, one: Carried, below: str) -> None:
+        files = await asyncio.to_thread(lambda: list(_outputs(one.directory, below)))
+        entries = await asyncio.to_thread(entries_of, files, self._digest)
+        paths = {entry.sha256: one.directory / entry.path for entry in entries}
+        sizes = {entry.sha256: entry for entry in entries}
+        wanted = await self._control.outputs_offer(one.workload, one.epoch, entries)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for sha256, offset in wanted.items():
+                    group.create_task(self._send(one, sizes[sha256], paths[sha256], offset))
+        except* Away as errors:
+            raise errors.exceptions[0] from None
+        except* (Refused, OSError) as errors:
+            raise errors.exceptions[0] from None
+        folders = await asyncio.to_thread(_folders, one.directory / "output")
+        await self._control.outputs_keep(one.workload, one.epoch, below, entries, folders)
+
+    async def _send(self, one: Carried, entry: Entry, path: Path, offset: int) -> None:
+        async with self._files:
+            while True:
+                data = await asyncio.to_thread(_read, path, offset, 4 * PIECE_BYTES)
+                if not data and offset < entry.size:
+                    raise FileNotFoundError(path)  # it became shorter
+                offset = await self._control.output_send(
+                    one.workload, one.epoch, entry, offset, data[: entry.size - offset]
+                )
+                if offset >= entry.size:
+                    return
+
+    def _digest(self, path: Path) -> str:
+        facts = path.stat()
+        key = (str(path), facts.st_size, facts.st_mtime_ns)
+        if key not in self._digests:
+            if len(self._digests) > 50_000:
+                self._digests.clear()
+            self._digests[key] = sha256_of(path)
+        return self._digests[key]
+
+
+def carrier_make(url: str, key: str) -> Carrier:
+    """The carrier of this machine's node."""
+    home = Path(settings.TRAINER_HOME)
+    return Carrier(Control(url, key), home, InputCache(home / CACHE, settings.NODE_CACHE_BYTES))
+
+
+def carrier_made() -> bool:
+    """Whether this machine had one before: then it is known not to share the directory."""
+    return (Path(settings.TRAINER_HOME) / CACHE / "uses").is_dir()
+
+
+def _carried(row: Workload) -> Carried:
+    return Carried(
+        workload=row.pk,
+        epoch=row.epoch,
+        directory=row.directory,
+        paths={"log": row.log_path, "metrics": row.metrics_path},
+        inputs=[name for name, value in row.inputs.items() if not value.startswith("hub:")],
+        grown={"log": Grown(), "metrics": Grown()},
+    )
+
+
+def _cancel(one: Carried) -> None:
+    for task in (one.fetching, one.bringing):
+        if task is not None:
+            task.cancel()
+
+
+def _pieces(one: Carried) -> Iterator[Growth]:
+    """What is to be sent of a workload's growing files now."""
+    if one.is_over:
+        return
+    now = time.monotonic()
+    for name, grown in one.grown.items():
+        path = one.paths[name]
+        if name == "metrics":
+            _look_for_checkpoints(one, path)
+        if grown.sealed:
+            continue
+        if grown.next is None:
+            yield Growth(one.workload, one.epoch, name, 0, b"")
+            continue
+        if name == "metrics" and now - grown.sent_at < METRICS_SECONDS and not one.ended:
+            continue
+        data = _read(path, grown.next, PIECE_BYTES)
+        last = one.ended and len(data) < PIECE_BYTES
+        if data or last:
+            yield Growth(one.workload, one.epoch, name, grown.next, data, seal=last)
+
+
+def _look_for_checkpoints(one: Carried, path: Path) -> None:
+    """Entrypoints say in the metric file when the folder of a checkpoint is complete."""
+    data = _read(path, one.read, PIECE_BYTES)
+    if not data:
+        return
+    one.read += len(data)
+    *lines, one.rest = (one.rest + data).split(b"\n")
+    for line in lines:
+        if ANNOUNCED not in line:
+            continue
+        with suppress(ValueError, AttributeError):
+            row = json.loads(line)
+            name = str(row.get("name", ""))
+            if row.get("kind") == "checkpoint" and FOLDER.fullmatch(name):
+                one.checkpoint = name
+
+
+def _outputs(directory: Path, below: str) -> Iterable[tuple[str, Path]]:
+    """The files of a checkpoint's folder, or all that a workload leaves behind."""
+    if below:
+        for name, path in files_below(directory / below):
+            yield f"{below}/{name}", path
+        return
+    for path in directory.iterdir():
+        own = path.name in OWN or path.name.startswith(".") or LOCAL.fullmatch(path.name)
+        if own or path.is_symlink():
+            continue
+        if path.is_dir():
+            for name, file in files_below(path):
+                yield f"{path.name}/{name}", file
+        elif path.is_file():
+            yield path.name, path
+
+
+def _folders(output: Path) -> list[str]:
+    return (
+        sorted(path.name for path in output.iterdir() if path.is_dir()) if output.is_dir() else []
+    )
+
+
+def _read(path: Path, offset: int, limit: int) -> bytes:
+    """Bytes of a file that may not be there yet; never those behind a link."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.pread(descriptor, limit, offset)
+    finally:
+        os.close(descriptor)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _say(log: Path, line: str) -> None:
+    """Adds a line of ours to the workload's log, before its process does."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"trainer: {line}\n")

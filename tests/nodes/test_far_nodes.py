@@ -1,0 +1,232 @@
+"""Nodes without the shared directory: inputs, logs, metrics, outputs, and deaths in between."""
+
+import hashlib
+import json
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from nodes.models import Workload
+from tests.nodes.conftest import until
+from tests.nodes.far import far_platform
+
+pytestmark = pytest.mark.django_db(transaction=True)
+State = Workload.State
+
+
+@pytest.fixture
+def far(engine, home, settings, transactional_db, tmp_path_factory):
+    """A control plane that runs, and one node that does not yet."""
+    root = tmp_path_factory.mktemp("far")
+    with far_platform(home, settings.ENGINES_DIR, settings.SECRET_KEY, root, nodes=2) as made:
+        made[0].web()
+        yield made[0], *made[1]
+
+
+def ended(workload: Workload, *machines, seconds: float = 60) -> Workload:
+    def look() -> bool:
+        workload.refresh_from_db()
+        return workload.state == State.ENDED
+
+    try:
+        until(look, seconds)
+    except AssertionError:
+        raise AssertionError("\n".join(machine.said() for machine in machines)) from None
+    return workload
+
+
+def on_node(node, workload: Workload) -> Path:
+    return node.home / "output" / str(workload.pk)
+
+
+def steps_of(path: Path) -> list[int]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [row["step"] for row in rows if row["kind"] == "log"]
+
+
+def model(home: Path, **files: bytes) -> None:
+    folder = home / "models" / "m"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+def test_the_whole_way(far, submit, home) -> None:
+    """Inputs come, log and curve grow at the control plane, outputs are there before it ends."""
+    control, node, _other = far
+    weights = random.Random(1).randbytes(3 * 2**20 + 17)
+    model(home, weights=weights, tokenizer=b"t" * 100)
+    (home / "data" / "rows.jsonl").write_bytes(b"{}\n" * 10)
+    node.agent()
+    node.worker()
+    node.ready()
+    inputs = {"model": "models/m", "data": "data/rows.jsonl", "hub": "hub:some/model"}
+    config = {"steps": 40, "seconds": 0.1, "read": True, "save": 10, "weigh": 64000}
+    workload = submit(config, inputs=inputs)
+    log = workload.log_path
+    until(lambda: log.exists() and "step 5\n" in log.read_text(), 60)
+    workload.refresh_from_db()
+    assert workload.state == State.RUNNING
+    until(lambda: (workload.directory / "output" / "checkpoint-10" / "weights").exists())
+    workload.refresh_from_db()
+    assert workload.state == State.RUNNING  # it came while the rest went on
+    ended(workload, control, node)
+    assert (workload.outcome, workload.reason, workload.epoch) == ("ok", "", 1)
+    text = log.read_text()
+    for name, data in (("model/weights", weights), ("data", b"{}\n" * 10)):
+        assert f"input inputs/{name} {hashlib.sha256(data).hexdigest()}\n" in text
+    assert [int(line.split()[1]) for line in text.splitlines() if line.startswith("step ")] == list(
+        range(1, 41)
+    )
+    assert steps_of(workload.metrics_path) == list(range(1, 41))
+    output = workload.directory / "output"
+    kept = sorted(path.name for path in output.iterdir())
+    assert kept == ["checkpoint-30", "checkpoint-40", "model.bin"]
+    assert (output / "model.bin").stat().st_size == 64000
+    assert json.loads(workload.facts_path("result").read_text())["status"] == "finished"
+    assert not (workload.directory / "inputs").exists()
+    until(lambda: not on_node(node, workload).exists(), 40)  # the node has tidied up
+    assert not (node.home / "logs" / f"{workload.pk}.log").exists()
+
+
+def test_inputs_are_fetched_once(far, submit, home) -> None:
+    control, node, _other = far
+    model(home, weights=b"w" * 5000)
+    node.agent()
+    node.ready()
+    first = ended(submit({"read": True}, inputs={"model": "models/m"}), control, node)
+    assert "fetched 0.0 MB of inputs" in first.log_path.read_text()
+    blob = node.home / "cache" / "blobs" / hashlib.sha256(b"w" * 5000).hexdigest()[:2]
+    before = [(path.name, path.stat().st_ino) for path in blob.iterdir()]
+    shutil.copytree(home / "models" / "m", home / "models" / "n")
+    second = ended(submit({"read": True}, inputs={"model": "models/n"}), control, node)
+    assert "fetched" not in second.log_path.read_text()
+    assert "input inputs/model/weights" in second.log_path.read_text()
+    assert [(path.name, path.stat().st_ino) for path in blob.iterdir()] == before
+
+
+def test_everything_dies_once_and_nothing_is_lost(far, submit, home) -> None:
+    """The agent, the node's worker and the web process, killed in turn under a fast log."""
+    control, node, _other = far
+    model(home, weights=b"w" * 5000)
+    node.agent()
+    node.worker()
+    node.ready()
+    config = {"steps": 150, "seconds": 0.1, "save": 25, "weigh": 32000, "lines": 20000}
+    workload = submit(config, inputs={"model": "models/m"})
+    log, own = workload.log_path, node.home / "logs" / f"{workload.pk}.log"
+    for step, machine, parts in (
+        (10, node, ("agent",)),
+        (40, control, ("web",)),
+        (70, node, ("worker", "agent")),
+        (100, control, ("web",)),
+    ):
+        until(lambda: own.exists() and f"step {step}\n" in own.read_text(), 60)  # noqa: B023
+        for part in parts:
+            machine.kill(part)
+        time.sleep(1)
+        for part in parts:
+            getattr(machine, part)()
+    ended(workload, control, node, seconds=90)
+    assert (workload.outcome, workload.epoch) == ("ok", 1)
+    wanted = [f"step {step}" for step in range(1, 151)] + [f"line {line}" for line in range(20000)]
+    lines = log.read_text().splitlines()
+    assert [line for line in lines if line.startswith(("step ", "line "))] == wanted
+    assert steps_of(workload.metrics_path) == list(range(1, 151))
+    assert (workload.directory / "output" / "checkpoint-150" / "weights").stat().st_size == 32000
+
+
+def test_it_does_not_end_before_its_log_is_there(far, submit) -> None:
+    """The control plane is away while the process ends: the row waits for it."""
+    control, node, _other = far
+    node.agent()
+    node.ready()
+    workload = submit({"steps": 10, "seconds": 0.1, "lines": 3000, "weigh": 32000})
+    until(lambda: workload.log_path.exists() and "step 2\n" in workload.log_path.read_text(), 60)
+    control.kill("web")
+    until((on_node(node, workload) / "exit-1.json").exists, 30)
+    time.sleep(2)
+    workload.refresh_from_db()
+    assert workload.state == State.RUNNING
+    assert "line 2999\n" not in workload.log_path.read_text()
+    node.kill("agent")
+    control.web()
+    node.agent()
+    ended(workload, control, node)
+    assert workload.outcome == "ok"
+    assert "line 2999\n" in workload.log_path.read_text()
+    assert (workload.directory / "output" / "model.bin").stat().st_size == 32000
+
+
+def test_a_stop_while_inputs_come(far, submit, home) -> None:
+    from nodes.services import workload_stop
+
+    control, node, _other = far
+    node.agent()
+    node.ready()
+    control.kill("web")  # nothing can come
+    model(home, weights=b"w" * 5000)
+    workload = submit({}, inputs={"model": "models/m"})
+    until(lambda: Workload.objects.filter(pk=workload.pk, state=State.STARTING).exists(), 30)
+    workload_stop(workload.pk, mode="kill", reason="Not needed.")
+    ended(workload, control, node)
+    assert (workload.outcome, workload.reason) == ("stopped", "Not needed.")
+
+
+def test_inputs_that_are_gone(far, submit) -> None:
+    control, node, _other = far
+    node.agent()
+    node.ready()
+    workload = ended(submit({}, inputs={"model": "models/none"}), control, node)
+    assert workload.outcome == "error"
+    assert "“model” are not there any more" in workload.reason
+
+
+def test_a_file_that_came_half(far, submit, home) -> None:
+    """A part that lies there is gone on with; a wrong beginning is noticed and fetched anew."""
+    control, node, _other = far
+    right, other = random.Random(2).randbytes(2**20), random.Random(3).randbytes(2**20)
+    model(home, right=right, other=other)
+    parts = node.home / "cache" / "parts"
+    parts.mkdir(parents=True)
+    (parts / hashlib.sha256(right).hexdigest()).write_bytes(right[:700_000])
+    (parts / hashlib.sha256(other).hexdigest()).write_bytes(b"x" * 700_000)
+    (node.home / "cache" / "uses").mkdir()
+    node.agent()
+    node.ready()
+    workload = ended(submit({"read": True}, inputs={"model": "models/m"}), control, node)
+    assert workload.outcome == "ok"
+    for data in (right, other):
+        assert hashlib.sha256(data).hexdigest() in workload.log_path.read_text()
+
+
+def test_a_service_brings_nothing_back(far, submit) -> None:
+    from nodes.services import workload_stop
+
+    control, node, _other = far
+    node.agent()
+    node.ready()
+    workload = submit({"steps": 300, "seconds": 0.1, "save": 100}, is_service=True, verb="serve")
+    until(lambda: workload.log_path.exists() and "step 3\n" in workload.log_path.read_text(), 60)
+    workload_stop(workload.pk, mode="checkpoint", reason="Enough.")
+    ended(workload, control, node)
+    assert workload.outcome == "stopped"
+    assert sorted(path.name for path in workload.directory.iterdir()) == ["metrics.jsonl"]
+
+
+def test_a_node_that_shares_the_directory_after_all(far, submit, home) -> None:
+    """It finds the control plane's mark in its own directory and works there as ever."""
+    control, node, _other = far
+    node.env["TRAINER_HOME"] = str(home)
+    node.agent()
+    from nodes.models import Node
+
+    until(lambda: Node.objects.filter(name=node.name, shares_home=True).exists(), 60)
+    workload = ended(submit({"steps": 2, "weigh": 3200}), control, node)
+    assert workload.outcome == "ok"
+    assert not (home / "cache").exists()
+    output = workload.directory / "output"
+    assert [path.name for path in output.iterdir()] == ["model.bin"]
