@@ -11,7 +11,7 @@ RUN := .venv/bin/python manage.py
 SCRIPTS := $(shell find static/src static/build.mjs -type f 2>/dev/null)
 MESSAGES := $(wildcard locale/*/LC_MESSAGES/django.po)
 
-.PHONY: help setup engine database demo run test check format lock images bench-overhead bench-logs bench-chat bench-start
+.PHONY: help setup engine database demo run test check format lock images bench-overhead bench-logs bench-chat bench-start bench-web
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -84,14 +84,17 @@ lock: .venv/development ## write the locked requirements anew
 	.venv/bin/uv pip compile --quiet requirements.in --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --output-file requirements.txt
 	.venv/bin/uv pip compile --quiet requirements-dev.in --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --output-file requirements-dev.txt
 
-bench-overhead: setup ## a training through the platform against the same YAML by hand
+bench-overhead: setup .venv/development ## a training through the platform against the same YAML by hand
 	@.venv/bin/python benchmarks/overhead.py
 
-bench-logs: setup ## 100,000 log lines in 10 s to a browser-like client
+bench-logs: setup .venv/development ## 100,000 log lines in 10 s to a browser-like client
 	@.venv/bin/python benchmarks/logs.py
 
 bench-chat: setup .venv/development ## chat through the gateway against the engine's own port
 	@.venv/bin/python benchmarks/chat.py
 
-bench-start: setup ## from submitting a job to the engine's process
+bench-start: setup .venv/development ## submitting a job over HTTP, and from there to the engine's process
 	@.venv/bin/python benchmarks/start_latency.py
+
+bench-web: setup .venv/development ## the web process' memory with big datasets, logs and archives
+	@.venv/bin/python benchmarks/web_memory.py

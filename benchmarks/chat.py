@@ -8,17 +8,13 @@ import argparse
 import http.client
 import json
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from running import Failed, Platform, platform, run, verdict
 
-from tests.e2e.running import Platform, free_port, prepared_platform  # noqa: E402
+from tests.e2e.running import free_port
 
 DEPLOY = """
 from django.db import transaction
@@ -79,20 +75,23 @@ class Door:
             if not line.startswith(b"data: {"):
                 continue
             chunk = json.loads(line[6:])
-            assert "error" not in chunk, chunk
+            if "error" in chunk:
+                raise Failed(f"an answer broke off: {chunk}")
             if not first and chunk["choices"] and chunk["choices"][0]["delta"].get("content"):
                 first = time.perf_counter() - began
             made = (chunk.get("usage") or {}).get("completion_tokens", made)
+        if response.status != 200 or not made:
+            raise Failed(f"no answer at port {self.connection.port}: status {response.status}")
         self.used = time.monotonic()
         return Answer(first, time.perf_counter() - began, made)
 
 
-def deployed(platform: Platform, key: str) -> tuple[Door, Door]:
+def deployed(running: Platform, key: str) -> tuple[Door, Door]:
     """The demo model in service: the gateway's door and the engine's own."""
     port = free_port()
-    made = platform.manage("shell", "-c", DEPLOY.format(port=port)).split()
-    platform.until(f"/api/v1/deployments/{made[-2]}/", key, {"ready"}, 120)
-    return Door(platform.port, key), Door(port, made[-1])
+    made = running.manage("shell", "-c", DEPLOY.format(port=port)).split()
+    running.until(f"/api/v1/deployments/{made[-2]}/", key, {"ready"}, 120)
+    return Door(running.port, key), Door(port, made[-1])
 
 
 def in_turn(gateway: Door, engine: Door, rounds: int, tokens: int) -> list[tuple[Answer, Answer]]:
@@ -114,27 +113,27 @@ def middle(pairs: list[tuple[Answer, Answer]], of: Callable[[Answer], float]) ->
     return [statistics.median(of(pair[way]) for pair in pairs) for way in (0, 1)]
 
 
-def main() -> None:
+def main(options: argparse.Namespace) -> None:
     """Runs both measurements and prints them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help="long answers each way")
-    parser.add_argument("--firsts", type=int, default=100, help="short answers each way")
-    parser.add_argument("--tokens", type=int, default=500, help="of a long answer")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, prepared_platform(Path(home)) as platform:
-        gateway, engine = deployed(platform, platform.register("bench"))
+    with platform() as running:
+        gateway, engine = deployed(running, running.register("bench"))
         in_turn(gateway, engine, 5, 20)  # warms up both
         short = in_turn(gateway, engine, options.firsts, 2)
         ours, own = middle(short, lambda answer: answer.first * 1000)
         added = statistics.median((a.first - b.first) * 1000 for a, b in short)
-        print(f"first word: gateway {ours:.1f} ms, engine {own:.1f} ms")
-        print(f"added to the first word: {added:.1f} ms (under 10 is wanted)")
+        print(f"first word: gateway {ours:.1f} ms, engine {own:.1f} ms, ratio {ours / own:.3f}")
+        verdict("added to the first word", added, "ms", goal="under 10 ms", met=added < 10)
         long = in_turn(gateway, engine, options.rounds, options.tokens)
         ours, own = middle(long, lambda answer: answer.tokens / answer.whole)
         ratio = statistics.median(a.tokens / a.whole * b.whole / b.tokens for a, b in long)
         print(f"throughput: gateway {ours:.1f} tokens/s, engine {own:.1f} tokens/s")
-        print(f"throughput ratio {ratio:.3f} (at least 0.97 is wanted)")
+        verdict("throughput ratio", ratio, "", goal="at least 0.97", met=ratio >= 0.97)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20, help="long answers each way")
+    parser.add_argument("--firsts", type=int, default=100, help="short answers each way")
+    parser.add_argument("--tokens", type=int, default=500, help="of a long answer")
+    chosen = parser.parse_args()
+    run(lambda: main(chosen), "streamed answers through the gateway and at the engine's own port")

@@ -1,38 +1,23 @@
-"""A fast log through a really started web process to a browser-like client.
+"""A fast log through the platform to a browser-like client, and straight from its file.
 
 A writer appends numbered lines with the time to a workload's log, a WebSocket client receives them
-as a browser does. Prints how many lines came, were missing, doubled or out of order, the delay from
-the writing of a line to its arrival, and how soon a log of 200 MB shows its end. Fails on a lost or
-doubled line, on a p95 delay of 500 ms and more, and when the web process takes 300 MB and more.
-
-    python benchmarks/logs.py [LINES [SECONDS]]
+as a browser does. Beside it, in turn, `tail -f` reads as many lines of such a file. Prints how many
+lines came, the delay from the writing of a line to its arrival on both ways, and how soon a log of
+200 MB shows its end. Fails on a line that is lost, doubled or out of order.
 """
 
+import argparse
 import asyncio
+import contextlib
 import json
-import os
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
+import uuid
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
-import psutil
-
-ROOT = Path(__file__).resolve().parents[1]
-HOME = Path(tempfile.mkdtemp(prefix="trainer-logs-"))
-os.environ |= {
-    "TRAINER_HOME": str(HOME),
-    "TRAINER_ALLOWED_HOSTS": "127.0.0.1",
-    "TRAINER_LOG_LEVEL": "WARNING",
-}
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-os.environ.pop("TRAINER_DATABASE_URL", None)
-os.environ.pop("TRAINER_REDIS_URL", None)
-sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
+from running import Failed, Platform, p95, platform, run, session, spread, verdict, web_processes
 
 WRITER = """
 import sys, time
@@ -44,120 +29,152 @@ with open(path, "a", buffering=1) as log:
             time.sleep(0.001)
         log.write(f"{number} {time.time():.6f} {{'loss': 1.234, 'learning_rate': 5e-05}}\\n")
 """
+WORKLOADS = """
+from accounts.models import User
+from nodes.models import Workload
+project = User.objects.get(username="bench").personal_project
+for name in ("fast", "big"):
+    workload = Workload.objects.create(
+        project=project, name=name, engine="none", verb="train", state="running")
+    print(workload.pk)
+"""
+LINE = b"a line of an ordinary training, about eighty characters long, step 123456\n"
+SILENT_SECONDS = 10.0
+
+Texts = Callable[[], contextlib.AbstractAsyncContextManager[AsyncIterator[str]]]
 
 
-def prepare():
-    """A user with a session, and two workloads; one with a log of 200 MB."""
-    manage = [sys.executable, str(ROOT / "manage.py")]
-    subprocess.run([*manage, "migrate", "-v", "0"], check=True)
-    subprocess.run([*manage, "createcachetable"], check=True)
-    import django
-
-    django.setup()
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.backends.db import SessionStore
-
-    from accounts.models import Project, User
-    from nodes.models import Workload
-
-    user = User.objects.create_user("bench", "bench@example.org", "a-long-Passw0rd", is_staff=True)
-    session = SessionStore()
-    session[SESSION_KEY] = str(user.pk)
-    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-    session.save()
-    project = Project.objects.create(name="bench")
-    values = {"project": project, "engine": "none", "verb": "train", "state": "running"}
-    fast = Workload.objects.create(name="fast", **values)
-    big = Workload.objects.create(name="big", **values)
-    with big.log_path.open("wb") as log:
-        line = b"a line of an ordinary training, about eighty characters long, step 123456\n"
+def workloads(running: Platform) -> tuple[uuid.UUID, uuid.UUID]:
+    """Two workloads that run as far as the pages know, the second with a log of 200 MB."""
+    fast, big = map(uuid.UUID, running.manage("shell", "-c", WORKLOADS).split()[-2:])
+    with log_of(running, big).open("wb") as log:
         for _part in range(200):
-            log.write(line * (2**20 // len(line)))
-    return session.session_key, fast, big
+            log.write(LINE * (2**20 // len(LINE)))
+    return fast, big
 
 
-def start_server(port):
-    """The web process as `manage.py serve` starts it."""
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)]
-    server = subprocess.Popen([*command, "--lifespan", "off", "--log-level", "warning"], cwd=ROOT)
-    for _try in range(200):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/account/login/"):
-                return server
-        except OSError:
-            time.sleep(0.3)
-    raise SystemExit("the web process does not answer")
+def log_of(running: Platform, workload: uuid.UUID) -> Path:
+    """Where a workload's output goes."""
+    return running.home / "logs" / f"{workload}.log"
 
 
-async def listen(client, url, log, lines, seconds):
-    """Numbers and delays of the lines that came."""
-    numbers, delays = [], []
+@contextlib.asynccontextmanager
+async def by_socket(client: aiohttp.ClientSession, url: str) -> AsyncIterator[AsyncIterator[str]]:
+    """Pieces of a log as a page gets them."""
     async with client.ws_connect(url, max_msg_size=0) as ws:
-        json.loads((await ws.receive()).data)
+        await ws.receive(timeout=SILENT_SECONDS)  # where it begins
+
+        async def texts() -> AsyncIterator[str]:
+            while True:
+                message = await ws.receive(timeout=SILENT_SECONDS)
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    raise Failed(f"the socket ended: {message}")
+                yield json.loads(message.data)["text"]
+
+        yield texts()
+
+
+@contextlib.asynccontextmanager
+async def by_tail(running: Platform, path: Path) -> AsyncIterator[AsyncIterator[str]]:
+    """Pieces of a file as `tail -f` gives them."""
+    path.touch()
+    pipe = asyncio.subprocess.PIPE
+    command = ["tail", "-c", "+1", "-f", str(path)]
+    tail = await asyncio.create_subprocess_exec(*command, stdout=pipe, env=running.env)
+    assert tail.stdout is not None
+    stream = tail.stdout
+
+    async def texts() -> AsyncIterator[str]:
+        rest = b""
+        while True:
+            piece = rest + await asyncio.wait_for(stream.read(2**18), SILENT_SECONDS)
+            whole = piece.rfind(b"\n") + 1
+            rest = piece[whole:]
+            yield piece[:whole].decode()
+
+    try:
+        yield texts()
+    finally:
+        tail.kill()
+        await tail.wait()
+
+
+async def delays(
+    running: Platform, name: str, opened: Texts, log: Path, lines: int, seconds: float
+) -> list[float]:
+    """Seconds from the writing of each line to its arrival; Failed unless each came once."""
+    numbers, late = [], []
+    async with opened() as texts:
         command = [sys.executable, "-c", WRITER, str(log), str(lines), str(seconds)]
-        writer = await asyncio.create_subprocess_exec(*command)
-        while len(numbers) < lines:
-            try:
-                message = await ws.receive(timeout=10)
-            except TimeoutError:
-                break
-            now = time.time()
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                break
-            for line in json.loads(message.data).get("text", "").splitlines():
-                number, written, _rest = line.split(" ", 2)
-                numbers.append(int(number))
-                delays.append(now - float(written))
-        await writer.wait()
-    return numbers, sorted(delays)
+        writer = await asyncio.create_subprocess_exec(*command, env=running.env)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async for text in texts:
+                    now = time.time()
+                    for line in text.splitlines():
+                        number, written, _rest = line.split(" ", 2)
+                        numbers.append(int(number))
+                        late.append(now - float(written))
+                    if len(numbers) >= lines:
+                        break
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                writer.kill()
+            await writer.wait()
+    if numbers != list(range(lines)):
+        missing, doubled = lines - len(set(numbers)), len(numbers) - len(set(numbers))
+        order = "in order" if numbers == sorted(numbers) else "out of order"
+        raise Failed(f"{name}: {missing} lines are missing, {doubled} doubled, {order}")
+    print(f"{name}: {lines} lines in {seconds:g} s, each came once and in order")
+    return late
 
 
-async def open_big(client, url):
-    """Seconds until the end of a big log is there."""
+async def shows_end(client: aiohttp.ClientSession, url: str) -> float:
+    """Seconds until the end of a log is there."""
     began = time.perf_counter()
-    async with client.ws_connect(url, max_msg_size=0) as ws:
-        await ws.receive()
-        await ws.receive()
+    async with by_socket(client, url) as texts:
+        if not (await anext(texts)).endswith(LINE.decode()):
+            raise Failed("the end of the big log is not its end")
     return time.perf_counter() - began
 
 
-async def measure(port, cookie, fast, big, lines, seconds):
+async def measure(running: Platform, lines: int, seconds: float) -> None:
     """All figures."""
-    base = f"http://127.0.0.1:{port}"
-    headers = {"Origin": base, "Cookie": f"sessionid={cookie}"}
+    fast, big = workloads(running)
+    headers = {"Origin": running.url, "Cookie": session(running, "bench")}
+    address = running.url + "/ws/workloads/{}/log/"
     async with aiohttp.ClientSession(headers=headers) as client:
-        opened = await open_big(client, f"{base}/ws/workloads/{big.pk}/log/")
-        url = f"{base}/ws/workloads/{fast.pk}/log/"
-        numbers, delays = await listen(client, url, fast.log_path, lines, seconds)
-    return opened, numbers, delays
+        ends = [await shows_end(client, address.format(big)) for _try in range(5)]
+        hand_log = running.home / "logs" / "by-hand.log"
+        hand = await delays(
+            running, "tail -f", lambda: by_tail(running, hand_log), hand_log, lines, seconds
+        )
+        url, log = address.format(fast), log_of(running, fast)
+        ours = await delays(
+            running, "platform", lambda: by_socket(client, url), log, lines, seconds
+        )
+    spread("delay, tail -f", hand)
+    spread("delay, platform", ours)
+    verdict("p95 of the delay", p95(ours) * 1000, "ms", goal="under 500 ms", met=p95(ours) < 0.5)
+    longest = max(ends) * 1000
+    verdict("a log of 200 MB shows its end", longest, "ms", goal="under 1000 ms", met=longest < 1e3)
+    memory = sum(process.memory_info().rss for process in web_processes(running)) / 1e6
+    verdict("memory of the web process", memory, "MB", goal="under 300 MB", met=memory < 300)
 
 
-def main(lines, seconds):
-    """Prints the figures; the exit status says whether they are good."""
-    cookie, fast, big = prepare()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = start_server(port)
-    try:
-        opened, numbers, delays = asyncio.run(measure(port, cookie, fast, big, lines, seconds))
-        memory = psutil.Process(server.pid).memory_info().rss
-    finally:
-        server.terminate()
-        server.wait(20)
-    missing, doubled = lines - len(set(numbers)), len(numbers) - len(set(numbers))
-    ordered = numbers == sorted(numbers)
-    p50, p95 = (delays[int(len(delays) * part)] * 1000 for part in (0.5, 0.95))
-    print(f"{lines} lines in {seconds:g} s: {missing} missing, {doubled} doubled,", end=" ")
-    print("in order" if ordered else "OUT OF ORDER")
-    print(f"delay: p50 {p50:.0f} ms, p95 {p95:.0f} ms, max {delays[-1] * 1000:.0f} ms")
-    print(f"a log of 200 MB shows its end after {opened * 1000:.0f} ms")
-    print(f"memory of the web process: {memory / 2**20:.0f} MB")
-    good = not missing and not doubled and ordered and p95 < 500 and memory < 300 * 2**20
-    return 0 if good else 1
+def main(lines: int, seconds: float) -> None:
+    """Measures on a platform of its own."""
+    with platform() as running:
+        running.register("bench")
+        asyncio.run(measure(running, lines, seconds))
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:]
-    sys.exit(main(int(wanted[0]) if wanted else 100_000, float(wanted[1]) if wanted[1:] else 10))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=10)
+    chosen = parser.parse_args()
+    run(
+        lambda: main(chosen.lines, chosen.seconds),
+        "a fast log in a browser-like client and by tail -f, in turn",
+    )

@@ -1,103 +1,86 @@
-"""How long after its submission an idle node has started a workload's engine process.
+"""How soon a submitted training's process runs, and how soon the submission itself is answered.
 
-Starts the node's real worker and agent with a directory, a database and a small engine of its own,
-and submits workloads one after the other. Prints the times of submitting and of the engine's first
-instruction, in milliseconds.
-
-    python benchmarks/start_latency.py [ROUNDS]
+Submits trainings over HTTP to an idle platform, one after the other. As soon as the engine's
+process is seen the job is cancelled, and the next one begins when the machine is idle again. Beside
+each submission a row is read over the same API, so that the ratio of the two can be compared
+between machines.
 """
 
+import argparse
 import json
-import os
-import subprocess
-import sys
-import tempfile
+import statistics
 import time
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-HOME = Path(tempfile.mkdtemp(prefix="trainer-latency-"))
-os.environ |= {
-    "TRAINER_HOME": str(HOME),
-    "TRAINER_ENGINES_DIR": str(HOME / "engines"),
-    "TRAINER_NODE": "bench",
-    "TRAINER_LOG_LEVEL": "WARNING",
-}
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-os.environ.pop("TRAINER_DATABASE_URL", None)
-sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
+import psutil
+from running import Failed, Platform, demo_job, p95, platform, run, spread, verdict
+
+START_SECONDS = 30.0
 
 
-def spread(name, seconds):
-    """One line: median and 95th percentile in milliseconds."""
-    ordered = sorted(seconds)
-    p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
-    print(
-        f"{name}: p50 {ordered[len(ordered) // 2] * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms,"
-        f" max {ordered[-1] * 1000:.0f} ms over {len(ordered)}"
-    )
+def started(directory: Path, deadline: float) -> int:
+    """Waits until the engine's program runs; its process number."""
+    facts = directory / "process-1.json"
+    while not facts.exists():
+        _in_time(directory, deadline)
+    identity = json.loads(facts.read_text())
+    pid = int(identity["pgid"])
+    while True:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if line[0].decode() in identity["command"]:
+            return pid
+        _in_time(directory, deadline)
 
 
-def main(rounds):
-    """Measures, and fails when a start took longer than a second."""
-    manage = [sys.executable, str(ROOT / "manage.py")]
-    subprocess.run([*manage, "migrate", "-v", "0"], check=True)
-    subprocess.run([*manage, "createcachetable"], check=True)
-    engine = HOME / "engines" / "small" / "engine.json"
-    engine.parent.mkdir(parents=True)
-    script = str(ROOT / "tests" / "nodes" / "small_engine.py")
-    command = [sys.executable, "-I", "-S", script]
-    engine.write_text(json.dumps({"name": "small", "command": command}))
-    queue = {**os.environ, "Q_CLUSTER_NAME": "node-bench"}
-    worker = subprocess.Popen([*manage, "qcluster"], env=queue)
-    agent = subprocess.Popen([*manage, "node_agent"])
-    try:
-        return measure(rounds)
-    finally:
-        worker.terminate()
-        agent.terminate()
-        worker.wait(20)
-        agent.wait(20)
+def _in_time(directory: Path, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise Failed(f"no engine process in {directory} after {START_SECONDS:.0f} s")
+    time.sleep(0.002)
 
 
-def measure(rounds):
-    """Submits one workload after the other."""
-    import django
+def once(running: Platform, key: str, body: dict[str, Any]) -> tuple[float, float, float]:
+    """Seconds until the submission is answered, until the process runs, and of reading a row."""
+    began = time.monotonic()
+    job = running.call("POST", "/api/v1/jobs/", body, key)
+    answered = time.monotonic() - began
+    directory = running.home / "output" / job["attempts"][-1]["workload"]
+    engine = psutil.Process(started(directory, began + START_SECONDS))
+    runs = time.monotonic() - began
+    path = f"/api/v1/jobs/{job['id']}/"
+    running.call("POST", f"{path}cancel/", {}, key)
+    running.until(path, key, {"cancelled"}, 60)
+    psutil.wait_procs([engine], 10)
+    began = time.monotonic()
+    running.call("GET", path, key=key)
+    return answered, runs, time.monotonic() - began
 
-    django.setup()
-    from accounts.models import Project
-    from nodes.models import Node, Workload
-    from nodes.services import workload_submit
 
-    while not Node.objects.filter(state="ready").exists():
-        time.sleep(0.2)
-    time.sleep(3)
-    project = Project.objects.create(name="bench")
-    submits, starts = [], []
-    for _round in range(rounds):
-        asked = time.time()
-        workload = workload_submit(
-            project=project,
-            created_by=None,
-            name="bench",
-            engine="small",
-            verb="train",
-            inputs={},
-            files={"config.yaml": json.dumps({"steps": 1})},
-        )
-        submits.append(time.time() - asked)
-        while workload.state != Workload.State.ENDED:
-            time.sleep(0.05)
-            workload.refresh_from_db()
-        if workload.outcome != Workload.Outcome.OK:
-            sys.exit(f"{workload.outcome}: {workload.reason}\n{workload.log_path.read_text()}")
-        seen = json.loads((workload.directory / "seen.json").read_text())
-        starts.append(seen["started_at"] - asked)
-        time.sleep(0.37)  # at another moment of the worker's polling
-    spread("submit answers after", submits)
-    spread("engine process runs after", starts)
-    return 0 if max(starts) < 1 else 1
+def main(rounds: int) -> None:
+    """Measures and prints."""
+    with platform() as running:
+        key = running.register("bench")
+        body = demo_job(running, key)
+        for _round in range(2):
+            once(running, key, body)
+        found = []
+        for number in range(rounds):
+            time.sleep(1 + 0.37 * (number % 5))  # at another moment of the worker's polling
+            found.append(once(running, key, body))
+    answers, starts, reads = ([row[place] for row in found] for place in range(3))
+    spread("submit → answer", answers)
+    spread("submit → engine process", starts)
+    spread("reading the job", reads)
+    ratio = statistics.median(answers) / statistics.median(reads)
+    print(f"a submission takes {ratio:.1f} times as long as reading the job")
+    late = p95(answers) * 1000
+    verdict("p95 of submitting", late, "ms", goal="under 200 ms", met=late < 200)
+    late = p95(starts) * 1000
+    verdict("p95 of starting", late, "ms", goal="under 1000 ms", met=late < 1000)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    wanted = parser.parse_args().rounds
+    run(lambda: main(wanted), "submitting over HTTP, the engine's start, and reading one row")

@@ -179,21 +179,27 @@ class Upload:
         return f"multipart/form-data; boundary={boundary}", b"".join(parts)
 
 
-@contextlib.contextmanager
-def prepared_platform(home: Path) -> Iterator[Platform]:
-    """A platform that runs in this home, with the demo model."""
+def prepared(home: Path) -> Platform:
+    """A platform in this home with the demo model, not started yet."""
     env = {
         name: value
         for name, value in os.environ.items()
         if name not in {"TRAINER_DATABASE_URL", "TRAINER_REDIS_URL"}
     } | {"TRAINER_HOME": str(home), "TRAINER_ENGINES_DIR": str(engines_dir())}
-    running = Platform(home, free_port(), env)
-    running.manage("migrate", "--verbosity", "0")
-    running.manage("createcachetable")
-    running.manage("catalogue_import")
-    running.manage("demo_model_create")
-    running.start()
+    made = Platform(home, free_port(), env)
+    made.manage("migrate", "--verbosity", "0")
+    made.manage("createcachetable")
+    made.manage("catalogue_import")
+    made.manage("demo_model_create")
+    return made
+
+
+@contextlib.contextmanager
+def prepared_platform(home: Path) -> Iterator[Platform]:
+    """A platform that runs in this home, with the demo model."""
+    running = prepared(home)
     try:
+        running.start()
         yield running
     finally:
         running.stop()
