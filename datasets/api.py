@@ -7,7 +7,7 @@ from typing import Any
 import django_filters
 import orjson
 from django.db.models import Q, QuerySet
-from django.http import Http404
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -20,7 +20,6 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts.http import actor, project_of
 from accounts.permissions import ReadableByAnyone, within_reach
-from common.downloads import Download
 from datasets import services
 from datasets.downloads import FORMS, version_file
 from datasets.models import Dataset, DatasetVersion
@@ -264,7 +263,7 @@ class VersionViewSet(
         filters=False,
     )
     @action(detail=True, pagination_class=None)
-    def download(self, request: Request, **kwargs: Any) -> Download:
+    def download(self, request: Request, **kwargs: Any) -> HttpResponseBase:
         """The uploaded file, all rows, the rows that the engine reads, or all findings."""
         return version_file(self.get_object(), request.query_params.get("form", "original"))
 

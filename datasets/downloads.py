@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from django.http import Http404
+from django.http import Http404, HttpResponseBase
 from django.utils.translation import gettext as _
 
-from common.downloads import Download
+from common.downloads import download
 from datasets.models import DatasetVersion
 
 FORMS = ("original", "rows", "train", "findings")
 
 
-def version_file(version: DatasetVersion, form: str) -> Download:
+def version_file(version: DatasetVersion, form: str) -> HttpResponseBase:
     """The uploaded file (`original`), all rows as JSONL (`rows`), what the engine reads (`train`),
     or all findings of the check (`findings`). The file is streamed; 404 when it is not there.
     """
@@ -28,11 +28,8 @@ def version_file(version: DatasetVersion, form: str) -> Download:
         raise Http404(_("The version was not checked yet."))
     path, name = paths[form]
     try:
-        file = path.open("rb")
+        response = download(path, filename=name, content_type="application/octet-stream")
     except FileNotFoundError as error:
         raise Http404(_("There is no such file.")) from error
-    response = Download(
-        file, as_attachment=True, filename=name, content_type="application/octet-stream"
-    )
     response["Cache-Control"] = "private, max-age=0"
     return response

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from accounts.http import actor, project_of
 from accounts.models import Event
 from accounts.permissions import within_reach
-from common.downloads import Download
+from common.downloads import download
 from jobs import services
 from jobs.archives import archive_stream
 from jobs.engines import engine_named
@@ -348,7 +348,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         found = reading.file_of(self._attempt(request), path)
         if found is None:
             raise Http404
-        return Download(found.open("rb"), as_attachment=True, filename=found.name)
+        return download(found, filename=found.name)
 
     @extend_schema(
         parameters=[

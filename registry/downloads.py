@@ -9,6 +9,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from zipstream import ZipStream
 
+from common import store
 from common.downloads import PIECE_BYTES, in_thread
 from common.errors import Conflict
 from registry import rows, weights
@@ -32,8 +33,10 @@ def file_name(text: str, ending: str) -> str:
 def version_zip(version: ModelVersion) -> StreamingHttpResponse:
     """A version's files as one archive, stored without compression: weights hardly shrink."""
     directory = version.directory
-    if directory is None or not directory.is_dir():
+    if directory is None:
         raise Conflict(_("There are no files here: this model is only on its hub."))
+    if not directory.is_dir() and not (store.is_remote() and store.bring(directory)):
+        raise Conflict(_("The model's files are gone."))
     archive = ZipStream(sized=True)
     folder = slugify(str(version)) or "model"
     for path in weights.walk(directory):

@@ -5,14 +5,13 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
-from common.downloads import Download
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from datasets import services
@@ -161,7 +160,7 @@ def version_remap(
 @require_GET
 def version_download(
     request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
-) -> Download:
+) -> HttpResponseBase:
     """One of the version's files, see `version_file`."""
     version = version_or_404(request, dataset_id, version_id)
     return version_file(version, request.GET.get("form", "original"))

@@ -13,7 +13,7 @@ from django.http import (
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
-from common.downloads import Download
+from common.downloads import download
 from jobs.archives import archive_stream
 from jobs.services import reading
 from jobs.views.common import attempt_or_404, job_or_404
@@ -31,7 +31,7 @@ def job_file(request: HttpRequest, job_id: uuid.UUID, path: str) -> HttpResponse
     found = reading.file_of(attempt_or_404(request, job), path)
     if found is None:
         raise Http404
-    return Download(found.open("rb"), as_attachment=True, filename=found.name)
+    return download(found, filename=found.name)
 
 
 @login_required
@@ -68,9 +68,8 @@ def job_log(request: HttpRequest, job_id: uuid.UUID) -> HttpResponseBase:
     attempt = attempt_or_404(request, job)
     if not attempt.workload.log_path.is_file():
         raise Http404
-    return Download(
-        attempt.workload.log_path.open("rb"),
-        as_attachment=True,
+    return download(
+        attempt.workload.log_path,
         filename=f"{_stem(job.name)}-{attempt.number}.log",
         content_type="text/plain; charset=utf-8",
     )

@@ -1,9 +1,24 @@
 """What is known of files, so that they are not read anew each time a node asks."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+
+
+class FileDigestQuerySet(models.QuerySet["FileDigest"]):
+    """Names of files may tell more than their readers should know."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """All, for operators."""
+        return self if user.is_authenticated and user.is_active and user.is_staff else self.none()
+
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """None: the platform alone writes them."""
+        return self.none()
 
 
 class FileDigest(models.Model):
@@ -16,6 +31,8 @@ class FileDigest(models.Model):
     mtime_ns = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
     noted_at = models.DateTimeField(auto_now=True)
+
+    objects = FileDigestQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("file digest")

@@ -25,7 +25,7 @@ from nodes.models import Node, Workload
 from nodes.services.sharing import home_id, node_of_key
 from nodes.signals import workload_progressed, workload_staged
 from nodes.staging.growth import grow
-from nodes.staging.inputs import input_entries, input_file, pieces, span_of
+from nodes.staging.inputs import input_entries, input_file, input_links, pieces, span_of
 from nodes.staging.outputs import (
     output_take,
     outputs_forget,
@@ -209,9 +209,11 @@ class AgentInput(NodeView):
     """What a workload reads."""
 
     def get(self, request: Request, workload_id: uuid.UUID, epoch: int, name: str) -> Response:
-        """The files of an input."""
+        """The files of an input, and where else those can be read that the store holds."""
         workload = workload_of(self.node, workload_id, epoch)
-        return Response({"files": [entry.as_json() for entry in input_entries(workload, name)]})
+        entries = input_entries(workload, name)
+        links = input_links(workload, name, entries)
+        return Response({"files": [entry.as_json() for entry in entries], "links": links})
 
 
 class AgentInputFile(NodeView):

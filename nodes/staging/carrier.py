@@ -14,7 +14,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +70,7 @@ class Carried:
     fetching: asyncio.Task[None] | None = None
     wants_inputs: bool = False
     trouble: str = ""  # why its inputs cannot be brought
+    links: dict[tuple[str, str], str] = field(default_factory=dict)  # into the store
     wanted: set[str] = field(default_factory=set)
     read: int = 0  # bytes of the metric file looked through for announcements
     rest: bytes = b""
@@ -201,9 +202,11 @@ class Carrier:
 
     async def _fetch_all(self, one: Carried) -> None:
         started = time.monotonic()
-        trees = {
-            name: await self._control.input(one.workload, one.epoch, name) for name in one.inputs
-        }
+        trees: dict[str, list[Entry]] = {}
+        one.links = {}
+        for name in one.inputs:
+            trees[name], links = await self._control.input(one.workload, one.epoch, name)
+            one.links |= {(name, path): link for path, link in links.items()}
         entries = [entry for tree in trees.values() for entry in tree]
         one.wanted = {entry.sha256 for entry in entries}
         missing = await asyncio.to_thread(self._cache.missing, entries)
@@ -249,10 +252,19 @@ class Carrier:
     async def _receive(
         self, one: Carried, name: str, entry: Entry, offset: int, descriptor: int
     ) -> None:
+        """From the store where it has the file, else from the control plane."""
+        link = one.links.pop((name, entry.path), "")  # once: what follows a failure is the other
+        if link:
+            try:
+                async with self._control.linked_bytes(link, offset) as stream:
+                    await _write(descriptor, stream)
+                return
+            except (Away, Refused) as error:
+                logger.warning("workload %s: the store does not answer: %s", one.workload, error)
+                offset = os.fstat(descriptor).st_size
         got = self._control.input_bytes(one.workload, one.epoch, name, entry.path, offset)
         async with got as stream:
-            async for chunk in stream:
-                await asyncio.to_thread(os.write, descriptor, chunk)
+            await _write(descriptor, stream)
 
     # logs and metrics
 
@@ -391,6 +403,13 @@ def _carried(row: Workload) -> Carried:
         inputs=[name for name, value in row.inputs.items() if not value.startswith("hub:")],
         grown={"log": Grown(), "metrics": Grown()},
     )
+
+
+async def _write(descriptor: int, stream: AsyncIterator[bytes]) -> None:
+    async for chunk in stream:
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[await asyncio.to_thread(os.write, descriptor, rest) :]
 
 
 def _cancel(one: Carried) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,6 +13,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import aiohttp
+from yarl import URL
 
 from nodes.staging.trees import BadTree, Entry, entries_read
 
@@ -21,6 +22,7 @@ ANSWER_SECONDS = 60  # until the next byte of an answer
 LONG_SECONDS = 900  # for answers that need a whole file to be read first
 TRANSIENT = frozenset({408, 425, 429, 502, 503, 504, HTTPStatus.INSUFFICIENT_STORAGE})
 FAILED = (aiohttp.ClientError, TimeoutError, OSError)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
 
 
 class Away(Exception):
@@ -92,21 +94,18 @@ class Control:
         self._url = f"{url}/api/v1/agent/"
         self._headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
         self._session: aiohttp.ClientSession | None = None
+        self._bare: aiohttp.ClientSession | None = None
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(
-                headers=self._headers,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS
-                ),
-            )
+            self._session = aiohttp.ClientSession(headers=self._headers, timeout=_TIMEOUT)
         return self._session
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._bare):
+            if session is not None:
+                await session.close()
 
     async def _ask(
         self, method: str, path: str, *, seconds: float = ANSWER_SECONDS, **kwargs: Any
@@ -139,12 +138,14 @@ class Control:
             raise Away("the answer does not fit the question")
         return parts
 
-    async def input(self, workload: UUID, epoch: int, name: str) -> list[Entry]:
-        """The files of an input."""
+    async def input(
+        self, workload: UUID, epoch: int, name: str
+    ) -> tuple[list[Entry], dict[str, str]]:
+        """The files of an input, and for some of their paths an address outside."""
         path = f"workloads/{workload}/{epoch}/inputs/{quote(name, safe='')}/"
         answer = await self._ask("GET", path, seconds=LONG_SECONDS)
         try:
-            return entries_read(answer["files"])
+            return entries_read(answer["files"]), dict(answer.get("links") or {})
         except (BadTree, KeyError, TypeError) as error:
             raise Away(f"the list of files cannot be read: {error}") from error
 
@@ -153,27 +154,17 @@ class Control:
         self, workload: UUID, epoch: int, name: str, path: str, offset: int
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The bytes of a file of an input from `offset` on."""
-        async with self._bytes(
-            f"{self._url}workloads/{workload}/{epoch}/inputs/{quote(name, safe='')}/file/",
-            offset,
-            params={"path": path},
-        ) as stream:
+        url = f"{self._url}workloads/{workload}/{epoch}/inputs/{quote(name, safe='')}/file/"
+        async with _bytes(self._opened(), URL(url) % {"path": path}, offset) as stream:
             yield stream
 
     @asynccontextmanager
-    async def _bytes(
-        self, url: str, offset: int, params: Mapping[str, str]
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
-        try:
-            async with self._opened().get(url, params=params, headers=headers) as answer:
-                if answer.status >= HTTPStatus.BAD_REQUEST:
-                    raise _refusal(answer.status, await answer.read())
-                if (answer.status == HTTPStatus.PARTIAL_CONTENT) != bool(offset):
-                    raise Away(f"{answer.status} instead of the bytes asked for")
-                yield answer.content.iter_chunked(2**20)
-        except FAILED as error:
-            raise Away(str(error) or type(error).__name__) from error
+    async def linked_bytes(self, link: str, offset: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The same by a link into the store, which must not see our key."""
+        if self._bare is None or self._bare.closed:
+            self._bare = aiohttp.ClientSession(timeout=_TIMEOUT)
+        async with _bytes(self._bare, URL(link, encoded=True), offset) as stream:
+            yield stream
 
     async def outputs_offer(
         self, workload: UUID, epoch: int, entries: Sequence[Entry]
@@ -219,6 +210,22 @@ class Control:
         await self._ask(
             "PUT", f"workloads/{workload}/{epoch}/outputs/", json=body, seconds=LONG_SECONDS
         )
+
+
+@asynccontextmanager
+async def _bytes(
+    session: aiohttp.ClientSession, url: URL, offset: int
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    headers = {"Range": f"bytes={offset}-"} if offset else {}
+    try:
+        async with session.get(url, headers=headers) as answer:
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                raise _refusal(answer.status, await answer.read())
+            if (answer.status == HTTPStatus.PARTIAL_CONTENT) != bool(offset):
+                raise Away(f"{answer.status} instead of the bytes asked for")
+            yield answer.content.iter_chunked(2**20)
+    except FAILED as error:
+        raise Away(str(error) or type(error).__name__) from error
 
 
 async def patiently_asleep(tries: int) -> None:

@@ -1,19 +1,23 @@
 """What workloads on nodes without the shared directory read: the control plane's side."""
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
+from common import store
 from common.errors import DomainError
 from nodes.models import Workload
 from nodes.staging.digests import digest_of
 from nodes.staging.trees import Entry, entries_of, is_inside
 
+logger = logging.getLogger(__name__)
 PIECE_BYTES = 1024 * 1024
+LINK_SECONDS = 6 * 3600  # a node asks anew when a link has expired
 
 
 class NoSuchInput(DomainError):
@@ -24,13 +28,16 @@ class NoSuchInput(DomainError):
 
 
 def input_root(workload: Workload, name: str) -> Path:
-    """Where an input's files lie on the control plane. Raises `NoSuchInput`."""
+    """Where an input's files lie on the control plane; fetched from the store should they be gone.
+
+    Raises `NoSuchInput`.
+    """
     home = Path(settings.TRAINER_HOME).resolve()
     value = str(workload.inputs.get(name, ""))
     root = (home / value).resolve()
     if not value or value.startswith("hub:") or not root.is_relative_to(home) or root == home:
         raise NoSuchInput(f"The workload has no input “{name}” that a node could fetch.")
-    if not root.exists():
+    if not root.exists() and not (store.is_remote() and store.bring(root)):
         raise NoSuchInput(f"The files of the input “{name}” are not there any more.")
     return root
 
@@ -38,6 +45,21 @@ def input_root(workload: Workload, name: str) -> Path:
 def input_entries(workload: Workload, name: str) -> list[Entry]:
     """Its files with size and SHA-256; the first time for a file that reads all of it."""
     return entries_of(_files(input_root(workload, name)), digest_of)
+
+
+def input_links(workload: Workload, name: str, entries: Iterable[Entry]) -> dict[str, str]:
+    """Path → an address in the store from which a node may read the same contents."""
+    if not store.is_remote():
+        return {}
+    root, links = input_root(workload, name), {}
+    try:
+        for entry in entries:
+            stored = store.found(store.key_of(root / entry.path if entry.path else root))
+            if stored is not None and (stored.size, stored.sha256) == (entry.size, entry.sha256):
+                links[entry.path] = store.link(stored.key, seconds=LINK_SECONDS, inside=True)
+    except (*store.Failed, ValueError) as error:
+        logger.warning("workload %s: the store is not used: %s", workload.pk, error)
+    return links
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:

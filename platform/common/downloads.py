@@ -1,9 +1,15 @@
 """Downloads in pieces, whatever their size: nothing is held in memory as a whole."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
-from django.http import FileResponse
+from django.http import FileResponse, HttpResponseBase, HttpResponseRedirect
+
+from common import store
+
+logger = logging.getLogger(__name__)
 
 PIECE_BYTES = 256 * 1024
 
@@ -29,3 +35,22 @@ class Download(FileResponse):
             left -= len(piece)
             if left <= 0:
                 return
+
+
+def download(path: Path, *, filename: str, content_type: str | None = None) -> HttpResponseBase:
+    """A file below TRAINER_HOME: by a link into the store where the same lies there.
+
+    What is not stored, still grows or cannot be asked for comes from the disk. Raises
+    FileNotFoundError where it is nowhere.
+    """
+    if store.is_remote():
+        try:
+            stored = store.found(store.key_of(path))
+        except store.Failed as error:
+            logger.warning("the store does not answer: %s", error)
+            stored = None
+        if stored is not None and (not path.exists() or path.stat().st_size == stored.size):
+            return HttpResponseRedirect(store.link(stored.key, filename=filename))
+    return Download(
+        path.open("rb"), as_attachment=True, filename=filename, content_type=content_type
+    )

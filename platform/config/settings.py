@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from botocore.config import Config
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
@@ -18,6 +19,10 @@ TRAINER_HOME = Path(env.text("TRAINER_HOME", str(BASE_DIR / "var"))).resolve()
 TRAINER_HOME.mkdir(parents=True, exist_ok=True)
 
 
+# Which part of the platform this process is: `web`, or nothing in particular.
+PROCESS = env.text("TRAINER_PROCESS", "")
+
+
 def _local_secret() -> str:
     """A secret of this installation, made once and readable by its owner only."""
     path = TRAINER_HOME / "secret_key"
@@ -27,6 +32,18 @@ def _local_secret() -> str:
     except FileExistsError:
         pass
     return path.read_text(encoding="utf-8").strip()
+
+
+def _pool() -> dict[str, Any]:
+    """A pool of connections, for the web process alone.
+
+    Its threads come and go, and each would keep a connection. In a worker, which forks, a pool
+    would be dead after the first fork.
+    """
+    size = env.integer("TRAINER_DATABASE_POOL", 16)
+    if PROCESS != "web" or not size:
+        return {}
+    return {"pool": {"min_size": min(2, size), "max_size": size, "timeout": 10}}
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -43,6 +60,7 @@ def _database(url: str) -> dict[str, Any]:
             },
         }
     if parts.scheme in {"postgres", "postgresql"}:
+        pool = _pool()
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": unquote(parts.path.lstrip("/")),
@@ -50,9 +68,10 @@ def _database(url: str) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            "CONN_MAX_AGE": 60,
+            "CONN_MAX_AGE": 0 if pool else 60,
             "CONN_HEALTH_CHECKS": True,
             "OPTIONS": {
+                **pool,
                 "connect_timeout": 5,
                 "keepalives": 1,
                 "keepalives_idle": 10,
@@ -281,8 +300,47 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static" / "collected"  # made from the code alone, so it lies beside it
 STATICFILES_DIRS = [BASE_DIR / "static" / "dist"]
+S3_BUCKET = env.text("TRAINER_S3_BUCKET", "")
+S3_PREFIX = env.text("TRAINER_S3_PREFIX", "").strip("/")
+_S3_ENDPOINT = env.text("TRAINER_S3_ENDPOINT", "")
+
+
+def _files(endpoint: str) -> dict[str, Any]:
+    """Where files are kept: the directory alone, or a bucket behind it."""
+    if not S3_BUCKET:
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "location": S3_PREFIX,
+            "endpoint_url": endpoint or None,
+            "region_name": env.text("TRAINER_S3_REGION", "us-east-1"),
+            "access_key": env.secret("TRAINER_S3_ACCESS_KEY"),
+            "secret_key": env.secret("TRAINER_S3_SECRET_KEY"),
+            "default_acl": None,
+            "querystring_auth": True,
+            "querystring_expire": 300,
+            "file_overwrite": True,
+            "max_memory_size": 8 * 2**20,
+            "client_config": Config(
+                signature_version="s3v4",
+                s3={"addressing_style": env.text("TRAINER_S3_ADDRESSING", "path")},
+                connect_timeout=3,
+                read_timeout=30,
+                retries={"max_attempts": 2},
+                # Not every store knows the newer checksums; ours stand beside each object.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        },
+    }
+
+
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": _files(_S3_ENDPOINT),
+    # The same under the address that browsers know.
+    "public": _files(env.text("TRAINER_S3_PUBLIC_ENDPOINT", _S3_ENDPOINT)),
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG

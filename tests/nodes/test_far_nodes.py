@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from common import store
 from nodes.models import Workload
 from tests.nodes.conftest import until
 from tests.nodes.far import far_platform
+from tests.s3 import bucket
+
+__all__ = ["bucket"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Workload.State
@@ -201,6 +205,29 @@ def test_a_file_that_came_half(far, submit, home) -> None:
     assert workload.outcome == "ok"
     for data in (right, other):
         assert hashlib.sha256(data).hexdigest() in workload.log_path.read_text()
+
+
+@pytest.mark.parametrize("store_answers", [True, False])
+def test_inputs_come_from_the_store(
+    bucket, engine, home, settings, submit, tmp_path_factory, transactional_db, store_answers
+) -> None:
+    """By link where the store holds the same; from the control plane where it does not answer."""
+    data = random.Random(4).randbytes(300_000)
+    model(home, weights=data)
+    root, env = tmp_path_factory.mktemp("far"), bucket.env
+    store.put(home / "models" / "m" / "weights", "models/m/weights")
+    made = far_platform(home, settings.ENGINES_DIR, settings.SECRET_KEY, root, **env)
+    with made as (control, (node,)):
+        control.web()
+        node.agent()
+        node.ready()
+        if not store_answers:
+            bucket.stop()
+        workload = ended(submit({"read": True}, inputs={"model": "models/m"}), control, node)
+        assert workload.outcome == "ok"
+        assert hashlib.sha256(data).hexdigest() in workload.log_path.read_text()
+        assert ("/inputs/model/file/" in control.said()) is not store_answers
+        assert "simulated" not in node.said()
 
 
 def test_a_service_brings_nothing_back(far, submit) -> None:

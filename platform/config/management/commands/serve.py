@@ -235,10 +235,11 @@ def _parts(host: str, port: int, runner_name: str) -> list[Part]:
     node = settings.NODE_NAME
     chosen = {"TRAINER_RUNNER": runner_name}
     return [
-        Part("web", web, {"DJANGO_SETTINGS_MODULE": "config.settings"}),
+        Part("web", web, {"DJANGO_SETTINGS_MODULE": "config.settings", "TRAINER_PROCESS": "web"}),
         Part("control", [python, manage, "qcluster"]),
         Part("worker", [python, manage, "qcluster"], {"Q_CLUSTER_NAME": f"node-{node}"}),
         Part("agent", [python, manage, "node_agent", "--name", node], chosen),
+        *([Part("storage", [python, manage, "storage_sync"])] if settings.S3_BUCKET else ()),
     ]
 
 
