@@ -19,6 +19,7 @@ from nodes.runners.images import fetch
 from tests.dockerd import BASE, Engine
 from tests.services import DOCKER_DIR
 
+PREFIX = "trainer-"
 SMALL = "llm-cloud-trainer/small:tests"
 DOCKERFILE = f"""FROM {BASE}
 COPY . /engine
@@ -60,11 +61,9 @@ def small_image(docker_engine) -> str:
 def docker_host(docker_engine, small_image, monkeypatch) -> Iterator[docker.DockerClient]:
     """The Engine as the platform finds it; what the test leaves in it is taken away."""
     monkeypatch.setenv("DOCKER_HOST", docker_engine.host)
-    client = docker_engine.client()
-    before = {container.id for container in client.containers.list(all=True)}
-    yield client
+    yield docker_engine.client()
     for container in docker_engine.client().containers.list(all=True):
-        if container.id not in before:
+        if container.name.startswith(PREFIX):
             container.remove(force=True, v=True)
 
 

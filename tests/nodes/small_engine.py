@@ -4,7 +4,8 @@
 what to do: `steps` and `seconds` of each, `fail` (exit status), `raise` (an error of that class),
 `hold_mib` of memory, `ignore_stop`, `lines` of log, `child` (a process of a session of its own),
 `read` (says the SHA-256 of every input), `save` (a checkpoint every so many steps, the newest two
-are kept), `weigh` (bytes of each file it saves).
+are kept), `weigh` (bytes of each file it saves), `code`
+(Python to run first).
 """
 
 import hashlib
@@ -53,6 +54,7 @@ def main():
     print(f"started {sys.argv[1]}", flush=True)
     if config.get("child"):
         subprocess.Popen(["sleep", "300"], start_new_session=True)
+    exec(config.get("code", ""), {"os": os})
     held = bytearray(config.get("hold_mib", 0) * 2**20)
     for index in range(0, len(held), 4096):
         held[index] = 1
