@@ -6,6 +6,9 @@ export TRAINER_HOME ?= $(CURDIR)/var
 export TRAINER_ENGINES_DIR ?= $(TRAINER_HOME)/engines
 HOST ?= 127.0.0.1
 PORT ?= 8000
+# How workloads run on this machine: process or docker.
+RUNNER ?= $(or $(TRAINER_RUNNER),process)
+export TRAINER_RUNNER := $(RUNNER)
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 RUN := .venv/bin/python manage.py
 SCRIPTS := $(shell find static/src static/build.mjs -type f 2>/dev/null)
@@ -55,14 +58,17 @@ database: .venv/runtime static/collected/staticfiles.json locale/compiled
 engine: .venv/runtime ## install the training engine in an environment of its own and test it
 	@.venv/bin/python deploy/engines/llamafactory/install.py --target $(TRAINER_ENGINES_DIR)/llamafactory
 
-setup: database engine ## everything that demo, run and test need
+images: database ## build the engines' images; BASE=, BUILD_BASE=, VARIANT=, NETWORK=, ENGINE=
+	@$(RUN) image_build $(ENGINE) $(if $(BASE),--base $(BASE)) $(if $(BUILD_BASE),--build-base $(BUILD_BASE)) $(if $(VARIANT),--variant $(VARIANT)) $(if $(NETWORK),--network $(NETWORK))
+
+setup: database $(if $(filter docker,$(RUNNER)),images,engine) ## everything that demo, run and test need
 	@$(RUN) catalogue_import
 	@$(RUN) demo_model_create
 
-demo: setup ## the main job from data to chat, through the REST API of a started platform
+demo: setup ## the main job from data to chat, through the REST API; RUNNER=docker runs it in containers
 	@.venv/bin/python deploy/demo/run.py
 
-run: setup ## serve the platform (web, control worker, one local node) until Ctrl-C
+run: setup ## serve the platform (web, control worker, one local node) until Ctrl-C; RUNNER=docker
 	@$(RUN) serve --host $(HOST) --port $(PORT)
 
 test: setup .venv/development ## all tests; TRAINER_REQUIRE_ALL=1 makes a missing part a failure

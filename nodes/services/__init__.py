@@ -26,6 +26,7 @@ from nodes.services.images import (
     image_remove,
     image_retry,
     image_switch,
+    image_tool_run,
     images_give_back,
     images_publish,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "image_remove",
     "image_retry",
     "image_switch",
+    "image_tool_run",
     "images_give_back",
     "images_publish",
     "installation_id",

@@ -1,11 +1,14 @@
 """The list of images that may run: operators keep it, nodes fetch what stands on it."""
 
 import json
+import os
 import re
 import shutil
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -255,6 +258,35 @@ def engines_of_images() -> list[str]:
     """Engines that containers on this machine can run. Raises `Unreachable`."""
     allowed = Image.objects.allowed()
     return sorted({image.engine for image in allowed if image.digest or local_id(image)})
+
+
+@contextmanager
+def image_tool_run(engine: str, arguments: list[str], *, read: Path) -> Iterator[Path]:
+    """Runs a short command of the engine's image, which sees the file `read` as /input.
+
+    Gives the folder that it saw as /workload; `DomainError` when it failed.
+    """
+    from nodes.runners import CannotStart, Unreachable, docker, images  # see `nodes.runners.runner`
+
+    image = Image.objects.allowed().filter(engine=engine).first()
+    if image is None:
+        raise DomainError(
+            _("No image of %(engine)s is on the list of images that may run. Run `make images`.")
+            % {"engine": engine}
+        )
+    user, group = docker.container_user()
+    with TemporaryDirectory(dir=Path(settings.TRAINER_HOME) / "temp") as name:
+        folder = Path(name)
+        if os.getuid() == 0:
+            os.chown(folder, user, group)
+        try:
+            here = local_id(image) or image.image_id
+            images.run_tool(here, arguments, folder, read, user=f"{user}:{group}")
+        except (CannotStart, Unreachable) as error:
+            raise DomainError(
+                _("The engine's command failed: %(error)s") % {"error": error}
+            ) from error
+        yield folder
 
 
 def images_publish() -> None:

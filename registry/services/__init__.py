@@ -4,6 +4,7 @@ from registry.services.base_models import (
     base_model_add,
     base_model_update,
     catalogue_import,
+    demo_arguments,
     demo_model_create,
 )
 from registry.services.evaluations import (
@@ -24,6 +25,7 @@ __all__ = [
     "base_model_add",
     "base_model_update",
     "catalogue_import",
+    "demo_arguments",
     "demo_model_create",
     "evaluation_create",
     "evaluation_delete",

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -126,8 +127,12 @@ def _save(model: Model) -> None:
         ) from error
 
 
-def demo_model_create(corpus: Path) -> tuple[ModelVersion, bool]:
+def demo_model_create(
+    corpus: Path, make: Callable[[Path, Path], None] | None = None
+) -> tuple[ModelVersion, bool]:
     """The demo's base model, and whether it was made now.
+
+    `make(corpus, folder)` makes the folder with the weights; by default the engine here does.
 
     Its weights are initialised and its tokenizer is trained by the engine from our own corpus. The
     directory appears whole or not at all, and is made once.
@@ -135,7 +140,7 @@ def demo_model_create(corpus: Path) -> tuple[ModelVersion, bool]:
     directory = Path(settings.TRAINER_HOME) / DEMO_PATH
     made = not directory.exists()
     if made:
-        _demo_files_make(corpus, directory)
+        _demo_files_make(corpus, directory, make or _make_here)
     facts = weights.inspect(directory)
     with transaction.atomic():
         model, _new = Model.objects.get_or_create(project=None, name=DEMO_NAME)
@@ -155,30 +160,37 @@ def demo_model_create(corpus: Path) -> tuple[ModelVersion, bool]:
     return version, made
 
 
-def _demo_files_make(corpus: Path, directory: Path) -> None:
+def _demo_files_make(corpus: Path, directory: Path, make: Callable[[Path, Path], None]) -> None:
+    draft = directory.with_name(f".demo-{uuid.uuid4()}")
+    try:
+        make(corpus, draft)
+        draft.rename(directory)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def demo_arguments(corpus: str, out: str) -> list[str]:
+    """What the engine is told."""
+    return ["demo-model", "--corpus", corpus, "--out", out, "--seed", str(DEMO_SEED)]
+
+
+def _make_here(corpus: Path, folder: Path) -> None:
     engine = catalogue.directory() / "engine.json"
     if not engine.exists():
         raise DomainError(_("The training engine is not installed; run `make engine` first."))
     python = json.loads(engine.read_text(encoding="utf-8"))["python"]
-    draft = directory.with_name(f".demo-{uuid.uuid4()}")
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    command = [python, "-m", "trainer_runtime", "demo-model", "--corpus", str(corpus)]
-    command += ["--out", str(draft), "--seed", str(DEMO_SEED)]
-    try:
-        ended = subprocess.run(
-            command,
-            env={**kept, "PYTHONSAFEPATH": "1"},
-            cwd=directory.parent,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+    ended = subprocess.run(
+        [python, "-m", "trainer_runtime", *demo_arguments(str(corpus), str(folder))],
+        env={**kept, "PYTHONSAFEPATH": "1"},
+        cwd=folder.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if ended.returncode:
+        raise DomainError(
+            _("The demo model could not be made: %(reason)s")
+            % {"reason": ended.stderr.strip().splitlines()[-1:] or ended.returncode}
         )
-        if ended.returncode:
-            raise DomainError(
-                _("The demo model could not be made: %(reason)s")
-                % {"reason": ended.stderr.strip().splitlines()[-1:] or ended.returncode}
-            )
-        draft.rename(directory)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

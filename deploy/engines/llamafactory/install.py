@@ -52,6 +52,7 @@ class Plan:
     target: Path
     variant: str
     self_test: bool
+    packages_only: bool
 
     @property
     def venv(self) -> Path:
@@ -347,8 +348,12 @@ def install(plan: Plan, progress: Progress) -> None:
         steps.append(("self-test", self_test_key, self_test))
     else:
         progress.say("The self-test is left out on request.")
+    if plan.packages_only:
+        steps = steps[: len(big)]
     for name, key, work in steps:
         run_step(plan, progress, name, key, work)
+    if plan.packages_only:
+        return
     offered = plan.mark.exists() and json.loads(plan.mark.read_text())["hash"] == whole_key
     if not offered:
         write_mark(plan, whole_key)
@@ -363,6 +368,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--skip-self-test", action="store_true", help="do not run the one-step training"
     )
+    parser.add_argument(
+        "--packages-only", action="store_true", help="stop before our own part; run again to go on"
+    )
     return parser.parse_args(arguments)
 
 
@@ -370,7 +378,9 @@ def main(arguments: list[str]) -> int:
     """Install and return the exit status."""
     options = parse(arguments)
     variant = detected_variant() if options.variant == "auto" else options.variant
-    plan = Plan(options.target.absolute(), variant, not options.skip_self_test)
+    plan = Plan(
+        options.target.absolute(), variant, not options.skip_self_test, options.packages_only
+    )
     progress = Progress()
     try:
         if not any(character.isspace() for character in str(plan.target)):
