@@ -13,3 +13,13 @@ class NoteForm(forms.Form):
         required=False,
         help_text=_("Everybody sees it beside the node's name."),
     )
+
+
+class ImageForm(forms.Form):
+    """An image for the list of those that may run."""
+
+    reference = forms.CharField(
+        label=_("Name of the image"),
+        max_length=255,
+        help_text=_("Its registry before it, its tag or digest behind it, as for docker pull."),
+    )

@@ -6,7 +6,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from nodes import views
-from nodes.api import NodeViewSet, WorkloadViewSet
+from nodes.api import ImageViewSet, NodeViewSet, WorkloadViewSet
 from nodes.staging import api as staging
 
 app_name = "nodes"
@@ -17,6 +17,11 @@ urlpatterns: list[Any] = [
     path("<uuid:node_id>/samples/", views.node_samples, name="node_samples"),
     path("<uuid:node_id>/cordon/", views.node_cordon, name="node_cordon"),
     path("<uuid:node_id>/note/", views.node_note, name="node_note"),
+    path("images/", views.image_list, name="image_list"),
+    path("images/add/", views.image_add, name="image_add"),
+    path("images/<uuid:image_id>/switch/", views.image_switch, name="image_switch"),
+    path("images/<uuid:image_id>/retry/", views.image_retry, name="image_retry"),
+    path("images/<uuid:image_id>/remove/", views.image_remove, name="image_remove"),
     path("workloads/<uuid:workload_id>/log/", views.workload_log, name="workload_log"),
     path(
         "workloads/<uuid:workload_id>/log/download/",
@@ -27,6 +32,7 @@ urlpatterns: list[Any] = [
 
 router = SimpleRouter()
 router.register("nodes", NodeViewSet, basename="api-node")
+router.register("images", ImageViewSet, basename="api-image")
 router.register("workloads", WorkloadViewSet, basename="api-workload")
 _workload = "agent/workloads/<uuid:workload_id>/<int:epoch>"
 api_urlpatterns: list[Any] = [

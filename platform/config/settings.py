@@ -276,6 +276,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "DatasetVersionState": "datasets.models.DatasetVersion.State",
         "DeploymentState": "inference.models.Deployment.State",
+        "ImageState": "nodes.models.Image.State",
         "InvitationState": "accounts.models.Invitation.State",
         "JobState": "jobs.models.Job.State",
         "JobKind": "jobs.models.Job.Kind",

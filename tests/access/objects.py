@@ -12,7 +12,7 @@ from accounts.models import Role
 from datasets import services as datasets
 from inference.models import Conversation, Deployment, Replica
 from jobs.models import Attempt, Job
-from nodes.models import Node, Workload
+from nodes.models import Image, Node, Workload
 from registry.models import Evaluation, Model, ModelVersion
 from registry.services import evaluation_create, version_publish
 
@@ -133,6 +133,9 @@ def of_work(people: SimpleNamespace, things: dict[str, object]) -> dict[str, obj
     )
     return {
         "node": node,
+        "image": Image.objects.create(
+            reference="lab/engine:1", engine="small", image_id="sha256:1", state="ready"
+        ),
         "workload": workload,
         "service": service,
         "job": job,

@@ -4,8 +4,8 @@
 what to do: `steps` and `seconds` of each, `fail` (exit status), `raise` (an error of that class),
 `hold_mib` of memory, `ignore_stop`, `lines` of log, `child` (a process of a session of its own),
 `read` (says the SHA-256 of every input), `save` (a checkpoint every so many steps, the newest two
-are kept), `weigh` (bytes of each file it saves), `code`
-(Python to run first).
+are kept), `weigh` (bytes of each file it saves), `code` (Python to run
+first).
 """
 
 import hashlib
