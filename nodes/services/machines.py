@@ -122,14 +122,16 @@ def _set_state(node: Node, state: str, *, actor: User | None = None, reason: str
 
 
 @transaction.atomic
-def node_beat(node_id: uuid.UUID, *, engines: list[str], facts: dict[str, Any]) -> None:
+def node_beat(
+    node_id: uuid.UUID, *, engines: list[str], facts: dict[str, Any] | None = None
+) -> None:
     """A sign of life; brings back a node that was given up, and notices new engines.
 
     Of the facts `trouble` says what keeps the node from starting anything now.
     """
     node = Node.objects.select_for_update().get(pk=node_id)
     node.heartbeat_at = timezone.now()
-    now = {**node.facts, **facts, "engines": engines}
+    now = {**node.facts, **(facts or {}), "engines": engines}
     news = node.facts != now
     node.facts = now
     node.save(update_fields=["heartbeat_at", "facts"])
