@@ -22,8 +22,10 @@ from django.db import Error, connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common.errors import DomainError
+from common.version import VERSION
 from nodes import services
-from nodes.machine import Machine
+from nodes.machine import Machine, ancestors, machine_id
 from nodes.models import Node, Workload
 from nodes.runners import Place, Runner, Sight, Unfit, Unreachable, runner
 from nodes.services import follow, machines
@@ -40,7 +42,8 @@ FETCH_SECONDS = 1.0
 ROWS_SECONDS = 0.4
 BEAT_SECONDS = 5.0
 SAMPLE_SECONDS = 15.0
-THIN_SECONDS = 3600.0
+ROLL_SECONDS = 60.0
+DEVICES_SECONDS = 60.0  # the devices' health
 TICK_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
 ORPHAN_SECONDS = 10.0
@@ -82,6 +85,7 @@ class Agent:
         self.heard_since = time.monotonic()
         self.shares_home = True
         self.carrier: Carrier | None = None  # on a node that does not share the directory
+        self.devices_at = 0.0
 
     async def run(self) -> None:
         """Works until it is cancelled."""
@@ -94,7 +98,7 @@ class Agent:
             self._every(FOLLOW_SECONDS, self.follow),
             self._every(BEAT_SECONDS, self.beat),
             self._every(SAMPLE_SECONDS, self.sample, later=True),
-            self._every(THIN_SECONDS, self.thin),
+            self._every(ROLL_SECONDS, self.roll, later=True),
             self._every(TICK_SECONDS, self.tick),
             self._every(SWEEP_SECONDS, self.sweep),
             self._look_for_orphans(),
@@ -160,12 +164,8 @@ class Agent:
         return engines, {**facts, "trouble": ""}
 
     def register(self) -> None:
-        """Enters the node with what it has."""
+        """Enters the node with what it has. Raises DomainError when it may not."""
         self.machine.load()  # the next answer covers the time since this one, in this thread
-        devices = [
-            machines.Device(gpu.index, gpu.uuid, gpu.name, gpu.memory_bytes)
-            for gpu in self.machine.gpus()
-        ]
         engines, facts = self.offer()
         node = services.node_register(
             self.name,
@@ -173,10 +173,13 @@ class Agent:
             cpu_count=self.machine.cpu_count,
             memory_bytes=self.machine.memory_bytes,
             disk_bytes=self.machine.disk_bytes,
-            facts={**self.machine.facts(), **facts, "engines": engines},
-            devices=devices,
+            facts={**self.machine.facts(), **facts, "engines": engines, "version": VERSION},
+            devices=self._devices(),
             address=socket.gethostname(),
             shares_home=not settings.CONTROL_URL,
+            identity=machines.Identity(
+                machine=machine_id(), key=settings.NODE_KEY, clock=timezone.now()
+            ),
         )
         self.node_id, self.shares_home = node.pk, node.shares_home
         services.images_give_back(node)
@@ -204,29 +207,64 @@ class Agent:
         if not self.shares_home:
             self.carrier = carrier_make(settings.CONTROL_URL, key)
 
+    def _devices(self) -> list[machines.Device]:
+        self.devices_at = time.monotonic()
+        return [
+            machines.Device(
+                gpu.index, gpu.uuid, gpu.name, gpu.memory_bytes, gpu.health, gpu.health_codes
+            )
+            for gpu in self.machine.gpus()
+        ]
+
     def beat(self) -> None:
-        """The sign of life; enters the node again if an operator removed it."""
+        """The sign of life, and from time to time how the devices are.
+
+        Raises `NodeRemoved`; enters the node again if its row is gone altogether.
+        """
+        due = time.monotonic() - self.devices_at > DEVICES_SECONDS
         engines, facts = self.offer()
+        beat = partial(
+            services.node_beat, self.node_id, engines=engines, facts=facts, clock=timezone.now()
+        )
         try:
-            services.node_beat(self.node_id, engines=engines, facts=facts)
+            beat(devices=self._devices() if due else None)
+        except services.NodeRemoved:
+            raise
+        except DomainError as refused:
+            logger.warning("node %s: devices refused: %s", self.name, refused.message)
+            beat()
         except Node.DoesNotExist:
             self.register()
 
     def sample(self) -> None:
-        """A point of the curves."""
-        load = self.machine.load()
-        if Node.objects.filter(pk=self.node_id).exists():
-            services.sample_record(
-                self.node_id,
-                cpu_percent=load.cpu_percent,
-                memory_used_bytes=load.memory_used_bytes,
-                disk_used_bytes=load.disk_used_bytes,
-                gpus=load.gpus,
-            )
+        """A point of the curves, what the driver complains of, and what is wrong by now."""
+        figures = self.machine.load().figures()
+        self._name_processes(figures["gpus"])
+        try:
+            services.sample_record(self.node_id, figures)
+        except DomainError as refused:  # a driver that tells nonsense must not end the agent
+            logger.warning("node %s: measurement refused: %s", self.name, refused.message)
+        except Node.DoesNotExist:
+            return
+        services.faults_note(self.node_id, self.machine.faults())
+        services.alerts_measure(self.node_id)
 
-    def thin(self) -> None:
-        """Keeps the curves' table small."""
-        services.samples_thin(self.node_id)
+    def _name_processes(self, gpus: list[dict[str, Any]]) -> None:
+        """Says of the processes on GPUs to which of the node's workloads they belong."""
+        processes = [process for load in gpus for process in load.get("processes", ())]
+        if not processes:
+            return
+        mine = {row.pk for row in self.rows}
+        owners = {pid: workload for workload, _epoch, pid in self.driver.owned()}
+        for process in processes:
+            for pid in (process["pid"], *ancestors(process["pid"])):
+                if owners.get(pid) in mine:
+                    process["workload"] = str(owners[pid])
+                    break
+
+    def roll(self) -> None:
+        """Makes the long curves and keeps their table small."""
+        services.samples_roll(self.node_id)
 
     def tick(self) -> None:
         """Lets others do on the node what they do regularly."""
@@ -328,7 +366,8 @@ class Agent:
     def _start_if_nobody_does(self, row: Workload) -> None:
         placed_at = row.placed_at or row.queued_at
         if (timezone.now() - placed_at).total_seconds() > UNCLAIMED_SECONDS:
-            services.workload_start(row.pk, row.epoch)
+            with suppress(services.ForeignWorkload):  # placed anew since it was read
+                services.workload_start(row.pk, row.epoch, node=self.name)
             self.rows_at = 0.0
 
     def _take_over(self, row: Workload, place: Place, seconds: float) -> None:
@@ -397,7 +436,10 @@ class Agent:
 
 
 async def run(name: str, until: Coroutine[None, None, object]) -> None:
-    """Runs the agent of this node until the coroutine `until` ends."""
+    """Runs the agent of this node until the coroutine `until` ends.
+
+    Raises DomainError when the node may not, or not any more, be one.
+    """
     agent = asyncio.create_task(Agent(name).run())
     waiter = asyncio.create_task(until)
     done, pending = await asyncio.wait({agent, waiter}, return_when=asyncio.FIRST_COMPLETED)
@@ -405,4 +447,16 @@ async def run(name: str, until: Coroutine[None, None, object]) -> None:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
     for task in done:
-        task.result()
+        try:
+            task.result()
+        except BaseExceptionGroup as group:
+            refused = group.subgroup(DomainError)
+            raise (_first(refused) if refused is not None else group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The refusal inside a group of groups."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

@@ -61,13 +61,16 @@ class Machine:
     def memory_bytes(self) -> int:
         """The machine's memory, or the control group's limit where that is smaller."""
         total = int(psutil.virtual_memory().total)
-        for path in (
-            Path("/sys/fs/cgroup/memory.max"),
-            Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-        ):
-            with suppress(OSError, ValueError):
-                total = min(total, int(path.read_text()))
-        return total
+        return min([total, *(limit for limit, _used in _control_groups() if limit)])
+
+    @property
+    def memory_used_bytes(self) -> int:
+        """What is used of it."""
+        memory = psutil.virtual_memory()
+        for limit, used in _control_groups():
+            if limit < memory.total:
+                return min(used, limit)
+        return int(memory.total - memory.available)
 
     @property
     def disk_bytes(self) -> int:
@@ -85,8 +88,8 @@ class Machine:
         }
         if self.nvml.driver:
             facts |= {"nvidia_driver": self.nvml.driver, "cuda": self.nvml.cuda}
-        if docker := docker_facts():
-            facts["docker"] = docker
+        if version := docker_version():
+            facts["docker"] = version
         return facts
 
     def gpus(self) -> list[Gpu]:
@@ -117,10 +120,9 @@ class Machine:
 
     def load(self) -> Load:
         """Now; CPU and rates since the last call in the same thread, CPU 0 at its first."""
-        memory = psutil.virtual_memory()
         return Load(
             cpu_percent=float(psutil.cpu_percent(None)),
-            memory_used_bytes=int(memory.total - memory.available),
+            memory_used_bytes=self.memory_used_bytes,
             disk_used_bytes=int(psutil.disk_usage(str(self.disk)).used),
             disks=self.disks(),
             gpus=self.nvml.loads(),
@@ -138,6 +140,18 @@ class Machine:
             for name, count in counts.items()
             if name in before[1]
         }
+
+
+def _control_groups() -> list[tuple[int, int]]:
+    """Limit and use of the memory of the control group, by the one or the other version of it."""
+    root, found = Path("/sys/fs/cgroup"), []
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        with suppress(OSError, ValueError):
+            found.append((int((root / limit).read_text()), int((root / used).read_text())))
+    return found
 
 
 def _counters() -> dict[str, int]:
@@ -167,6 +181,13 @@ def _processor() -> str:
     return platform.processor()
 
 
+def ancestors(pid: int) -> list[int]:
+    """The processes from which a process comes, the nearest first; none when it is gone."""
+    with suppress(psutil.Error):
+        return [parent.pid for parent in psutil.Process(pid).parents()]
+    return []
+
+
 def machine_id() -> str:
     """Tells this machine from others, also from a copy with another name."""
     text = socket.gethostname()
@@ -190,29 +211,15 @@ class _Docker(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def docker_facts(path: Path = DOCKER_SOCKET) -> dict[str, Any]:
-    """Version, runtimes and directory of the Docker daemon; empty where none answers."""
+def docker_version(path: Path = DOCKER_SOCKET) -> str:
+    """Of the Docker Engine of this machine; empty where none answers."""
     if not path.exists():
-        return {}
-    try:
-        version, info = _ask_docker(path, "/version"), _ask_docker(path, "/info")
-        return {
-            "version": str(version["Version"]),
-            "api": str(version["ApiVersion"]),
-            "runtimes": sorted(str(name) for name in info.get("Runtimes") or ()),
-            "directory": str(info.get("DockerRootDir", "")),
-        }
-    except (OSError, ValueError, KeyError, http.client.HTTPException):
-        return {}
-
-
-def _ask_docker(path: Path, what: str) -> dict[str, Any]:
+        return ""
     connection = _Docker(path)
     try:
-        connection.request("GET", what)
-        answer = json.loads(connection.getresponse().read())
+        connection.request("GET", "/version")
+        return str(json.loads(connection.getresponse().read())["Version"])
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
+        return ""
     finally:
         connection.close()
-    if not isinstance(answer, dict):
-        raise ValueError(what)
-    return answer

@@ -1,14 +1,22 @@
 """Short steps that run in django-q2's workers; each is one line over an idempotent service."""
 
+import logging
 import uuid
+
+from django.conf import settings
 
 from nodes import services
 from nodes.services import follow
 
+logger = logging.getLogger(__name__)
+
 
 def workload_start(workload_id: str, epoch: int) -> None:
     """On the node's own queue: claims and starts."""
-    services.workload_start(uuid.UUID(workload_id), epoch)
+    try:
+        services.workload_start(uuid.UUID(workload_id), epoch, node=settings.NODE_NAME)
+    except services.ForeignWorkload as refused:  # the message is older than the placing
+        logger.info("%s", refused.message)
 
 
 def workload_stop(workload_id: str, epoch: int) -> None:
@@ -19,6 +27,19 @@ def workload_stop(workload_id: str, epoch: int) -> None:
 def sweep() -> None:
     """On the control plane's queue, every minute: works while no agent does."""
     services.nodes_sweep()
+    services.alerts_silence()
+    services.deliveries_sweep()
+
+
+def alert_deliver(delivery_id: str) -> None:
+    """On the control plane's queue: one attempt to tell of an alert."""
+    services.delivery_send(uuid.UUID(delivery_id))
+
+
+def forget() -> None:
+    """On the control plane's queue, once a day: drops what is too old to matter."""
+    services.alerts_forget()
+    services.errors_forget()
 
 
 def images_publish() -> None:

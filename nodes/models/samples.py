@@ -7,19 +7,36 @@ from nodes.models.machines import Node
 
 
 class NodeSample(models.Model):
-    """A heartbeat's measurements, kept for the curves."""
+    """Measurements of a node at a moment, or their mean over the time that begins then.
+
+    Kept in full for the last hours, by the minute for a day, by the hour for a month, so that a
+    node has a bounded number of rows however long it runs. Rates are bytes a second.
+    """
+
+    class Span(models.IntegerChoices):
+        """How much time a row stands for, in seconds."""
+
+        RAW = 15, _("as measured")
+        MINUTE = 60, _("by the minute")
+        HOUR = 3600, _("by the hour")
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="samples")
+    span = models.PositiveSmallIntegerField(choices=Span.choices, default=Span.RAW)
     at = models.DateTimeField()
     cpu_percent = models.FloatField()
     memory_used_bytes = models.PositiveBigIntegerField()
     disk_used_bytes = models.PositiveBigIntegerField()
-    gpus = models.JSONField(
-        default=list
-    )  # index, percent, memory_used_bytes, temperature, watts of each
+    network_receive_rate = models.FloatField(null=True)
+    network_send_rate = models.FloatField(null=True)
+    disk_read_rate = models.FloatField(null=True)
+    disk_write_rate = models.FloatField(null=True)
+    disks = models.JSONField(default=list)  # path, total_bytes, used_bytes of each
+    gpus = models.JSONField(default=list)  # as nodes.nvml gives them; of a longer span the means
 
     class Meta:
-        indexes = (models.Index(fields=("node", "at"), name="sample_of_node"),)
+        constraints = (
+            models.UniqueConstraint(fields=("node", "span", "at"), name="one_sample_a_moment"),
+        )
         verbose_name = _("sample")
         verbose_name_plural = _("samples")
 

@@ -1,5 +1,14 @@
 """Everything that changes nodes and workloads."""
 
+from nodes.services.alerts import alerts_forget, alerts_measure, alerts_silence
+from nodes.services.channels import (
+    channel_create,
+    channel_delete,
+    channel_switch,
+    channel_test,
+    deliveries_sweep,
+    delivery_send,
+)
 from nodes.services.engines import EngineMissing, engine_command, engines_installed
 from nodes.services.follow import (
     workload_claim,
@@ -11,6 +20,7 @@ from nodes.services.follow import (
     workload_start,
     workload_started,
 )
+from nodes.services.hardware import errors_forget, failure_note, faults_note, node_release
 from nodes.services.images import (
     ImageRefused,
     engines_of_images,
@@ -31,15 +41,8 @@ from nodes.services.images import (
     images_publish,
 )
 from nodes.services.keys import installation_id, serve_key
-from nodes.services.machines import (
-    node_beat,
-    node_cordon,
-    node_note,
-    node_register,
-    nodes_sweep,
-    sample_record,
-    samples_thin,
-)
+from nodes.services.machines import NodeRemoved, node_beat, node_register, nodes_sweep
+from nodes.services.moves import ForeignWorkload
 from nodes.services.queue import (
     queue_position,
     schedule,
@@ -49,14 +52,37 @@ from nodes.services.queue import (
 )
 from nodes.services.reasons import reason_text
 from nodes.services.removal import project_empty, workload_files_remove
-from nodes.services.sharing import files_are_here
+from nodes.services.rules import rule_set, rules, rules_seed
+from nodes.services.samples import sample_record, samples_roll
+from nodes.services.sharing import files_are_here, node_of_key
+from nodes.services.tokens import (
+    node_hello,
+    node_join,
+    node_token_create,
+    node_token_revoke,
+)
+from nodes.services.upkeep import node_cordon, node_drain, node_note, node_remove
 
 __all__ = [
     "EngineMissing",
+    "ForeignWorkload",
     "ImageRefused",
+    "NodeRemoved",
+    "alerts_forget",
+    "alerts_measure",
+    "alerts_silence",
+    "channel_create",
+    "channel_delete",
+    "channel_switch",
+    "channel_test",
+    "deliveries_sweep",
+    "delivery_send",
     "engine_command",
     "engines_installed",
     "engines_of_images",
+    "errors_forget",
+    "failure_note",
+    "faults_note",
     "files_are_here",
     "image_add",
     "image_build_begin",
@@ -76,14 +102,25 @@ __all__ = [
     "installation_id",
     "node_beat",
     "node_cordon",
+    "node_drain",
+    "node_hello",
+    "node_join",
     "node_note",
+    "node_of_key",
     "node_register",
+    "node_release",
+    "node_remove",
+    "node_token_create",
+    "node_token_revoke",
     "nodes_sweep",
     "project_empty",
     "queue_position",
     "reason_text",
+    "rule_set",
+    "rules",
+    "rules_seed",
     "sample_record",
-    "samples_thin",
+    "samples_roll",
     "schedule",
     "serve_key",
     "workload_claim",

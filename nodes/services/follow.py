@@ -36,7 +36,7 @@ from nodes.services.engines import (
 )
 from nodes.services.images import ImageRefused, image_is_here, image_of, local_id
 from nodes.services.keys import installation_id
-from nodes.services.moves import announce, locked, move
+from nodes.services.moves import ForeignWorkload, announce, locked, move
 from nodes.services.queue import schedule
 
 logger = logging.getLogger(__name__)
@@ -55,12 +55,20 @@ def place_of(workload: Workload) -> Place:
 
 
 @transaction.atomic
-def workload_claim(workload_id: uuid.UUID, epoch: int) -> Workload | None:
-    """Takes a placed workload for its start and raises its epoch; None when somebody else has."""
+def workload_claim(
+    workload_id: uuid.UUID, epoch: int, *, node: str | None = None
+) -> Workload | None:
+    """Takes a placed workload for its start and raises its epoch; None when somebody else has.
+
+    `node` is who claims it. Raises `ForeignWorkload` when it has its place on another one by now:
+    a message may be older than the placing.
+    """
     taken = Workload.objects.filter(pk=workload_id, state=State.PLACED, epoch=epoch)
-    workload = taken.select_for_update().first()
+    workload = taken.select_for_update(of=("self",)).select_related("node").first()
     if workload is None:
         return None
+    if node is not None and workload.node is not None and workload.node.name != node:
+        raise ForeignWorkload(workload.pk, node)
     workload.epoch += 1
     return move(workload, State.STARTING, reason=workload.reason, fields=("epoch",))
 
@@ -90,14 +98,14 @@ def workload_reclaim(workload_id: uuid.UUID, epoch: int) -> Workload | None:
     return workload
 
 
-def workload_start(workload_id: uuid.UUID, epoch: int) -> bool:
-    """Claims a placed workload and starts its process. Whether this call started it.
+def workload_start(workload_id: uuid.UUID, epoch: int, *, node: str | None = None) -> bool:
+    """Claims a placed workload for a node and starts its process. Whether this call started it.
 
     On a node that does not share the directory the agent starts it, once its inputs are there.
     """
     if not _has_image(workload_id, epoch):
         return False
-    workload = workload_claim(workload_id, epoch)
+    workload = workload_claim(workload_id, epoch, node=node)
     if workload is None or (workload.node and not workload.node.shares_home):
         return False
     return workload_launch(workload)

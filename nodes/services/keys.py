@@ -9,10 +9,17 @@ from django.db import connection
 
 from nodes.models import Workload
 
+KEY_PREFIX = "nk_"  # of the keys that nodes get when they come in by a token
+
 
 def _derived(purpose: str, text: str) -> str:
     key = str(settings.SECRET_KEY).encode()
     return hmac.new(key, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def secret_hash(secret: str) -> str:
+    """What is kept of a token or key. They are random and long, so that a plain hash is enough."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def serve_key(workload: Workload | uuid.UUID) -> str:

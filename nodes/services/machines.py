@@ -1,39 +1,72 @@
-"""Nodes: they register, beat, fall silent, and are told what to do by operators."""
+"""Nodes: they register, beat and fall silent. What they tell is checked before it is believed."""
 
+import hmac
 import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import User
-from accounts.services import event_record
-from common.errors import Conflict
-from nodes.models import Gpu, Node, NodeSample, Workload
+from common.errors import Conflict, DomainError
+from nodes.models import Gpu, Node, Workload
+from nodes.models.machines import CLOCK_SECONDS
+from nodes.services import checks
+from nodes.services.clock import database_now
+from nodes.services.drains import drains_advance
 from nodes.services.follow import workload_lost
+from nodes.services.keys import secret_hash
 from nodes.services.queue import requeue_unclaimed, schedule
+from nodes.services.states import node_event, settle, state_set
 
 logger = logging.getLogger(__name__)
 SILENT_AFTER = timedelta(seconds=60)  # twelve beats
 LOST_AFTER = timedelta(seconds=300)  # then its workloads are given up
-KEEP_FINE = timedelta(days=1)
-KEEP = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A GPU as the node's driver reports it."""
+    """A GPU as the node's driver reports it; `health_codes` as `nodes.nvml` gives them."""
 
     index: int
     uuid: str
     name: str
     memory_bytes: int
+    health: str = Gpu.Health.OK
+    health_codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who says that it is the node: its machine, its key, and the moment by its clock."""
+
+    machine: str = ""
+    key: str = ""
+    clock: datetime | None = None
+
+
+class NodeRemoved(Conflict):
+    """An operator has removed the node."""
+
+    code = "node_removed"
+
+
+def clock_refuse(seconds: float) -> None:
+    """Raises DomainError when a clock is off by so much that deadlines would be wrong."""
+    if abs(seconds) <= CLOCK_SECONDS:
+        return
+    minutes = round(abs(seconds) / 60)
+    if seconds > 0:
+        text = _(
+            "The clock of this machine is about %(minutes)s minutes ahead. Set it right first."
+        )
+    else:
+        text = _("The clock of this machine is about %(minutes)s minutes slow. Set it right first.")
+    raise DomainError(text % {"minutes": minutes}, field="clock", code="clock_wrong")
 
 
 @transaction.atomic
@@ -48,46 +81,85 @@ def node_register(
     address: str = "",
     runner: str = "process",
     shares_home: bool = True,
+    identity: Identity = Identity(),
 ) -> Node:
     """Enters a node that starts, or brings its row up to date. Memory and disk in bytes.
 
     `shares_home` is for a new node; `node_shares_home_set` says it of one that is known.
+
+    Raises DomainError, and changes nothing, for figures that cannot be true, for a machine that is
+    not the node's, and for a clock that is off while nothing runs there.
     """
-    node, created = Node.objects.select_for_update().get_or_create(
-        name=name, defaults={"shares_home": shares_home}
-    )
-    _refuse_other_runner(node, runner)
-    node.runner = runner
-    node.cpu_count, node.memory_bytes, node.disk_bytes = cpu_count, memory_bytes, disk_bytes
-    node.facts, node.address, node.heartbeat_at = facts, address, timezone.now()
-    node.save(
-        update_fields=[
-            "runner",
-            "cpu_count",
-            "memory_bytes",
-            "disk_bytes",
-            "facts",
-            "address",
-            "heartbeat_at",
-        ]
-    )
-    present = []
-    for device in devices:
-        values = {
-            "node": node,
-            "index": device.index,
-            "name": device.name,
-            "memory_bytes": device.memory_bytes,
-            "is_present": True,
-        }
-        gpu, _made = Gpu.objects.update_or_create(uuid=device.uuid, defaults=values)
-        present.append(gpu.pk)
-    node.gpus.exclude(pk__in=present).update(is_present=False)
+    values = {
+        "runner": checks.text("runner", runner, longest=16),
+        "cpu_count": checks.whole("cpu_count", cpu_count, low=1, high=checks.MOST_CPUS),
+        "memory_bytes": checks.whole("memory_bytes", memory_bytes),
+        "disk_bytes": checks.whole("disk_bytes", disk_bytes),
+        "facts": checks.facts(facts),
+        "address": checks.text("address", address, longest=200),
+        "machine_id": checks.text("machine", identity.machine, longest=64),
+    }
+    _check_devices(devices)
+    now = database_now()
+    skew = (identity.clock - now).total_seconds() if identity.clock else 0.0
+    node = Node.objects.select_for_update().filter(name=name).first()
+    if node is not None:
+        _refuse_impostor(node, identity, now)
+        _refuse_other_runner(node, runner)
+    if node is None or not Workload.objects.active().filter(node=node).exists():
+        clock_refuse(skew)  # what runs is looked after whatever the clock says
+    _refuse_foreign_devices(node, devices, now)
+    created = node is None
+    if node is None:
+        node = Node.objects.create(name=name, shares_home=shares_home, **values)
+    for field, value in values.items():
+        setattr(node, field, value)
+    node.heartbeat_at, node.clock_skew_seconds = now, skew
+    node.save(update_fields=[*values, "heartbeat_at", "clock_skew_seconds"])
+    devices_set(node, devices)
     if created:
-        _record(node, None, "registered", "", node.state)
-    _set_state(node, _wanted(node))
-    schedule()
+        node_event(node, None, "registered", new=node.state)
+    settle(node)
+    transaction.on_commit(schedule)
     return node
+
+
+def _check_devices(devices: Sequence[Device]) -> None:
+    checks.listed("devices", devices, most=checks.MOST_GPUS)
+    for device in devices:
+        checks.whole("devices.index", device.index, high=1000)
+        checks.text("devices.uuid", device.uuid, longest=80)
+        checks.text("devices.name", device.name, longest=80)
+        checks.whole("devices.memory_bytes", device.memory_bytes)
+        if device.health not in Gpu.Health.values:
+            raise checks.Nonsense(
+                _("“%(field)s” has to be one of: %(words)s.")
+                % {"field": "devices.health", "words": ", ".join(Gpu.Health.values)},
+                field="devices.health",
+            )
+    if len({device.uuid for device in devices}) < len(devices):
+        raise checks.Nonsense(_("A GPU was named twice."), field="devices.uuid")
+
+
+def _refuse_impostor(node: Node, identity: Identity, now: datetime) -> None:
+    """Another machine under the node's name, or a key that was taken away."""
+    if node.key_hash and not hmac.compare_digest(node.key_hash, secret_hash(identity.key)):
+        raise DomainError(
+            _(
+                "%(node)s came in with another key. Make a token on the nodes page"
+                " and let this machine join with it."
+            )
+            % {"node": node.name},
+            code="wrong_key",
+        )
+    beats = node.heartbeat_at is not None and now - node.heartbeat_at < SILENT_AFTER
+    another = node.machine_id and identity.machine and node.machine_id != identity.machine
+    if beats and another and node.state != Node.State.REMOVED:
+        raise Conflict(
+            _("Another machine works as %(node)s at the moment. Give this one a name of its own.")
+            % {"node": node.name},
+            code="name_taken",
+        )
 
 
 def _refuse_other_runner(node: Node, runner: str) -> None:
@@ -103,101 +175,81 @@ def _refuse_other_runner(node: Node, runner: str) -> None:
         )
 
 
-def _wanted(node: Node) -> str:
-    return Node.State.CORDONED if node.is_cordoned else Node.State.READY
+def _refuse_foreign_devices(node: Node | None, devices: Sequence[Device], now: datetime) -> None:
+    """A GPU is in one machine: whoever claims that of a living node is wrong or a copy of it."""
+    foreign = Gpu.objects.filter(
+        uuid__in=[device.uuid for device in devices],
+        is_present=True,
+        node__heartbeat_at__gt=now - SILENT_AFTER,
+    ).exclude(node__state=Node.State.REMOVED)
+    if node is not None:
+        foreign = foreign.exclude(node=node)
+    taken = foreign.select_related("node").first()
+    if taken is not None:
+        raise Conflict(
+            _("The GPU %(uuid)s belongs to %(node)s, which is at work.")
+            % {"uuid": taken.uuid, "node": taken.node.name},
+            code="gpu_taken",
+        )
 
 
-def _record(node: Node, actor: User | None, verb: str, old: str, new: str, why: str = "") -> None:
-    event_record(node, project=None, actor=actor, verb=verb, old=old, new=new, reason=why)
-
-
-def _set_state(node: Node, state: str, *, actor: User | None = None, reason: str = "") -> bool:
-    """The one door for a node's state; the caller holds the row. Whether it changed."""
-    if node.state == state:
-        return False
-    old, node.state = node.state, state
-    node.save(update_fields=["state"])
-    _record(node, actor, "state", old, state, reason)
-    return True
+def devices_set(node: Node, devices: Sequence[Device]) -> bool:
+    """Brings the node's devices up to date. Whether what may be placed there changed."""
+    before = set(node.gpus.usable().values_list("pk", flat=True))
+    present = []
+    for device in devices:
+        values = {
+            "node": node,
+            "index": device.index,
+            "name": device.name,
+            "memory_bytes": device.memory_bytes,
+            "is_present": True,
+            "health": device.health,
+            "health_codes": list(device.health_codes),
+        }
+        gpu, _made = Gpu.objects.update_or_create(uuid=device.uuid, defaults=values)
+        present.append(gpu.pk)
+    node.gpus.exclude(pk__in=present).update(is_present=False)
+    return before != set(node.gpus.usable().values_list("pk", flat=True))
 
 
 @transaction.atomic
 def node_beat(
-    node_id: uuid.UUID, *, engines: list[str], facts: dict[str, Any] | None = None
-) -> None:
-    """A sign of life; brings back a node that was given up, and notices new engines.
-
-    Of the facts `trouble` says what keeps the node from starting anything now.
-    """
-    node = Node.objects.select_for_update().get(pk=node_id)
-    node.heartbeat_at = timezone.now()
-    now = {**node.facts, **(facts or {}), "engines": engines}
-    news = node.facts != now
-    node.facts = now
-    node.save(update_fields=["heartbeat_at", "facts"])
-    if _set_state(node, _wanted(node)) or news:
-        schedule()
-
-
-@transaction.atomic
-def node_cordon(node_id: uuid.UUID, *, cordoned: bool, by: User) -> Node:
-    """Takes no new work, or takes it again; what runs goes on."""
-    node = Node.objects.select_for_update().get(pk=node_id)
-    node.is_cordoned = cordoned
-    node.save(update_fields=["is_cordoned"])
-    if node.state != Node.State.LOST:
-        _set_state(node, _wanted(node), actor=by)
-    schedule()
-    return node
-
-
-@transaction.atomic
-def node_note(node_id: uuid.UUID, *, note: str, by: User) -> Node:
-    """What everybody should know about the node."""
-    node = Node.objects.select_for_update().get(pk=node_id)
-    old, node.note = node.note, note.strip()[:200]
-    node.save(update_fields=["note"])
-    if old != node.note:
-        _record(node, by, "note", "", "", node.note)
-    return node
-
-
-def sample_record(
     node_id: uuid.UUID,
     *,
-    cpu_percent: float,
-    memory_used_bytes: int,
-    disk_used_bytes: int,
-    gpus: list[dict[str, Any]],
-) -> NodeSample:
-    """A point of the curves."""
-    return NodeSample.objects.create(
-        node_id=node_id,
-        at=timezone.now(),
-        cpu_percent=cpu_percent,
-        memory_used_bytes=memory_used_bytes,
-        disk_used_bytes=disk_used_bytes,
-        gpus=gpus,
-    )
+    engines: list[str],
+    facts: dict[str, Any] | None = None,
+    clock: datetime | None = None,
+    devices: Sequence[Device] | None = None,
+) -> Node:
+    """A sign of life; brings back a node that was given up, and notices new engines and devices.
 
-
-def samples_thin(node_id: uuid.UUID) -> int:
-    """Keeps a day in full, 31 days by the minute, nothing older. Returns how many went."""
-    now = timezone.now()
-    samples = NodeSample.objects.filter(node_id=node_id)
-    removed = samples.filter(at__lt=now - KEEP).delete()[0]
-    seen: set[int] = set()
-    surplus: list[int] = []
-    old = samples.filter(at__lt=now - KEEP_FINE).order_by("-at")
-    # The newest of the old ones only: what lies behind them was thinned by an earlier round.
-    for pk, at in old.values_list("pk", "at")[:5000]:
-        minute = int(at.timestamp() // 60)
-        if minute in seen:
-            surplus.append(pk)
-        seen.add(minute)
-    for start in range(0, len(surplus), 500):
-        removed += samples.filter(pk__in=surplus[start : start + 500]).delete()[0]
-    return removed
+    Of the facts `trouble` says what keeps the node from starting anything now. Raises `NodeRemoved`
+    after an operator removed the node, and DomainError for nonsense.
+    """
+    told = {**checks.facts(facts or {}), "engines": checks.engines(engines)}
+    if devices is not None:
+        _check_devices(devices)
+    node = Node.objects.select_for_update().get(pk=node_id)
+    if node.state == Node.State.REMOVED:
+        raise NodeRemoved(
+            _("An operator removed %(node)s. To come back it needs a new token.")
+            % {"node": node.name}
+        )
+    before = node.takes_work
+    node.heartbeat_at = database_now()
+    if clock is not None:
+        node.clock_skew_seconds = round((clock - node.heartbeat_at).total_seconds(), 3)
+    news = node.facts != {**node.facts, **told}
+    node.facts = {**node.facts, **told}
+    node.save(update_fields=["heartbeat_at", "clock_skew_seconds", "facts"])
+    if devices is not None:
+        _refuse_foreign_devices(node, devices, node.heartbeat_at)
+        news = devices_set(node, devices) or news
+    settle(node)
+    if news or node.takes_work != before:
+        transaction.on_commit(schedule)
+    return node
 
 
 def nodes_sweep(*, judge: bool = True) -> None:
@@ -208,6 +260,7 @@ def nodes_sweep(*, judge: bool = True) -> None:
     """
     if judge:
         _give_up_silent()
+    drains_advance()
     requeue_unclaimed()
     # Looking first takes no lock: most sweeps find nothing.
     if Workload.objects.waiting().exists():
@@ -215,13 +268,14 @@ def nodes_sweep(*, judge: bool = True) -> None:
 
 
 def _give_up_silent() -> None:
-    now = timezone.now()
-    silent = Node.objects.exclude(state=Node.State.LOST).filter(heartbeat_at__lt=now - SILENT_AFTER)
+    now = database_now()
+    judged = Node.objects.exclude(state__in=(Node.State.LOST, Node.State.REMOVED))
+    silent = judged.filter(heartbeat_at__lt=now - SILENT_AFTER)
     for pk in silent.values_list("pk", flat=True):
         with transaction.atomic():
             node = Node.objects.select_for_update().get(pk=pk)
             if node.heartbeat_at is None or node.heartbeat_at < now - SILENT_AFTER:
-                _set_state(node, Node.State.LOST, reason=_("No sign of life for a minute."))
+                state_set(node, Node.State.LOST, reason=_("No sign of life for a minute."))
     lost = Workload.objects.filter(
         node__state=Node.State.LOST, node__heartbeat_at__lt=now - LOST_AFTER
     ).exclude(state__in=(Workload.State.PLACED, Workload.State.ENDED, Workload.State.WAITING))

@@ -9,11 +9,24 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record
-from common.errors import Conflict
+from common.errors import Conflict, DomainError
 from nodes.models import Lease, Workload
 from nodes.signals import workload_changed
 
 State = Workload.State
+
+
+class ForeignWorkload(DomainError):
+    """A node speaks for a workload that has its place elsewhere."""
+
+    http_status = 403
+    code = "not_yours"
+
+    def __init__(self, workload: object, node: str) -> None:
+        super().__init__(
+            _("The workload %(workload)s has no place on %(node)s.")
+            % {"workload": workload, "node": node}
+        )
 
 
 def locked(workload_id: uuid.UUID) -> Workload:

@@ -115,7 +115,7 @@ def schedule() -> int:
     """Plans and applies. Called on every change and by a sweep; returns how many were placed."""
     # All planners take these locks first and in this order, so that one plans at a time. They wait
     # for no other lock: what somebody is changing this moment is planned after that change.
-    nodes = list(Node.objects.select_for_update(no_key=True).order_by("pk"))
+    nodes = list(Node.objects.present().select_for_update(no_key=True).order_by("pk"))
     heads, decisions = _plan(nodes)
     by_key = {node.pk: node for node in nodes}
     placed = 0
@@ -191,7 +191,7 @@ def _tenants() -> list[scheduler.Tenant]:
 
 def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
     devices: dict[uuid.UUID, list[scheduler.Device]] = {}
-    for gpu in Gpu.objects.filter(is_present=True).order_by("node_id", "index"):
+    for gpu in Gpu.objects.usable().order_by("node_id", "index"):
         devices.setdefault(gpu.node_id, []).append(scheduler.Device(gpu.pk, gpu.memory_bytes))
     return [
         scheduler.Machine(
@@ -200,7 +200,7 @@ def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
             cpus=float(node.cpu_count),
             memory_bytes=node.memory_bytes,
             devices=tuple(devices.get(node.pk, ())),
-            accepts=node.state == Node.State.READY and not node.facts.get("trouble"),
+            accepts=node.takes_work,
             engines=frozenset(node.facts["engines"]) if "engines" in node.facts else None,
         )
         for node in nodes
@@ -314,15 +314,20 @@ def workload_stop(
     mode: Literal["checkpoint", "kill"],
     reason: str,
     by: User | None = None,
+    goes_on: bool = False,
 ) -> Workload:
     """Stops a workload; again and again does no harm. What has no process yet ends at once.
 
     `checkpoint` gives it a long time to save where it is, `kill` a few seconds. A `kill` after a
-    `checkpoint` shortens the wait.
+    `checkpoint` shortens the wait. `goes_on` says in its `end_facts` that nobody wants its end:
+    whoever submitted it goes on elsewhere.
     """
     workload = locked(workload_id)
     if workload.state == State.ENDED:
         return workload
+    if goes_on and not workload.stop_mode:
+        workload.end_facts = {**workload.end_facts, "goes_on": True}
+        workload.save(update_fields=["end_facts"])
     if workload.state in {State.WAITING, State.PLACED}:
         workload.outcome, workload.stop_mode = Workload.Outcome.STOPPED, mode
         workload.stop_requested_at = timezone.now()
@@ -364,7 +369,15 @@ def _requeue(workload_id: uuid.UUID) -> bool:
     if workload.node.state != Node.State.LOST:
         nudge(workload, workload.node)
         return False
+    return workload_unplace(workload_id, reason=_("The node fell silent before the start."))
+
+
+@transaction.atomic
+def workload_unplace(workload_id: uuid.UUID, *, reason: str) -> bool:
+    """Sends what has its place and has not started back to the queue. Whether it did."""
+    workload = locked(workload_id)
+    if workload.state != State.PLACED:
+        return False
     workload.node, workload.placed_at = None, None
-    reason = _("The node fell silent before the start.")
     move(workload, State.WAITING, reason=reason, fields=("node", "placed_at"))
     return True

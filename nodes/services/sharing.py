@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 from nodes.models import Node
-from nodes.services.keys import node_secret
+from nodes.services.keys import KEY_PREFIX, node_secret, secret_hash
 
 HOME_ID = "home-id"
 
@@ -40,11 +40,18 @@ def node_key(name: str) -> str:
 
 
 def node_of_key(key: str) -> Node | None:
-    """Whose key this is; None for nobody's."""
+    """Whose key this is; None for nobody's.
+
+    A node that came in by a token has the key that it got then. One that was set up by hand has
+    one that follows from the installation's secret.
+    """
+    nodes = Node.objects.present()
+    if key.startswith(KEY_PREFIX):
+        return nodes.filter(key_hash=secret_hash(key)).first()
     name, _dot, secret = key.partition(".")
     if not hmac.compare_digest(secret.encode(), node_secret(name).encode()):
         return None
-    return Node.objects.filter(name=name).first()
+    return nodes.filter(name=name, key_hash="").first()
 
 
 def node_shares_home_set(node_id: uuid.UUID, *, shares: bool) -> None:

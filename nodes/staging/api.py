@@ -11,18 +11,16 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.parsers import BaseParser
-from rest_framework.permissions import BasePermission
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.errors import Conflict, DomainError
+from nodes.authentication import IsNode, NodeKeyAuthentication
 from nodes.models import Node, Workload
-from nodes.services.sharing import home_id, node_of_key
+from nodes.services.sharing import home_id
 from nodes.signals import workload_progressed, workload_staged
 from nodes.staging.growth import grow
 from nodes.staging.inputs import input_entries, input_file, input_links, pieces, span_of
@@ -59,30 +57,6 @@ class BadMessage(DomainError):
 
     http_status = 400
     code = "bad_message"
-
-
-class NodeKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer KEY` with the key of a node; the node stands in `request.auth`."""
-
-    def authenticate(self, request: Request) -> tuple[None, Node]:
-        """Raises `AuthenticationFailed` for everything that is no node's key."""
-        words = get_authorization_header(request).decode("latin-1").split()
-        node = node_of_key(words[1]) if len(words) == 2 and words[0] == "Bearer" else None
-        if node is None:
-            raise AuthenticationFailed("This is not the key of a node. Join the node again.")
-        return None, node
-
-    def authenticate_header(self, request: Request) -> str:
-        """So that a missing key is a 401."""
-        return "Bearer"
-
-
-class IsNode(BasePermission):
-    """Signed in as a node."""
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        """Whether the request may go on."""
-        return isinstance(request.auth, Node)
 
 
 class BytesParser(BaseParser):

@@ -68,9 +68,10 @@ def _node_context(request: HttpRequest, node: Node, note_form: NoteForm) -> dict
 @login_required
 @require_GET
 def node_samples(request: HttpRequest, node_id: uuid.UUID) -> JsonResponse:
-    """The node's curves for `<c-chart>`; `?span=hour|day|month`."""
+    """The node's curves for `<c-chart>`: `span` one of `curves.SPANS`, `of` one of `CURVES`."""
     node = get_object_or_404(Node.objects.visible_to(actor(request)), pk=node_id)
-    return JsonResponse(curves.curves(node, request.GET.get("span", "hour")))
+    span, of = (request.GET.get(name, "") for name in ("span", "of"))
+    return JsonResponse(curves.curves(node, span, of))
 
 
 @login_required

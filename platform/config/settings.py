@@ -166,9 +166,8 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
-DATABASES = {
-    "default": _database(env.secret("TRAINER_DATABASE_URL", f"sqlite:///{TRAINER_HOME}/db.sqlite3"))
-}
+DATABASE_URL = env.secret("TRAINER_DATABASE_URL", f"sqlite:///{TRAINER_HOME}/db.sqlite3")
+DATABASES = {"default": _database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
@@ -254,7 +253,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "common.schema.Schema",
     "EXCEPTION_HANDLER": "common.api.exception_handler",
     "NUM_PROXIES": ALLAUTH_TRUSTED_PROXY_COUNT,
-    "DEFAULT_THROTTLE_RATES": {"login": "10/min", "register": "20/hour"},
+    "DEFAULT_THROTTLE_RATES": {"login": "10/min", "register": "20/hour", "node_join": "10/min"},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 REST_KNOX = {
@@ -374,6 +373,17 @@ CONTAINER_NETWORK = env.text("TRAINER_CONTAINER_NETWORK", "bridge")
 CONTROL_URL = env.text("TRAINER_CONTROL_URL", "").rstrip("/")
 NODE_KEY = env.secret("TRAINER_NODE_KEY", "")
 NODE_CACHE_BYTES = env.integer("TRAINER_NODE_CACHE_BYTES", 200 * 2**30)
+# What a machine gets when it joins: secrets among it, so it is handed on sealed and never shown.
+# Database and Redis as other machines reach them, where that differs from here.
+NODE_ENVIRONMENT = {
+    "TRAINER_DATABASE_URL": env.secret("TRAINER_NODE_DATABASE_URL", DATABASE_URL),
+    "TRAINER_REDIS_URL": env.secret("TRAINER_NODE_REDIS_URL", REDIS_URL),
+    "TRAINER_SECRET_KEY": SECRET_KEY,
+    "TRAINER_LANGUAGE": LANGUAGE_CODE,
+    "TRAINER_TIME_ZONE": TIME_ZONE,
+    **{name: env.secret(name) for name in env.names("TRAINER_S3_", "TRAINER_HUB_")},
+}
+NODE_DATABASE_HOST = urlsplit(NODE_ENVIRONMENT["TRAINER_DATABASE_URL"]).hostname or ""
 ENGINES_DIR = Path(env.text("TRAINER_ENGINES_DIR", str(TRAINER_HOME / "engines"))).resolve()
 UPLOAD_MAX_BYTES = env.integer("TRAINER_UPLOAD_MAX_BYTES", 4 * 2**30)
 UPLOAD_LINE_MAX_BYTES = env.integer("TRAINER_UPLOAD_LINE_MAX_BYTES", 16 * 2**20)

@@ -9,22 +9,9 @@ from django.utils import timezone
 from accounts.models import Event
 from nodes import services
 from nodes.models import Gpu, Lease, Node, NodeSample, Workload
-from nodes.services.machines import Device
+from tests.nodes.parts import GIB, figures, load, register, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
-GIB = 2**30
-
-
-def register(name="gpu-01", gpus=2, **fields) -> Node:
-    values = {
-        "cpu_count": 8,
-        "memory_bytes": 64 * GIB,
-        "disk_bytes": 1000 * GIB,
-        "facts": {"engines": ["small"], "system": "Linux"},
-        "devices": [Device(index, f"{name}-{index}", "A100", 80 * GIB) for index in range(gpus)],
-        "address": "10.0.0.7",
-    }
-    return services.node_register(name, **{**values, **fields})
 
 
 @pytest.fixture
@@ -32,24 +19,9 @@ def node() -> Node:
     node = register()
     services.sample_record(
         node.pk,
-        cpu_percent=37.5,
-        memory_used_bytes=16 * GIB,
-        disk_used_bytes=500 * GIB,
-        gpus=[{"index": 0, "percent": 91, "memory_used_bytes": 40 * GIB, "temperature": 66}],
+        figures(load(percent=91, memory_used_bytes=40 * GIB, temperature=66)),
     )
     return node
-
-
-def submit(project, name="secret-model", **fields) -> Workload:
-    values = {
-        "created_by": None,
-        "engine": "small",
-        "verb": "train",
-        "inputs": {},
-        "files": {},
-        "gpus": 1,
-    }
-    return services.workload_submit(project=project, name=name, **{**values, **fields})
 
 
 def test_list_names_only_what_the_reader_may_see(node, people, client) -> None:
@@ -111,23 +83,37 @@ def test_curves(node, people, client) -> None:
     NodeSample.objects.bulk_create(
         NodeSample(
             node=node,
-            at=now - timedelta(seconds=15 * step),
+            span=span,
+            at=now - timedelta(seconds=step * span),
             cpu_percent=50,
             memory_used_bytes=32 * GIB,
             disk_used_bytes=0,
+            network_receive_rate=2e6,
+            gpus=[{"index": 0, "uuid": "gpu-01-0", "percent": 40, "temperature": 71, "watts": 250}],
         )
-        for step in range(1, 3000)
+        for span, count in ((15, 700), (60, 1500), (3600, 700))
+        for step in range(1, count)
     )
     client.force_login(people.viewer)
     url = reverse("nodes:node_samples", args=[node.pk])
-    for span, most in (("hour", 361), ("day", 361), ("nonsense", 361)):
+    for span, seconds in (("hour", 3600), ("day", 86_400), ("month", 29 * 86_400)):
         curves = client.get(url, {"span": span}).json()
-        assert 100 < len(curves["x"]) <= most
+        assert 100 < len(curves["x"]) <= 362
         assert curves["x"] == sorted(curves["x"])
+        assert curves["x"][-1] - curves["x"][0] > 0.95 * seconds
         names = [line["name"] for line in curves["series"]]
         assert names == ["gpu", "cpu", "memory", "disk"]
         assert all(len(line["data"]) == len(curves["x"]) for line in curves["series"])
         assert curves["series"][2]["data"][0] == 50
+    for of, unit, first in (
+        ("heat", "°C", 71),
+        ("power", "W", 250),
+        ("traffic", "bytes/s", 2e6),
+        ("nonsense", "%", 40),
+    ):
+        curves = client.get(url, {"span": "nonsense", "of": of}).json()
+        assert curves["unit"] == unit
+        assert curves["series"][0]["data"][0] == first
 
 
 def test_operators_cordon_and_note(node, people, client) -> None:
@@ -223,26 +209,6 @@ def test_a_device_that_is_gone_is_not_given_away(node, people) -> None:
     assert list(Gpu.objects.filter(is_present=True).values_list("index", flat=True)) == [0]
     states = [submit(people.team, name).state for name in "ab"]
     assert states == ["placed", "waiting"]
-
-
-def test_samples_are_thinned(node) -> None:
-    now = timezone.now()
-    NodeSample.objects.all().delete()
-    for days, count in ((0, 8), (2, 8), (40, 4)):
-        start = (now - timedelta(days=days)).replace(second=0, microsecond=0)
-        NodeSample.objects.bulk_create(
-            NodeSample(
-                node=node,
-                at=start + timedelta(seconds=15 * step) - timedelta(hours=1),
-                cpu_percent=1,
-                memory_used_bytes=1,
-                disk_used_bytes=1,
-            )
-            for step in range(count)
-        )
-    assert services.samples_thin(node.pk) == 4 + 6
-    assert NodeSample.objects.count() == 8 + 2
-    assert services.samples_thin(node.pk) == 0
 
 
 def test_a_silent_nodes_workloads_are_given_up_after_a_grace(node, people) -> None:

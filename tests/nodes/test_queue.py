@@ -39,6 +39,7 @@ def reasons() -> Counter:
     return Counter(row.waits_for["code"] for row in rows)
 
 
+@pytest.mark.django_db(transaction=True)  # a node's change is planned after its commit
 def test_everyone_in_a_long_queue_has_a_reason(cordon, submit) -> None:
     fill(submit, 40)
     placed = Workload.objects.filter(state=State.PLACED).count()
@@ -59,6 +60,7 @@ def test_a_longer_queue_costs_no_more_questions(agent, submit) -> None:
     assert asked() == before
 
 
+@pytest.mark.django_db(transaction=True)  # a node's change is planned after its commit
 def test_what_many_free_places_are_given_to(agent, cordon, submit) -> None:
     """More are placed at once than are looked at first, in their order."""
     cordon(True)

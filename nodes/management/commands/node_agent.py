@@ -10,6 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from common.errors import DomainError
 from nodes import agent
 
+EX_CONFIG = 78  # as in sysexits.h: trying again does not help, an operator has to act
+
 
 class Command(BaseCommand):
     """One per node. Workloads go on without it; it takes them up again when it starts."""
@@ -25,7 +27,7 @@ class Command(BaseCommand):
         try:
             asyncio.run(self._run(options["name"]))
         except DomainError as refused:
-            raise CommandError(refused.message) from refused
+            raise CommandError(refused.message, returncode=EX_CONFIG) from None
 
     async def _run(self, name: str) -> None:
         stop = asyncio.Event()

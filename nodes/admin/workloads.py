@@ -1,0 +1,61 @@
+"""The operators' view of workloads. What changes, changes through the same services."""
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.http import actor
+from common.admin import ReadOnly
+from common.errors import DomainError
+from nodes import services
+from nodes.models import Lease, Workload
+
+
+@admin.register(Workload)
+class WorkloadAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """The queue and its past."""
+
+    list_display = ("name", "project", "verb", "state", "outcome", "node", "priority", "queued_at")
+    list_filter = ("state", "outcome", "verb", "node")
+    search_fields = ("name", "id")
+    actions = ("stop_with_checkpoint", "stop_at_once", "put_first")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Workload]:
+        """With what the list shows."""
+        return super().get_queryset(request).select_related("project", "node")
+
+    @admin.action(description=gettext_lazy("Stop and keep a checkpoint"))
+    def stop_with_checkpoint(self, request: HttpRequest, rows: QuerySet[Workload]) -> None:
+        """Asks them to save where they are."""
+        by = actor(request)
+        for row in rows:
+            services.workload_stop(
+                row.pk, mode="checkpoint", reason=_("Stopped by an operator."), by=by
+            )
+
+    @admin.action(description=gettext_lazy("Stop at once"))
+    def stop_at_once(self, request: HttpRequest, rows: QuerySet[Workload]) -> None:
+        """Gives them a few seconds."""
+        by = actor(request)
+        for row in rows:
+            services.workload_stop(row.pk, mode="kill", reason=_("Stopped by an operator."), by=by)
+
+    @admin.action(description=gettext_lazy("Put first in the queue"))
+    def put_first(self, request: HttpRequest, rows: QuerySet[Workload]) -> None:
+        """Gives them the highest priority."""
+        by = actor(request)
+        for row in rows:
+            try:
+                services.workload_priority_set(row.pk, 100, by=by)
+            except DomainError as refused:
+                self.message_user(request, f"{row}: {refused.message}", messages.WARNING)
+
+
+@admin.register(Lease)
+class LeaseAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Who holds which device, and who held it."""
+
+    list_display = ("gpu", "workload", "taken_at", "released_at")
+    list_filter = ("gpu__node",)
