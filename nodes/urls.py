@@ -6,7 +6,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from nodes import views
-from nodes.api import ImageViewSet, NodeViewSet, WorkloadViewSet
+from nodes.api import HelloView, ImageViewSet, JoinView, NodeViewSet, WorkloadViewSet
 from nodes.staging import api as staging
 
 app_name = "nodes"
@@ -55,4 +55,6 @@ api_urlpatterns: list[Any] = [
         staging.AgentOutputBytes.as_view(),
         name="api-agent-output-bytes",
     ),
+    path("agent/join/", JoinView.as_view(), name="api-agent-join"),
+    path("agent/hello/", HelloView.as_view(), name="api-agent-hello"),
 ]

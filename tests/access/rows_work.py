@@ -179,6 +179,8 @@ GATEWAY = {
 # Nodes come with keys of their own, which no person has.
 OF_OUTPUT = {"epoch": "1", "sha256": "0" * 64}
 AGENTS = {
+    "api-agent-join": Row(post=EVERYBODY),
+    "api-agent-hello": Row(post=KEYS_ONLY),
     "api-agent-home": Row(get=KEYS_ONLY),
     "api-agent-growth": Row(post=KEYS_ONLY),
     "api-agent-input": Row(get=KEYS_ONLY, objects=OF_OUTPUT),

@@ -26,6 +26,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from nodes.management.commands.node_agent import EX_CONFIG
 from nodes.runners import RUNNERS, Unfit, Unreachable, runner
 from nodes.runners.shim import boot_id, start_time_of
 
@@ -44,6 +45,7 @@ class Part:
     name: str
     command: list[str]
     env: dict[str, str] = field(default_factory=dict)
+    gives_up: bool = False  # its refusal to work (EX_CONFIG) ends all of them
     process: subprocess.Popen[bytes] | None = None
     delay: float = 0.5
 
@@ -61,9 +63,13 @@ class Supervisor:
         self.record = record
         self.say = say
         self.stopping = asyncio.Event()
+        self.status = 0
 
-    async def run(self, ready: Callable[[], bool], address: str) -> None:
-        """Until SIGINT or SIGTERM."""
+    async def run(self, ready: Callable[[], bool] | None = None, address: str = "") -> int:
+        """Until SIGINT or SIGTERM, or until a part gives up; the status to end with.
+
+        Says when `ready` is true for the first time.
+        """
         loop = asyncio.get_running_loop()
         # Two threads wait for each part, for its output and for its end.
         loop.set_default_executor(ThreadPoolExecutor(3 * len(self.parts)))
@@ -73,8 +79,10 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for part in self.parts:
                 group.create_task(self._keep(part))
-            group.create_task(self._announce(ready, address))
+            if ready is not None:
+                group.create_task(self._announce(ready, address))
         self.record.unlink(missing_ok=True)
+        return self.status
 
     async def _keep(self, part: Part) -> None:
         while not self.stopping.is_set():
@@ -101,6 +109,9 @@ class Supervisor:
             # The children of a worker that was killed would go on taking messages.
             _kill_group(part.process.pid, signal.SIGKILL)
             await asyncio.wait({reader}, timeout=1)
+            if part.gives_up and end.result() == EX_CONFIG:
+                self.status = EX_CONFIG
+                self.stopping.set()
             if not self.stopping.is_set():
                 await self._pause(part, end.result(), time.monotonic() - started)
 
@@ -188,8 +199,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs until Ctrl-C."""
         home = Path(settings.TRAINER_HOME)
-        _check_runner(options["runner"])
-        lock = self._lock(home / "temp" / "serve.lock")
+        check_runner(options["runner"])
+        lock = lock_or_refuse(home / "temp" / "serve.lock")
         host, port = options["host"], options["port"]
         shown = "localhost" if host in {"0.0.0.0", "::"} else host  # noqa: S104
         address = f"http://{shown}:{port}/"
@@ -205,26 +216,26 @@ class Command(BaseCommand):
         self.stdout.write(line)
         self.stdout.flush()
 
-    def _lock(self, path: Path) -> IO[str]:
-        file = path.open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            raise CommandError(
-                "The platform is being served from this directory already."
-            ) from None
-        return file
+
+def lock_or_refuse(path: Path) -> IO[str]:
+    """Held while it is open: one at a time works from this directory."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise CommandError("The platform is being served from this directory already.") from None
+    return file
 
 
-def _check_runner(name: str) -> None:
+def check_runner(name: str) -> None:
     """Says what is missing before anything is started."""
     try:
         runner(name, "").check()
     except (Unfit, Unreachable) as error:
         raise CommandError(
             f"{error}\nStart Docker Engine 20.10 or newer, or name its socket in DOCKER_HOST; or"
-            " serve with --runner process."
+            " use --runner process."
         ) from error
 
 

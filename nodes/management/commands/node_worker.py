@@ -1,0 +1,21 @@
+"""`manage.py node_worker`: the django-q2 worker of this node, on the node's own queue."""
+
+import os
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from nodes.models import Node
+
+
+class Command(BaseCommand):
+    """One per node, and as many beside it as you like: a workload is claimed by its row."""
+
+    help = "Claims, starts and stops the workloads of this node."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Becomes `qcluster`, which reads the name of its queue from the environment."""
+        os.environ["Q_CLUSTER_NAME"] = Node(name=settings.NODE_NAME).queue
+        os.execv(sys.executable, [sys.executable, sys.argv[0], "qcluster"])  # noqa: S606

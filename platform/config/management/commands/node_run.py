@@ -1,0 +1,79 @@
+"""`manage.py node_run`: this node's worker and agent, until Ctrl-C.
+
+What runs on the node goes on when this ends; the next start finds it. Under systemd each of the two
+has a unit of its own: see deploy/systemd.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config.management.commands.serve import (
+    Part,
+    Supervisor,
+    check_runner,
+    lock_or_refuse,
+)
+from nodes.calls import Refused, Unanswered, hello
+from nodes.envfile import env_read
+from nodes.management.commands.node_agent import EX_CONFIG
+
+
+class Command(BaseCommand):
+    """After `node_join`, which writes the settings."""
+
+    help = "Runs this node: its worker and its agent."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Where the node's settings lie."""
+        parser.add_argument(
+            "--env-file", type=Path, default=Path(settings.TRAINER_HOME) / "node.env"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Asks the control plane whether this node still fits, then runs."""
+        try:
+            values = env_read(options["env_file"])
+        except (OSError, ValueError) as error:
+            raise CommandError(f"No settings of a node: {error}. Join first.") from None
+        self._ask(values)
+        check_runner(values.get("TRAINER_RUNNER", settings.NODE_RUNNER))
+        temp = Path(settings.TRAINER_HOME) / "temp"
+        lock = lock_or_refuse(temp / "serve.lock")
+        manage = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py")]
+        os.environ.update(values)  # for the parts, which inherit them
+        parts = [
+            Part("worker", [*manage, "node_worker"]),
+            Part("agent", [*manage, "node_agent"], gives_up=True),
+        ]
+        try:
+            status = asyncio.run(Supervisor(parts, temp / "serve.json", self._say).run())
+        finally:
+            lock.close()
+        if status:
+            raise SystemExit(status)
+
+    def _ask(self, values: dict[str, str]) -> None:
+        """A refusal ends the start; a control plane that is away does not: the database counts."""
+        try:
+            answer = hello(values["TRAINER_CONTROL_URL"], values["TRAINER_NODE_KEY"])
+        except Refused as refused:
+            raise CommandError(
+                f"The control plane refuses this node: {refused}", returncode=EX_CONFIG
+            ) from None
+        except KeyError as missing:
+            raise CommandError(f"The settings lack {missing}. Join again.") from None
+        except Unanswered as error:
+            self._say(f"The control plane does not answer ({error}); starting all the same.")
+        else:
+            self._say(f"This is {answer['name']}, {answer['state']}.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
