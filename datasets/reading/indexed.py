@@ -19,7 +19,7 @@ import orjson
 _RECORD = struct.Struct("<QQ")
 _BLOCK = 1 << 20
 PREVIEW_MAX = 256 * 1024  # a longer line is not shown in a page
-PAGE_BYTES = 2 << 20  # a page ends early when its lines have more
+PAGE_BYTES = 1 << 19  # a page ends early when its lines have more
 _OVERLAP = 4096  # bytes that two parts of a long line share; longer than any words searched for
 
 

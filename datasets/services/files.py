@@ -80,6 +80,7 @@ def _take(upload: Uploaded, target: Path) -> tuple[int, str]:
                 digest.update(chunk)
                 size += len(chunk)
                 file.write(chunk)
+    sync(target)  # now, and not when the database's only writer waits for it
     target.chmod(0o444)
     return size, digest.hexdigest()
 

@@ -245,8 +245,14 @@ def _parts(host: str, port: int, runner_name: str) -> list[Part]:
     web += ["--lifespan", "off", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
     node = settings.NODE_NAME
     chosen = {"TRAINER_RUNNER": runner_name}
+    pages = {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "TRAINER_PROCESS": "web",
+        # A request's body waits in a file without a name; the system's own place may be memory.
+        "TMPDIR": str(settings.FILE_UPLOAD_TEMP_DIR),
+    }
     return [
-        Part("web", web, {"DJANGO_SETTINGS_MODULE": "config.settings", "TRAINER_PROCESS": "web"}),
+        Part("web", web, pages),
         Part("control", [python, manage, "qcluster"]),
         Part("worker", [python, manage, "qcluster"], {"Q_CLUSTER_NAME": f"node-{node}"}),
         Part("agent", [python, manage, "node_agent", "--name", node], chosen),
