@@ -281,9 +281,7 @@ class EvaluationViewSet(
 
     def get_queryset(self) -> QuerySet[Evaluation]:
         """What the caller may see, or change where it is changed."""
-        scored = Evaluation.objects.select_related(
-            "version__model", "baseline__version__model"
-        )
+        scored = Evaluation.objects.select_related("version__model", "baseline__version__model")
         return within_reach(scored, self.request)
 
     def perform_destroy(self, instance: Evaluation) -> None:
