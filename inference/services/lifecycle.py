@@ -49,7 +49,8 @@ def deployment_sync(deployment_id: uuid.UUID) -> Deployment:
     started = workload.state in {Workload.State.STARTING, Workload.State.RUNNING}
     if started and deployment.state == State.WAITING:
         return move(deployment, State.LOADING)
-    if workload.state == Workload.State.STOPPING and deployment.state != State.STOPPING:
+    stopping = workload.state == Workload.State.STOPPING and not workload.goes_on
+    if stopping and deployment.state != State.STOPPING:
         return move(deployment, State.STOPPING, reason=workload.reason)
     return deployment
 
@@ -57,6 +58,8 @@ def deployment_sync(deployment_id: uuid.UUID) -> Deployment:
 def _ended(deployment: Deployment, workload: Workload) -> Deployment:
     """The workload is over: as asked for, by a failure while loading, or unexpectedly."""
     stopped = workload.outcome == Workload.Outcome.STOPPED
+    if stopped and workload.goes_on and deployment.state != State.STOPPING:
+        return _again(deployment, reason=workload.reason)
     if deployment.state == State.STOPPING or stopped:
         return move(deployment, State.STOPPED, reason=deployment.reason or workload.reason)
     reason = failure_reason(workload)
@@ -69,11 +72,16 @@ def _ended(deployment: Deployment, workload: Workload) -> Deployment:
     if (served or lost) and deployment.restarts == 0:
         deployment.restarts = 1
         deployment.save(update_fields=["restarts"])
-        if deployment.state != State.WAITING:
-            move(deployment, State.WAITING, reason=reason, verb="restarted")
-        replica_start(deployment, by=None)
-        return deployment
+        return _again(deployment, reason=reason)
     return move(deployment, State.FAILED, reason=reason)
+
+
+def _again(deployment: Deployment, *, reason: str) -> Deployment:
+    """Serves the model by another workload."""
+    if deployment.state != State.WAITING:
+        move(deployment, State.WAITING, reason=reason, verb="restarted")
+    replica_start(deployment, by=None)
+    return deployment
 
 
 def failure_reason(workload: Workload) -> str:

@@ -17,6 +17,7 @@ from jobs.services.moves import locked, move
 from jobs.services.progress import checkpoints_refresh, metrics_take_in
 from jobs.services.submit import attempt_start
 from nodes.models import Workload
+from nodes.services import failure_note
 
 MAX_AUTOMATIC = 3
 TAIL = 128 * 1024
@@ -74,12 +75,17 @@ def ended(job: Job, attempt: Attempt) -> None:
         move(job, State.CANCELLED, reason=attempt.workload.reason)
     elif outcome == Outcome.OK or job.wanted == Wanted.STOP:
         finalize(job)
+    elif outcome == Outcome.STOPPED and attempt.workload.goes_on and not job.wanted:
+        _moved(job)
     elif outcome == Outcome.STOPPED:
         _stopped(job, attempt)
     elif outcome == Outcome.LOST:
         _lost(job, attempt)
     else:
-        fail(job, classify(job, attempt), reason=attempt.workload.reason)
+        failure = classify(job, attempt)
+        if failure.failure == Job.Failure.GPU_HW:
+            failure_note(attempt.workload_id)
+        fail(job, failure, reason=attempt.workload.reason)
 
 
 def _stopped(job: Job, attempt: Attempt) -> None:
@@ -115,15 +121,24 @@ def _lost(job: Job, attempt: Attempt) -> None:
         fail(job, Failure(Job.Failure.NODE_LOST, line, ""), reason=line)
         return
     checkpoint = last_checkpoint(job)
-    move(
-        job,
-        State.QUEUED,
-        verb="retried",
-        reason=_("The node went silent; it goes on by itself from step %(step)s.")
-        % {"step": checkpoint.step if checkpoint else 0},
-    )
+    reason = _("The node went silent; it goes on by itself from step %(step)s.")
+    _go_on(job, checkpoint, reason=reason, verb="retried", is_automatic=True)
+
+
+def _moved(job: Job) -> None:
+    """Its node is being emptied: it goes on elsewhere, from where it was."""
+    checkpoint = last_checkpoint(job) if job.kind == Job.Kind.TRAIN else None
+    reason = _("The node is being emptied; it goes on elsewhere from step %(step)s.")
+    _go_on(job, checkpoint, reason=reason, verb="moved", is_automatic=False)
+
+
+def _go_on(
+    job: Job, checkpoint: Checkpoint | None, *, reason: str, verb: str, is_automatic: bool
+) -> None:
+    step = checkpoint.step if checkpoint else 0
+    move(job, State.QUEUED, verb=verb, reason=reason % {"step": step})
     try:
-        attempt_start(job, by=None, checkpoint=checkpoint, is_automatic=True)
+        attempt_start(job, by=None, checkpoint=checkpoint, is_automatic=is_automatic)
     except DomainError as refused:
         fail(job, Failure(Job.Failure.NODE_LOST, refused.message, ""), reason=refused.message)
 

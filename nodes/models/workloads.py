@@ -125,6 +125,11 @@ class Workload(ProjectOwned):
         return state in self.MOVES[self.state]
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it was stopped only to be moved: whoever submitted it starts it elsewhere."""
+        return bool(self.end_facts.get("goes_on"))
+
+    @property
     def directory(self) -> Path:
         """Where its files lie."""
         return Path(settings.TRAINER_HOME) / "output" / str(self.pk)

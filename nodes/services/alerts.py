@@ -165,7 +165,7 @@ def _open(alert: Alert, now: datetime) -> None:
     if not waiting.update(state=State.OPEN, opened_at=now):
         return
     alert.refresh_from_db()
-    node_event(alert.node, None, "alert_opened", data={"kind": alert.kind})
+    node_event(alert.node, None, "alert_opened", new=alert.kind)
     deliveries_create(alert, Happening.OPENED)
 
 
@@ -181,7 +181,7 @@ def _end(alert: Alert, now: datetime, *, value: float | None = None) -> None:
     if not Alert.objects.filter(pk=alert.pk, state=State.OPEN).update(**changes):
         return
     alert.refresh_from_db()
-    node_event(alert.node, None, "alert_closed", data={"kind": alert.kind})
+    node_event(alert.node, None, "alert_closed", new=alert.kind)
     deliveries_create(alert, Happening.CLOSED)
 
 

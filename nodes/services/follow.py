@@ -34,6 +34,7 @@ from nodes.services.engines import (
     engine_command,
     engine_environment,
 )
+from nodes.services.hardware import failure_note
 from nodes.services.images import ImageRefused, image_is_here, image_of, local_id
 from nodes.services.keys import installation_id
 from nodes.services.moves import ForeignWorkload, announce, locked, move
@@ -289,6 +290,8 @@ def workload_ended(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # n
             held.started_at = datetime.fromtimestamp(exit.started_at, UTC)
         outcome, reason = _judge(held, exit, result, error)
         _end(held, outcome, reason, "exit_code", "end_facts", "started_at")
+        if error and error.get("class") == "gpu_hw":
+            failure_note(held.pk)
     return True
 
 

@@ -183,6 +183,21 @@ def test_a_service_that_ran_long_earns_another_restart(people) -> None:
     assert (deployment.state, deployment.restarts) == (State.WAITING, 1)
 
 
+def test_a_deployment_on_a_node_that_is_emptied_is_served_elsewhere(people) -> None:
+    deployment = make_deployment(people.team, people.developer)
+    moving = {"end_facts": {"goes_on": True}, "reason": "gpu-01 is being emptied."}
+    for _time in range(3):  # as often as operators like
+        set_workload(deployment, state="stopping", stop_mode="checkpoint", **moving)
+        assert deployment.state != State.STOPPING
+        set_workload(deployment, state="ended", outcome="stopped", **moving)
+        assert (deployment.state, deployment.restarts) == (State.WAITING, 0)
+        set_workload(deployment, state="running")
+        services.deployment_ready(deployment.pk, replica_id=deployment.replica.pk)
+    services.deployment_stop(deployment.pk, by=people.developer)
+    set_workload(deployment, state="ended", outcome="stopped", **moving)
+    assert deployment.state == State.STOPPED
+
+
 def test_news_of_a_replaced_replica_change_nothing(people) -> None:
     deployment = make_deployment(people.team, people.developer)
     old = workload_of(deployment)

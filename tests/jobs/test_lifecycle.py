@@ -9,7 +9,8 @@ from common.errors import Conflict, DomainError, QuotaExceeded
 from jobs import services
 from jobs.models import Attempt, Job
 from jobs.services import reading
-from nodes.models import Workload
+from nodes.models import Gpu, HardwareError, Workload
+from nodes.services import node_drain
 from registry.models import ModelVersion
 from tests.jobs.parts import begin, checkpoint, finish, fresh, log, newest, output, write
 from tests.registry.parts import answers, weights
@@ -146,6 +147,34 @@ def test_a_lost_training_goes_on_by_itself_three_times(submit):
         "node_lost",
         "the node is silent",
     )
+
+
+def test_a_training_on_a_node_that_is_emptied_goes_on_from_its_checkpoint(people, submit, node):
+    job = submit()
+    begin(job)
+    write(job, log(4), checkpoint(job, 4))
+    node_drain(node.pk, mode="stop", by=people.operator)
+    assert newest(job).workload.stop_mode == "checkpoint"
+    job = finish(job, "stopped", "here is being emptied.")
+    assert (job.state, newest(job).number, newest(job).resumed_step) == ("queued", 2, 4)
+    assert newest(job).workload.waits_for["code"] == "away"
+    assert Event.objects.of(job).filter(verb="moved").exists()
+    # Who cancels meanwhile is heard.
+    begin(job)
+    node_drain(node.pk, mode="stop", by=people.operator)
+    services.job_cancel(job.pk, by=people.member)
+    assert finish(job, "stopped").state == "cancelled"
+
+
+def test_failures_of_the_hardware_are_told_to_the_node(submit, node):
+    Gpu.objects.create(node=node, index=0, uuid="gpu-0", name="A100", memory_bytes=80 * 2**30)
+    for text, told in (("uncorrectable ECC error encountered", 1), ("KeyError: 'x'", 1)):
+        job = submit()
+        workload = begin(job)
+        assert workload.leases.get().gpu.uuid == "gpu-0"
+        workload.log_path.write_text(f"step 1\nRuntimeError: {text}\n")
+        finish(job, "error", "exit 1")
+        assert HardwareError.objects.filter(kind="failure").count() == told
 
 
 def test_out_of_memory_is_named_with_the_line_and_a_way_out(people, submit):
