@@ -8,7 +8,16 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Q, Sum
 
-from nodes.models import Alert, AlertDelivery, AlertRule, Gpu, HardwareError, Node, NodeSample
+from nodes.models import (
+    Alert,
+    AlertDelivery,
+    AlertRule,
+    Gpu,
+    HardwareError,
+    Lease,
+    Node,
+    NodeSample,
+)
 from nodes.services.channels import deliveries_create
 from nodes.services.clock import database_now
 from nodes.services.rules import BOUNDS, EXCLUSION_HOURS, rules
@@ -73,7 +82,8 @@ def _of_gpus(node: Node, sample: NodeSample | None) -> Iterable[Finding]:
         .values_list("gpu")
         .annotate(Sum("number"))
     )
-    held = set(Gpu.objects.filter(node=node, leases__released_at=None).values_list("pk", flat=True))
+    leases = Lease.objects.filter(gpu__node=node, released_at=None)
+    held = set(leases.values_list("gpu_id", flat=True))
     for gpu in gpus:
         load = loads.get(gpu.uuid, {})
         figures: dict[str, float | None] = {

@@ -1,0 +1,515 @@
+"""Trouble of nodes: opened once, closed when it is over, and told to real receivers."""
+
+import base64
+import email
+import hashlib
+import hmac
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from email import policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+from aiosmtpd.controller import Controller
+from django.db import connection
+from django.utils import timezone
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+
+from accounts.models import Event
+from common.addresses import is_loopback, is_public
+from common.errors import DomainError
+from nodes import services, webhooks
+from nodes.models import Alert, AlertChannel, AlertDelivery, AlertRule, Gpu, Node
+from nodes.nvml import Fault
+from nodes.services import channels
+from nodes.services.sentences import alert_text
+from nodes.tasks import alert_deliver
+from tests.nodes.parts import GIB, figures, load, register, runs, submit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def measure(node: Node, *gpus: dict, **values) -> None:
+    services.sample_record(node.pk, figures(*gpus, **values))
+    services.alerts_measure(node.pk)
+
+
+def later(seconds: int) -> None:
+    """What began now began so long ago."""
+    for alert in Alert.objects.current():
+        Alert.objects.filter(pk=alert.pk).update(since=alert.since - timedelta(seconds=seconds))
+
+
+def states(kind: str) -> list[str]:
+    return list(Alert.objects.filter(kind=kind).order_by("since").values_list("state", flat=True))
+
+
+def full(percent: float) -> list[dict]:
+    return [{"path": "/data", "total_bytes": 1000 * GIB, "used_bytes": round(percent * 10) * GIB}]
+
+
+def test_heat_opens_after_its_time_and_closes_well_below() -> None:
+    node = register()
+    measure(node, load(temperature=87), load(index=1, temperature=30))
+    assert states("heat") == []
+    measure(node, load(temperature=90))
+    assert states("heat") == ["pending"]
+    measure(node, load(temperature=80))  # over before its time: nothing to tell
+    assert states("heat") == []
+    measure(node, load(temperature=90))
+    later(61)
+    measure(node, load(temperature=91))
+    measure(node, load(temperature=92))
+    assert states("heat") == ["open"]
+    alert = Alert.objects.get()
+    assert (alert.gpu.index, alert.value, alert.threshold) == (0, 92, 88)
+    assert alert_text(alert) == "GPU 0 of gpu-01 is at 92 °C; the limit is 88 °C."
+    measure(node, load(temperature=85))  # between the figures: it goes on
+    assert states("heat") == ["open"]
+    measure(node, load(temperature=83))
+    assert states("heat") == ["closed"]
+    verbs = Event.objects.of(node).filter(verb__startswith="alert").values_list("verb", "new")
+    assert list(verbs) == [("alert_opened", "heat"), ("alert_closed", "heat")]
+
+
+def test_what_is_not_measured_any_more_is_over() -> None:
+    node = register()
+    measure(node, load(temperature=95))
+    later(61)
+    measure(node, load(temperature=95))
+    measure(node)
+    assert states("heat") == ["closed"]
+
+
+def test_full_disks_each_for_itself() -> None:
+    node = register()
+    other = {"path": "/", "total_bytes": GIB, "used_bytes": GIB}
+    measure(node, disks=[*full(95), other])
+    later(61)
+    measure(node, disks=[*full(95), other])
+    assert {alert.subject for alert in Alert.objects.open()} == {"/", "/data"}
+    measure(node, disks=[*full(80), other])
+    (alert,) = Alert.objects.open()
+    assert "/ on gpu-01 is 100 % full" in alert_text(alert, to_operator=True)
+    assert "/" not in alert_text(alert)
+
+
+def test_held_and_idle(people) -> None:
+    node = register()
+    measure(node, load(percent=0))
+    assert states("idle") == []  # nobody holds it
+    runs(submit(people.team))
+    for percent in (0, 3):
+        measure(node, load(percent=percent), load(index=1, percent=0))
+    assert states("idle") == ["pending"]
+    later(3601)
+    measure(node, load(percent=2))
+    assert states("idle") == ["open"]
+    assert "held" in alert_text(Alert.objects.get())
+    assert "secret-model" not in alert_text(Alert.objects.get())
+    measure(node, load(percent=8))
+    assert states("idle") == ["open"]
+    measure(node, load(percent=60))
+    assert states("idle") == ["closed"]
+
+
+def test_memory_errors_and_what_follows(people) -> None:
+    node = register()
+    measure(node, load(ecc_uncorrected=4))
+    assert states("ecc") == []
+    measure(node, load(ecc_uncorrected=6))
+    alert = Alert.objects.get()
+    assert (alert.state, alert.value) == ("open", 2)
+    services.faults_note(node.pk, [Fault("gpu-01-0", 79)] * 2)
+    measure(node, load(ecc_uncorrected=6))
+    assert states("exclusion") == ["open"]
+    services.node_release(node.pk, by=people.operator, gpu_id=Gpu.objects.get(index=0).pk)
+    measure(node, load(ecc_uncorrected=6))
+    assert (states("exclusion"), states("ecc")) == (["closed"], ["closed"])
+
+
+def test_silence_is_noticed_by_others() -> None:
+    node = register()
+    services.alerts_silence()
+    assert not Alert.objects.exists()
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=3))
+    services.alerts_silence()
+    services.alerts_silence()
+    assert states("silence") == ["open"]
+    assert alert_text(Alert.objects.get()) == "gpu-01 has not reported for 3 min."
+    services.node_beat(node.pk, engines=["small"])
+    services.alerts_silence()
+    assert states("silence") == ["closed"]
+
+
+def test_a_wrong_clock() -> None:
+    node = register()
+    services.node_beat(node.pk, engines=[], clock=timezone.now() + timedelta(hours=1))
+    services.alerts_measure(node.pk)
+    assert "60 min" in alert_text(Alert.objects.get())
+    services.node_beat(node.pk, engines=[], clock=timezone.now())
+    services.alerts_measure(node.pk)
+    assert states("clock") == ["closed"]
+
+
+def test_two_that_notice_at_once_open_one(people) -> None:
+    register()
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=3))
+    services.channel_create(kind="email", target="ops@example.org", by=people.operator)
+    start = threading.Barrier(4)
+
+    def notice() -> None:
+        try:
+            start.wait()
+            services.alerts_silence()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=notice) for _each in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert states("silence") == ["open"]
+    assert AlertDelivery.objects.count() == 1
+
+
+def rule_of(kind: str, people, **changes) -> AlertRule:
+    rule = next(rule for rule in services.rules() if rule.kind == kind)
+    names = ("is_enabled", "threshold", "clear", "hold_seconds")
+    values = {name: getattr(rule, name) for name in names} | changes
+    return services.rule_set(kind, by=people.operator, **values)
+
+
+def test_operators_set_the_rules(people) -> None:
+    node = register()
+    rule_of("heat", people, threshold=60, clear=50, hold_seconds=0)
+    measure(node, load(temperature=61))
+    assert states("heat") == ["open"]
+    rule_of("heat", people, is_enabled=False)
+    measure(node, load(temperature=61))
+    assert states("heat") == ["closed"]
+    assert Event.objects.filter(verb="rule", actor=people.operator).count() == 2
+    for kind, changes, field in (
+        ("heat", {"threshold": float("nan")}, "threshold"),
+        ("heat", {"threshold": 900}, "threshold"),
+        ("heat", {"threshold": 70, "clear": 80}, "clear"),
+        ("idle", {"threshold": 20, "clear": 10}, "clear"),
+        ("disk", {"hold_seconds": -1}, "hold_seconds"),
+    ):
+        before = list(AlertRule.objects.values())
+        with pytest.raises(DomainError) as caught:
+            rule_of(kind, people, **changes)
+        assert caught.value.field == field
+        assert list(AlertRule.objects.values()) == before
+
+
+def test_a_removed_node_leaves_no_alert(people) -> None:
+    node = register()
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=3))
+    services.alerts_silence()
+    services.node_remove(node.pk, by=people.operator)
+    assert states("silence") == ["closed"]
+    services.alerts_silence()
+    assert states("silence") == ["closed"]
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Answers with what the test wants and keeps what came."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.got.append(SimpleNamespace(path=self.path, headers=self.headers, body=body))
+        answers = self.server.answers
+        self.send_response(answers.pop(0) if answers else 204)
+        if self.path == "/moved":
+            self.send_header("location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *args) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.got, server.answers = [], []
+    server.url = f"http://127.0.0.1:{server.server_port}/hook?a=1"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def mail(settings) -> Iterator[list]:
+    """A real SMTP server, and the letters that it took."""
+    letters: list = []
+
+    class Box:
+        async def handle_DATA(self, server, session, envelope) -> str:
+            letters.append(envelope)
+            return "250 OK"
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(Box(), hostname="127.0.0.1", port=port)
+    controller.start()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+    yield letters
+    controller.stop()
+
+
+def queued() -> list[tuple[str, str]]:
+    """The tasks that wait for the control plane's worker: function and first argument."""
+    packages = [SignedPackage.loads(row.payload) for row in OrmQ.objects.filter(key="web")]
+    return [(package["func"], package["args"][0]) for package in packages]
+
+
+def deliver() -> list[bool]:
+    """What the control plane's worker does with them."""
+    found = [arg for name, arg in queued() if name == "nodes.tasks.alert_deliver"]
+    OrmQ.objects.all().delete()
+    return [services.delivery_send(delivery) for delivery in found]
+
+
+def silent(node: Node) -> None:
+    Node.objects.filter(pk=node.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=3))
+    services.alerts_silence()
+
+
+def test_a_webhook_gets_both_ends_signed(people, receiver) -> None:
+    node = register()
+    channel, secret = services.channel_create(
+        kind="webhook", target=receiver.url, by=people.operator, allows_private=True
+    )
+    assert secret.startswith("whsec_")
+    assert secret not in json.dumps(list(AlertChannel.objects.values()), default=str)
+    silent(node)
+    assert deliver() == [True]
+    services.node_beat(node.pk, engines=[])
+    services.alerts_silence()
+    assert deliver() == [True]
+    assert deliver() == []
+    opened, closed = receiver.got
+    assert opened.path == "/hook?a=1"
+    for got, what in ((opened, "opened"), (closed, "closed")):
+        body = json.loads(got.body)
+        assert (body["type"], body["version"]) == (f"node.alert.{what}", 1)
+        assert (body["data"]["kind"], body["data"]["node"]) == ("silence", "gpu-01")
+        assert body["id"] == got.headers["webhook-id"]
+        stamp = got.headers["webhook-timestamp"]
+        assert abs(int(stamp) - timezone.now().timestamp()) < 60
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+        signed = f"{body['id']}.{stamp}.".encode() + got.body
+        expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+        assert got.headers["webhook-signature"] == f"v1,{expected}"
+    assert json.loads(opened.body)["id"] != json.loads(closed.body)["id"]
+    assert set(channel.deliveries.values_list("state", flat=True)) == {"sent"}
+
+
+def test_the_signature_is_what_other_peoples_code_checks(people, receiver) -> None:
+    """The `openai` package verifies webhooks of the same standard."""
+    from openai import OpenAI
+
+    channel, secret = services.channel_create(
+        kind="webhook", target=receiver.url, by=people.operator, allows_private=True
+    )
+    services.channel_test(channel.pk, by=people.operator)
+    assert deliver() == [True]
+    (got,) = receiver.got
+    client = OpenAI(api_key="none", webhook_secret=secret)
+    client.webhooks.verify_signature(got.body.decode(), dict(got.headers.items()))
+    with pytest.raises(Exception, match="signature"):
+        client.webhooks.verify_signature(got.body.decode() + " ", dict(got.headers.items()))
+
+
+def test_what_does_not_arrive_is_tried_again_later_and_given_up_in_the_end(
+    people, receiver
+) -> None:
+    node = register()
+    services.channel_create(
+        kind="webhook", target=receiver.url, by=people.operator, allows_private=True
+    )
+    receiver.answers += [500, 503, 302]
+    silent(node)
+    pauses = []
+    for error in ("HTTP 500", "HTTP 503", "HTTP 302"):
+        assert deliver() == [False]
+        row = AlertDelivery.objects.get()
+        assert (row.state, row.error) == ("waiting", error)
+        pauses.append(round((row.next_at - timezone.now()).total_seconds() / 60))
+        assert services.deliveries_sweep() == 0  # not yet
+        assert not services.delivery_send(row.pk)  # a nudge that comes too early does nothing
+        AlertDelivery.objects.update(next_at=timezone.now())
+        assert services.deliveries_sweep() == 1
+    assert pauses == [1, 2, 4]
+    assert deliver() == [True]
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 1  # the same news
+    receiver.answers += [500] * 20
+    services.node_beat(node.pk, engines=[])
+    services.alerts_silence()
+    for _attempt in range(channels.MOST_ATTEMPTS):
+        deliver()
+        AlertDelivery.objects.filter(state="waiting").update(next_at=timezone.now())
+        services.deliveries_sweep()
+    row = AlertDelivery.objects.get(happening="closed")
+    assert (row.state, row.attempts) == ("failed", channels.MOST_ATTEMPTS)
+    assert services.deliveries_sweep() == 0
+
+
+def test_two_workers_send_once(people, receiver) -> None:
+    node = register()
+    services.channel_create(
+        kind="webhook", target=receiver.url, by=people.operator, allows_private=True
+    )
+    silent(node)
+    key = AlertDelivery.objects.get().pk
+    start = threading.Barrier(4)
+
+    def send() -> None:
+        try:
+            start.wait()
+            alert_deliver(str(key))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send) for _each in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(receiver.got) == 1
+
+
+def test_a_letter(people, mail) -> None:
+    node = register()
+    services.channel_create(kind="email", target="ops@example.org", by=people.operator)
+    silent(node)
+    assert deliver() == [True]
+    (envelope,) = mail
+    assert envelope.rcpt_tos == ["ops@example.org"]
+    letter = email.message_from_bytes(envelope.content, policy=policy.default)
+    assert "gpu-01 has not reported for 3 min." in letter["subject"]
+    assert "gpu-01 has not reported for 3 min." in letter.get_content()
+
+
+def test_a_mail_server_that_is_away_is_asked_again(people, settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    channel, _none = services.channel_create(
+        kind="email", target="ops@example.org", by=people.operator
+    )
+    services.channel_test(channel.pk, by=people.operator)
+    assert deliver() == [False]
+    row = AlertDelivery.objects.get()
+    assert row.state == "waiting"
+    assert "refused" in row.error
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        ("http://127.0.0.1:8000/", "target_private"),
+        ("http://localhost/", "target_private"),
+        ("http://10.1.2.3/", "target_private"),
+        ("http://169.254.169.254/latest/meta-data/", "target_private"),
+        ("http://[::1]/", "target_private"),
+        ("http://[::ffff:127.0.0.1]/", "target_private"),
+        ("http://[64:ff9b::7f00:1]/", "target_private"),
+        ("http://0.0.0.0/", "target_private"),
+        ("http://2130706433/", "target_private"),
+        ("https://user:secret@example.org/", "target_credentials"),
+        ("ftp://example.org/", "target_address"),
+        ("file:///etc/passwd", "target_address"),
+        ("http://", "target_address"),
+        ("http://example.org:99999/", "target_address"),
+        ("http://example.org/ x", "target_address"),
+        ("http://example.org/#part", "target_address"),
+        ("http://no-such-host.invalid/", "target_unknown"),
+        ("http://example.org/" + "x" * 600, "refused"),
+    ],
+)
+@pytest.mark.django_db(transaction=False)
+def test_addresses_to_which_nothing_is_sent(people, target, code) -> None:
+    with pytest.raises(DomainError) as caught:
+        services.channel_create(kind="webhook", target=target, by=people.operator)
+    assert (caught.value.code, caught.value.field) == (code, "target")
+    assert not AlertChannel.objects.exists()
+
+
+def test_an_address_is_looked_at_again_before_each_sending(people, receiver) -> None:
+    channel, _secret = services.channel_create(
+        kind="webhook", target=receiver.url, by=people.operator, allows_private=True
+    )
+    # As if the name had led elsewhere when it was checked.
+    AlertChannel.objects.update(allows_private=False)
+    services.channel_test(channel.pk, by=people.operator)
+    assert deliver() == [False]
+    assert receiver.got == []
+    assert "private" in AlertDelivery.objects.get().error
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(receiver) -> None:
+    """Whatever the name means: nothing asks for it a second time."""
+    target = webhooks.Target("http", "name.invalid", receiver.server_port, "/", ("127.0.0.1",))
+    assert webhooks.post(target, b"{}", {}) == 204
+    assert receiver.got[0].headers["host"] == f"name.invalid:{receiver.server_port}"
+
+
+def test_redirects_are_not_followed(receiver) -> None:
+    receiver.answers += [301]
+    target = webhooks.Target("http", "here", receiver.server_port, "/moved", ("127.0.0.1",))
+    with pytest.raises(webhooks.NotTaken, match="301"):
+        webhooks.post(target, b"{}", {})
+    assert [got.path for got in receiver.got] == ["/moved"]
+
+
+def test_who_owns_an_address() -> None:
+    for address in ("8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"):
+        assert is_public(address)
+    for address in ("192.168.0.1", "100.64.0.1", "224.0.0.1", "fe80::1%eth0", "2002:7f00:1::"):
+        assert not is_public(address)
+    assert is_loopback("::ffff:127.0.0.1")
+    assert not is_loopback("8.8.8.8")
+    assert not is_loopback("nonsense")
+
+
+def test_channels(people) -> None:
+    channel, secret = services.channel_create(
+        kind="email", target=" ops@example.org ", by=people.operator
+    )
+    assert (channel.target, secret) == ("ops@example.org", "")
+    for fields in ({"target": "ops@example.org"}, {"target": "nobody"}, {"kind": "pigeon"}):
+        with pytest.raises(DomainError):
+            services.channel_create(
+                **{"kind": "email", "target": "x@example.org", **fields}, by=people.operator
+            )
+    services.channel_switch(channel.pk, is_enabled=False, by=people.operator)
+    silent(register())
+    assert not AlertDelivery.objects.exists()
+    for act in (services.channel_delete, services.channel_test):
+        with pytest.raises(AlertChannel.DoesNotExist):
+            act(channel.pk, by=people.owner)
+    services.channel_delete(channel.pk, by=people.operator)
+    assert not AlertChannel.objects.exists()
+
+
+def test_a_secret_that_cannot_be_read_any_more(people, receiver, settings) -> None:
+    channel, _secret = services.channel_create(
+        kind="webhook", target=receiver.url, by=people.operator, allows_private=True
+    )
+    services.channel_test(channel.pk, by=people.operator)
+    settings.SECRET_KEY = "another one"
+    AlertChannel.objects.update(secret_sealed="nonsense")
+    assert not services.delivery_send(AlertDelivery.objects.get().pk)
+    assert "secret" in AlertDelivery.objects.get().error
