@@ -14,7 +14,7 @@ RUN := .venv/bin/python manage.py
 SCRIPTS := $(shell find static/src static/build.mjs -type f 2>/dev/null)
 MESSAGES := $(wildcard locale/*/LC_MESSAGES/django.po)
 
-.PHONY: help setup engine database demo run test check format lock images bench-overhead bench-logs bench-chat bench-start bench-web
+.PHONY: help setup engine database demo run backup restore test check format lock images bench-overhead bench-logs bench-chat bench-start bench-web
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -70,6 +70,14 @@ demo: setup ## the main job from data to chat, through the REST API; RUNNER=dock
 
 run: setup ## serve the platform (web, control worker, one local node) until Ctrl-C; RUNNER=docker
 	@$(RUN) serve --host $(HOST) --port $(PORT)
+
+backup: .venv/runtime ## database, files and secret key into a new folder: TO=…; nothing has to be stopped
+	@test -n "$(TO)" || { echo "Say where to: make backup TO=/backups/today"; exit 2; }
+	@$(RUN) backup "$(TO)"
+
+restore: .venv/runtime static/collected/staticfiles.json locale/compiled ## a backup into a new TRAINER_HOME and an empty database: FROM=…
+	@test -n "$(FROM)" || { echo "Say where from: make restore FROM=/backups/today"; exit 2; }
+	@$(RUN) restore "$(FROM)"
 
 test: setup .venv/development ## all tests; TRAINER_REQUIRE_ALL=1 makes a missing part a failure
 	@.venv/bin/python tests/run.py $(TESTS)

@@ -52,6 +52,7 @@ from nodes.services.queue import (
 )
 from nodes.services.reasons import reason_text
 from nodes.services.removal import project_empty, workload_files_remove
+from nodes.services.restored import restored
 from nodes.services.rules import rule_set, rules, rules_seed
 from nodes.services.samples import sample_record, samples_roll
 from nodes.services.sharing import files_are_here, node_of_key
@@ -116,6 +117,7 @@ __all__ = [
     "project_empty",
     "queue_position",
     "reason_text",
+    "restored",
     "rule_set",
     "rules",
     "rules_seed",

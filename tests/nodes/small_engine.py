@@ -1,11 +1,11 @@
 """A real, small engine: honours the contract of an entrypoint and needs nothing but Python.
 
-`python small_engine.py VERB` in a workload's directory. `config.yaml` (JSON, which is YAML) says
-what to do: `steps` and `seconds` of each, `fail` (exit status), `raise` (an error of that class),
-`hold_mib` of memory, `ignore_stop`, `lines` of log, `child` (a process of a session of its own),
-`read` (says the SHA-256 of every input), `save` (a checkpoint every so many steps, the newest two
-are kept), `weigh` (bytes of each file it saves), `code` (Python to run
-first).
+`python small_engine.py VERB` in a workload's directory. `config.yaml` (JSON, which is YAML), or
+instead of it a word of JSON before the verb, says what to do: `steps` and `seconds` of each, `fail`
+(exit status), `raise` (an error of that class), `hold_mib` of memory, `ignore_stop`, `lines` of
+log, `child` (a process of a session of its own), `read` (says the SHA-256 of every input), `save`
+(a checkpoint every so many steps, the newest two are kept), `weigh` (bytes of each file it saves),
+`code` (Python to run first).
 """
 
 import hashlib
@@ -46,12 +46,13 @@ def save(folder, number, size):
 
 def main():
     started = time.time()
-    config = json.loads(Path("config.yaml").read_text())
+    *given, verb = sys.argv[1:]
+    config = json.loads(given[0] if given else Path("config.yaml").read_text())
     epoch = int(os.environ["TRAINER_EPOCH"])
     os.close(os.open(f"epoch-{epoch}.lock", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     signal.signal(signal.SIGTERM, signal.SIG_IGN if config.get("ignore_stop") else on_stop)
     write("seen.json", {"env": dict(os.environ), "started_at": started, "argv": sys.argv})
-    print(f"started {sys.argv[1]}", flush=True)
+    print(f"started {verb}", flush=True)
     if config.get("child"):
         subprocess.Popen(["sleep", "300"], start_new_session=True)
     exec(config.get("code", ""), {"os": os})
