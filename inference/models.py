@@ -96,7 +96,7 @@ class Deployment(ProjectOwned):
     @property
     def replica(self) -> "Replica | None":
         """The newest replica, the one that counts."""
-        return self.replicas.select_related("workload").order_by("created_at", "id").last()
+        return self.replicas.select_related("workload__node").order_by("created_at", "id").last()
 
 
 class Replica(models.Model):

@@ -1,25 +1,31 @@
 """The engine's side of the gateway: requests to a replica over its unix socket.
 
-One HTTP session per event loop and socket is kept, so that connections are reused. Errors come out
-as `ApiError` without addresses, keys or paths.
+On another machine the agent of the replica's node passes them on; both prove who they are. One HTTP
+session per event loop and replica is kept, so that connections are reused. Errors come out as
+`ApiError` without addresses, keys or paths.
 """
 
 import asyncio
 import logging
 import re
+import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import aiohttp
 import orjson
+from django.conf import settings
+from yarl import URL
 
 from inference.openai import ApiError, ChatRequest
 from inference.services import Target
+from nodes.services import Route, reach
 
 SESSIONS_MAX = 64  # of one process; the least used one is closed
 READ_SECONDS = 600  # between two bytes; a request may wait for others at the engine
@@ -38,25 +44,34 @@ _private: ContextVar[Sessions | None] = ContextVar("private_sessions", default=N
 _closing: set[asyncio.Task[None]] = set()
 
 
-def _session(socket_path: str) -> aiohttp.ClientSession:
-    """The session of this loop for a socket."""
+def _session(route: Route) -> aiohttp.ClientSession:
+    """The session of this loop for a replica."""
+    place = route.socket or route.url
     sessions = _private.get()
     if sessions is None:
         sessions = _sessions.setdefault(asyncio.get_running_loop(), OrderedDict())
-    session = sessions.get(socket_path)
+    session = sessions.get(place)
     if session is None or session.closed:
-        session = sessions[socket_path] = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(socket_path, limit=0, keepalive_timeout=60),
+        session = sessions[place] = aiohttp.ClientSession(
+            connector=_connector(route),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=READ_SECONDS),
             auto_decompress=False,
         )
-    sessions.move_to_end(socket_path)
+    sessions.move_to_end(place)
     while len(sessions) > SESSIONS_MAX:
         _path, old = sessions.popitem(last=False)
         task = asyncio.create_task(old.close())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
     return session
+
+
+def _connector(route: Route) -> aiohttp.BaseConnector:
+    if route.socket:
+        return aiohttp.UnixConnector(route.socket, limit=0, keepalive_timeout=60)
+    trusted = ssl.create_default_context(cafile=settings.AGENT_CA or None)
+    # Shorter than the agent's own patience, or a request would go into a closing connection.
+    return aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=trusted)
 
 
 @asynccontextmanager
@@ -116,15 +131,10 @@ class Answer:
     async def open(self) -> Self:
         """Sends the request; ApiError when the replica refuses it or is not there."""
         try:
-            self._response = await _session(self._target.socket_path).post(
-                "http://replica/v1/chat/completions",
-                data=orjson.dumps(self._request.upstream_body(self._target.name)),
-                headers={
-                    "Authorization": f"Bearer {self._target.key}",
-                    "Content-Type": "application/json",
-                },
-            )
-            if self._response.status != 200:
+            self._response = await self._send()
+            if self._response.status == HTTPStatus.BAD_GATEWAY:
+                raise aiohttp.ClientConnectionError("the node's agent cannot reach it")
+            if self._response.status != HTTPStatus.OK:
                 raw = await self._response.content.read(REFUSAL_MAX_BYTES)
                 raise _refusal(self._response.status, raw)
         except UNAVAILABLE as error:
@@ -135,6 +145,28 @@ class Answer:
             self.close()
             raise
         return self
+
+    async def _send(self) -> aiohttp.ClientResponse:
+        route, path = self._target.route, "/v1/chat/completions"
+        if not route.socket and not route.url:
+            raise aiohttp.ClientConnectionError("its node tells no address of its agent")
+        data = orjson.dumps(self._request.upstream_body(self._target.name))
+        headers = {
+            "Authorization": f"Bearer {self._target.key}",
+            "Content-Type": "application/json",
+        }
+        if route.socket:
+            address = URL(f"http://replica{path}")
+            return await _session(route).post(address, data=data, headers=headers)
+        address, nonce = URL(f"{route.url}{path}"), reach.nonce()
+        proof = reach.proof(route.key, nonce, "POST", address.raw_path, data)
+        headers |= {reach.NONCE_HEADER: nonce, reach.PROOF_HEADER: proof}
+        answer = await _session(route).post(address, data=data, headers=headers)
+        given = answer.headers.get(reach.ANSWER_HEADER, "")
+        if not reach.same(given, reach.answer_proof(route.key, nonce)):
+            answer.close()
+            raise aiohttp.ClientConnectionError("who answers is not the node's agent")
+        return answer
 
     async def whole(self) -> bytes:
         """The answer of a request that does not stream, as JSON text."""

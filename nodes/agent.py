@@ -24,11 +24,12 @@ from django.utils.translation import gettext as _
 
 from common.errors import DomainError
 from common.version import VERSION
-from nodes import services
+from nodes import forwarding, services
 from nodes.machine import Machine, ancestors, machine_id
 from nodes.models import Node, Workload
 from nodes.runners import Place, Runner, Sight, Unfit, Unreachable, runner
 from nodes.services import follow, machines
+from nodes.services.reach import node_reach_set
 from nodes.services.sharing import home_id, node_key, node_shares_home_set
 from nodes.signals import agent_tick, workload_progressed
 from nodes.staging.carrier import Carrier, NotBrought, carrier_made, carrier_make
@@ -92,6 +93,8 @@ class Agent:
         await self._patiently(self.register)
         if settings.CONTROL_URL:
             await self._learn_whether_shared()
+        reach = partial(node_reach_set, self.node_id, agent_url=forwarding.own_url())
+        await self._patiently(reach)
         logger.info("node %s: agent works", self.name)
         loops = (
             *((self.carrier.run(), self._tidy_up()) if self.carrier else ()),
@@ -102,6 +105,7 @@ class Agent:
             self._every(TICK_SECONDS, self.tick),
             self._every(SWEEP_SECONDS, self.sweep),
             self._look_for_orphans(),
+            forwarding.listen(self.name, self.socket_of),
             *((self._every(FETCH_SECONDS, self._fetch_step()),) if self.is_contained else ()),
         )
         async with asyncio.TaskGroup() as group:
@@ -215,6 +219,11 @@ class Agent:
             )
             for gpu in self.machine.gpus()
         ]
+
+    def socket_of(self, workload: uuid.UUID) -> Path | None:
+        """Where a service of this node listens; None for what is none."""
+        found = [row for row in self.rows if row.pk == workload and row.is_service]
+        return found[0].socket_path if found else None
 
     def beat(self) -> None:
         """The sign of life, and from time to time how the devices are.

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from common.errors import DomainError
 from inference.models import Deployment
-from nodes.services import serve_key
+from nodes.services import Route, route_to, serve_key
 
 
 class NotReady(DomainError):
@@ -23,7 +23,7 @@ class Target:
 
     deployment_id: uuid.UUID
     name: str
-    socket_path: str
+    route: Route
     key: str = field(repr=False)
 
 
@@ -57,9 +57,7 @@ def target_of(deployment: Deployment) -> Target:
     replica = deployment.replica
     if deployment.state == Deployment.State.READY and replica is not None:
         workload = replica.workload
-        return Target(
-            deployment.pk, deployment.name, str(workload.socket_path), serve_key(workload)
-        )
+        return Target(deployment.pk, deployment.name, route_to(workload), serve_key(workload))
     raise NotReady(
         _MESSAGES[Deployment.State(deployment.state)]().format(
             name=deployment.name, reason=deployment.reason or _("no reason was given")

@@ -72,6 +72,8 @@ class Node(models.Model):
         default=dict, blank=True
     )  # versions of the system, drivers, engines on it
     shares_home = models.BooleanField(default=True)  # sees the control plane's directory
+    agent_url = models.CharField(max_length=200, blank=True)  # where its agent takes requests
+    boot_id = models.CharField(max_length=40, blank=True)  # of the system that its agent runs on
     heartbeat_at = models.DateTimeField(null=True)  # by the database's clock, not by the node's
     clock_skew_seconds = models.FloatField(default=0)  # how far the node's clock is ahead
     created_at = models.DateTimeField(auto_now_add=True)

@@ -50,6 +50,7 @@ from nodes.services.queue import (
     workload_stop,
     workload_submit,
 )
+from nodes.services.reach import Route, route_to
 from nodes.services.reasons import reason_text
 from nodes.services.removal import project_empty, workload_files_remove
 from nodes.services.restored import restored
@@ -69,6 +70,7 @@ __all__ = [
     "ForeignWorkload",
     "ImageRefused",
     "NodeRemoved",
+    "Route",
     "alerts_forget",
     "alerts_measure",
     "alerts_silence",
@@ -118,6 +120,7 @@ __all__ = [
     "queue_position",
     "reason_text",
     "restored",
+    "route_to",
     "rule_set",
     "rules",
     "rules_seed",

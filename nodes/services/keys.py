@@ -32,6 +32,11 @@ def node_secret(name: str) -> str:
     return _derived("node", name)
 
 
+def forward_key(node: str) -> str:
+    """What the gateway and the agent of this node prove themselves with to each other."""
+    return _derived("forward", node)
+
+
 def installation_id(node: str) -> str:
     """Labels processes, so that nobody ends those of another database or node."""
     name = connection.settings_dict["NAME"]

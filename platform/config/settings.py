@@ -372,6 +372,12 @@ CONTAINER_NETWORK = env.text("TRAINER_CONTAINER_NETWORK", "bridge")
 # On a node: where the control plane is, and the key that the node shows there.
 CONTROL_URL = env.text("TRAINER_CONTROL_URL", "").rstrip("/")
 NODE_KEY = env.secret("TRAINER_NODE_KEY", "")
+# On a node: where its agent takes requests for services, HOST:PORT, and how it is reached there.
+AGENT_LISTEN = env.text("TRAINER_AGENT_LISTEN", "")
+AGENT_URL = env.text("TRAINER_AGENT_URL", "").rstrip("/")
+AGENT_CERTIFICATE = env.text("TRAINER_AGENT_CERTIFICATE", "")
+AGENT_CERTIFICATE_KEY = env.text("TRAINER_AGENT_CERTIFICATE_KEY", "")
+AGENT_CA = env.text("TRAINER_AGENT_CA", "")  # on the control plane: who signed it
 NODE_CACHE_BYTES = env.integer("TRAINER_NODE_CACHE_BYTES", 200 * 2**30)
 # What a machine gets when it joins: secrets among it, so it is handed on sealed and never shown.
 # Database and Redis as other machines reach them, where that differs from here.

@@ -5,14 +5,16 @@ import json
 import random
 import shutil
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from common import store
 from nodes.models import Workload
+from nodes.services import reach, route_to
 from tests.nodes.conftest import until
-from tests.nodes.far import far_platform
+from tests.nodes.far import far_platform, free_port
 from tests.s3 import bucket
 
 __all__ = ["bucket"]
@@ -257,3 +259,46 @@ def test_a_node_that_shares_the_directory_after_all(far, submit, home) -> None:
     assert not (home / "cache").exists()
     output = workload.directory / "output"
     assert [path.name for path in output.iterdir()] == ["model.bin"]
+
+
+def test_a_service_is_reached_through_the_agent(
+    engine, home, settings, submit, tmp_path_factory, transactional_db
+) -> None:
+    """A real agent's door, from the node's own report of its address to the unix socket."""
+    root, port = tmp_path_factory.mktemp("far"), free_port()
+    code = (
+        "import http.server, socketserver, threading\n"
+        "class Say(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_POST(self):\n"
+        "        data = self.rfile.read(int(self.headers['Content-Length']))\n"
+        "        self.send_response(200)\n"
+        "        self.send_header('Content-Length', str(len(data)))\n"
+        "        self.end_headers()\n"
+        "        self.wfile.write(data[::-1])\n"
+        "    def address_string(self): return ''\n"
+        "server = socketserver.ThreadingUnixStreamServer(os.environ['TRAINER_SOCKET'], Say)\n"
+        "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
+    )
+    made = far_platform(
+        home, settings.ENGINES_DIR, settings.SECRET_KEY, root,
+        TRAINER_AGENT_LISTEN=f"127.0.0.1:{port}",
+    )  # fmt: skip
+    with made as (control, (node,)):
+        control.web()
+        node.agent()
+        node.ready()
+        workload = submit({"steps": 600, "seconds": 0.1, "code": code}, is_service=True)
+        until(
+            lambda: workload.log_path.exists() and "step 2\n" in workload.log_path.read_text(), 60
+        )
+        route = route_to(Workload.objects.select_related("node").get(pk=workload.pk))
+        assert route.url == f"http://127.0.0.1:{port}/replicas/{workload.pk}"
+        mark, path = reach.nonce(), f"/replicas/{workload.pk}/v1/x"
+        headers = {
+            reach.NONCE_HEADER: mark,
+            reach.PROOF_HEADER: reach.proof(route.key, mark, "POST", path, b"abc"),
+        }
+        request = urllib.request.Request(f"{route.url}/v1/x", b"abc", headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.read() == b"cba"
+            assert answer.headers[reach.ANSWER_HEADER] == reach.answer_proof(route.key, mark)
