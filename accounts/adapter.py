@@ -6,6 +6,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import get_language, override
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Invitation, User
@@ -44,6 +45,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             password=data["password1"],
             code=data["code"],
         )
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """In the language of whoever gets it; of whoever asked for it when that is unknown."""
+        language = getattr(context.get("user"), "language", "")
+        with override(language or get_language()):
+            super().send_mail(template_prefix, email, context)
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         """Goes on in the language and the project that the user chose on whichever machine."""

@@ -9,7 +9,6 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import services
@@ -17,6 +16,7 @@ from accounts.http import actor
 from accounts.models import ApiKey, Event, Invitation, Membership, Project, Role, User
 from common.admin import ReadOnly, ThroughServices
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 # The admin's own log-in form knows no limit of attempts; allauth's page does.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -301,7 +301,7 @@ class EventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     list_display = ("at", "subject_type", "verb", "old", "new", "actor", "project", "reason")
     list_filter = ("subject_type", "verb")
-    search_fields = ("subject_id", "reason", "actor__username")
+    search_fields = ("subject_id", "reason__says", "actor__username")
     list_select_related = ("actor", "project")
     date_hierarchy = "at"
     ordering = ("-id",)

@@ -6,7 +6,6 @@ from allauth.account.adapter import get_adapter
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
@@ -24,6 +23,7 @@ from accounts.http import actor
 from accounts.models import ApiKey, Invitation, Membership, Project, User
 from accounts.permissions import IsOperatorWithScope
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 
 def checked(kind: Any, request: Request) -> dict[str, Any]:

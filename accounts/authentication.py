@@ -2,13 +2,16 @@
 
 from datetime import timedelta
 
-from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.conf import settings
+from django.utils import timezone, translation
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
 
 from accounts.models import ApiKey, User
+from common.languages import accepted, spoken
+from common.phrases import gettext as _
 
 # The last use is shown in minutes: no need to write more often.
 TOUCH_AFTER = timedelta(minutes=1)
@@ -35,6 +38,15 @@ def user_for_key(key: str) -> tuple[User, ApiKey] | None:
 
 class ApiKeyAuthentication(TokenAuthentication):  # type: ignore[misc]
     """Signs in by key. A key that opens nothing is a 401 that says so, never an anonymous visit."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
+        """As knox; the answer is in the owner's language unless the request asks for another."""
+        found: tuple[User, ApiKey] | None = super().authenticate(request)
+        if found is not None:
+            cookie = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
+            header = accepted(request.headers.get("accept-language", ""))
+            translation.activate(spoken(cookie, header, found[0].language))
+        return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, ApiKey]:
         """The user and the key's row; AuthenticationFailed otherwise.

@@ -7,11 +7,11 @@ from functools import wraps
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Project, User
 from accounts.services import project_enter
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 
 def actor(request: HttpRequest) -> User:

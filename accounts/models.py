@@ -11,6 +11,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken, AuthTokenManager
 
+from common.phrases import PhraseField
+
 # The languages the pages speak, as in the settings; named in themselves, so not translated.
 LANGUAGES = (("en", "English"), ("zh-hans", "简体中文"))
 
@@ -356,7 +358,7 @@ class Event(models.Model):
     verb = models.CharField(max_length=40)
     old = models.CharField(max_length=24, blank=True)
     new = models.CharField(max_length=24, blank=True)
-    reason = models.TextField(blank=True)
+    reason = PhraseField(blank=True)
     data = models.JSONField(default=dict, blank=True)
     at = models.DateTimeField(default=timezone.now)
 

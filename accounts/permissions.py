@@ -2,12 +2,12 @@
 
 from typing import Any, Protocol, Self, TypeVar
 
-from django.utils.translation import gettext as _
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from accounts.models import ApiKey
+from common.phrases import gettext as _
 
 
 class Guarded(Protocol):

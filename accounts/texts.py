@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import Event, Role
+from common.phrases import gettext as _
 
 # By verb, or more exactly by `app.model:verb`; `%(…)s` takes the event's facts, its old and new.
 SENTENCES: Mapping[str, Any] = {

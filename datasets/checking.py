@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from common.phrases import gettext as _
 from datasets.reading.indexed import IndexedReader, IndexedWriter, index_of
 from datasets.reading.refusals import BadFile
 from datasets.reading.rows import COLUMNS_MAX, json_kind, rows_read

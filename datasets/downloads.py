@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from django.http import Http404, HttpResponseBase
-from django.utils.translation import gettext as _
 
 from common.downloads import download
+from common.phrases import gettext as _
 from datasets.models import DatasetVersion
 
 FORMS = ("original", "rows", "train", "findings")

@@ -10,6 +10,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet, User
+from common.phrases import load
 
 
 class DatasetQuerySet(ProjectOwnedQuerySet["Dataset"]):
@@ -175,6 +176,11 @@ class DatasetVersion(models.Model):
     def train_path(self) -> Path:
         """The usable rows as the engine reads them; only a version that was checked has them."""
         return self.check_directory / "train.jsonl"
+
+    @property
+    def problem(self) -> str:
+        """Why it is broken, in the reader's language; empty when it is not."""
+        return load(self.report.get("error", {}).get("message", ""))
 
     @property
     def dropped(self) -> int:

@@ -3,8 +3,6 @@
 from typing import Any
 
 from django.dispatch import receiver
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.models import Project
 from accounts.signals import (
@@ -14,6 +12,8 @@ from accounts.signals import (
     project_usage,
     project_working,
 )
+from common.phrases import gettext as _
+from common.phrases import ngettext
 from datasets import services
 from datasets.models import Dataset, DatasetVersion
 

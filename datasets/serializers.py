@@ -5,8 +5,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common.phrases import gettext as _
 from datasets import services
 from datasets.models import Dataset, DatasetVersion
+from datasets.shapes.findings import words
 
 
 class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
@@ -17,6 +19,7 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
     dropped = serializers.IntegerField(read_only=True)
     stages = serializers.SerializerMethodField()
+    report = serializers.SerializerMethodField()
 
     class Meta:
         model = DatasetVersion
@@ -52,6 +55,18 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     def get_stages(self, version: DatasetVersion) -> list[str]:
         """Training stages that the version fits."""
         return [stage for stage, _name, unfit in services.stages_of(version) if not unfit]
+
+    @extend_schema_field(serializers.JSONField())
+    def get_report(self, version: DatasetVersion) -> dict[str, Any]:
+        """What the check found."""
+        report = dict(version.report)
+        if "error" in report:
+            report["error"] = {**report["error"], "message": version.problem}
+        if "findings" in report:
+            report["findings"] = [
+                {**one, "message": words(one["code"], one["detail"])} for one in report["findings"]
+            ]
+        return report
 
 
 class VersionBriefSerializer(serializers.ModelSerializer[DatasetVersion]):
@@ -115,7 +130,7 @@ class MappingSerializer(serializers.Serializer[Any]):
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise serializers.ValidationError("An object of names is needed.")
+        raise serializers.ValidationError(_("An object of names is needed."))
     return value
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 from asgiref.sync import async_to_sync
-from django.utils.translation import gettext as _
 
+from common.phrases import gettext as _
 from inference.activity import Use, settle
 from inference.models import Message
 from inference.openai import ApiError
@@ -154,16 +154,10 @@ class _Writer:
 
 
 def explain(error: ApiError) -> str:
-    """A refusal in the reader's language where it is one that people meet."""
+    """A refusal in words of the playground where it has its own."""
     if error.code == "context_length_exceeded":
         return _(
             "The conversation is longer than what this model can read at once. Ask for a shorter "
             "answer in the settings, or start a new conversation."
         )
-    if error.code == "model_unavailable":
-        return _("The model does not answer at the moment. Try again in a few seconds.")
-    if error.code == "answer_interrupted":
-        return _("The model stopped in the middle of its answer. Ask again.")
-    if error.code == "engine_failed":
-        return _("The model failed while answering. The deployment's log says more.")
     return error.message

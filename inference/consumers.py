@@ -6,8 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
-from django.conf import settings
-from django.utils import translation
 
 from accounts.models import User
 from common.errors import DomainError
@@ -27,14 +25,12 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
 
     conversation_id: uuid.UUID
     user: User
-    language: str
     writing: "asyncio.Task[None] | None" = None
 
     async def connect(self) -> None:
         """Opens for the conversation's owner only."""
         user = self.scope.get("user")
         self.conversation_id = self.scope["url_route"]["kwargs"]["conversation_id"]
-        self.language = _language(self.scope)
         rows = Conversation.objects.visible_to(user) if isinstance(user, User) else None
         if rows is None or not await in_database(rows.filter(pk=self.conversation_id).exists):
             await self.accept()
@@ -67,27 +63,26 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
 
     async def _begin(self, *, text: str | None, edit: bool) -> None:
         """Writes the question down and starts the answer."""
-        with translation.override(self.language):
-            try:
-                turn = await in_database(
-                    turn_begin, self.conversation_id, by=self.user, text=text, edit=edit
-                )
-            except DomainError as refusal:
-                await self._refuse(refusal)
-                return
-            except Conversation.DoesNotExist:
-                await self.close(NOT_FOUND)
-                return
-            await self.send_json(
-                {
-                    "type": "begin",
-                    "title": turn.title,
-                    "question": message_json(turn.question),
-                    "answer": message_json(turn.answer),
-                }
+        try:
+            turn = await in_database(
+                turn_begin, self.conversation_id, by=self.user, text=text, edit=edit
             )
-            self.writing = asyncio.create_task(self._write(turn))
-            await asyncio.sleep(0)  # a task that was cancelled before its start would save nothing
+        except DomainError as refusal:
+            await self._refuse(refusal)
+            return
+        except Conversation.DoesNotExist:
+            await self.close(NOT_FOUND)
+            return
+        await self.send_json(
+            {
+                "type": "begin",
+                "title": turn.title,
+                "question": message_json(turn.question),
+                "answer": message_json(turn.answer),
+            }
+        )
+        self.writing = asyncio.create_task(self._write(turn))
+        await asyncio.sleep(0)  # a task that was cancelled before its start would save nothing
 
     async def _refuse(self, refusal: DomainError) -> None:
         """Says why not, and whether deploying again would help."""
@@ -127,12 +122,3 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         if self.writing is not None and not self.writing.done():
             self.writing.cancel()
             await asyncio.wait([self.writing], timeout=10)
-
-
-def _language(scope: Any) -> str:
-    """The page's language, by the cookie that Django sets."""
-    chosen = scope.get("cookies", {}).get(settings.LANGUAGE_COOKIE_NAME, "")
-    try:
-        return translation.get_supported_language_variant(chosen)
-    except LookupError:
-        return settings.LANGUAGE_CODE

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Project, ProjectOwned, ProjectOwnedQuerySet, Role, User
+from common.phrases import PhraseField
 from nodes.models import Workload
 from registry.models import ModelVersion
 
@@ -50,7 +51,7 @@ class Deployment(ProjectOwned):
     state = models.CharField(
         _("state"), max_length=10, choices=State.choices, default=State.WAITING
     )
-    reason = models.TextField(blank=True)
+    reason = PhraseField(blank=True)
     idle_seconds = models.PositiveIntegerField(_("unload after idle seconds"), default=300)
     # Refreshed every few seconds while a request is open, so that no counter of open streams has to
     # survive a crash of the process that served them.
@@ -176,7 +177,7 @@ class Message(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.DONE)
     model_name = models.CharField(max_length=120, blank=True)  # who answered
     usage = models.JSONField(default=dict, blank=True)  # tokens and milliseconds
-    error = models.TextField(blank=True)  # why an answer failed
+    error = PhraseField(blank=True)  # why an answer failed
     created_at = models.DateTimeField(auto_now_add=True)
     saved_at = models.DateTimeField(auto_now=True)  # a sign of life of whoever writes the answer
 

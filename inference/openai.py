@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.phrases import gettext as _
+from common.phrases import said
+
 REQUEST_MAX_BYTES = 2 * 2**20
 MESSAGES_MAX = 1000
 TOKENS_MAX = 131_072  # of one answer; the model's own context is usually smaller and checked there
@@ -56,10 +59,10 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The JSON of the answer."""
+        """The JSON of the answer, in the language that is active now."""
         return {
             "error": {
-                "message": self.message,
+                "message": said(self.message),
                 "type": self.kind,
                 "param": self.param,
                 "code": self.code,
@@ -77,7 +80,9 @@ class ApiError(Exception):
 def model_not_found(name: str) -> ApiError:
     """The same answer for a model that does not exist and for one that is somebody else's."""
     return ApiError(
-        f"The model '{name[:120]}' does not exist or you do not have access to it.",
+        _("The model “{name}” does not exist or you do not have access to it.").format(
+            name=name[:120]
+        ),
         status=404,
         param="model",
         code="model_not_found",
@@ -107,11 +112,11 @@ class ChatRequest:
 def read_chat_request(body: object) -> ChatRequest:
     """Checks a chat completion request; ApiError names the parameter to blame."""
     if not isinstance(body, dict):
-        raise ApiError("The request body has to be a JSON object.", code="invalid_type")
+        raise ApiError(_("The request body has to be a JSON object."), code="invalid_type")
     model = body.get("model")
     if not isinstance(model, str) or not model.strip():
         raise ApiError(
-            "'model' is missing: name one of GET /v1/models.",
+            _("“model” is missing: name one of GET /v1/models."),
             param="model",
             code="missing_required_parameter",
         )
@@ -131,16 +136,20 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
     for name in UNSUPPORTED:
         if body.get(name) and not (name == "tool_choice" and body[name] == "none"):
             raise ApiError(
-                f"'{name}' is not supported here.", param=name, code="unsupported_parameter"
+                _("“{name}” is not supported here.").format(name=name),
+                param=name,
+                code="unsupported_parameter",
             )
     if body.get("n") not in {None, 1} or isinstance(body.get("n"), bool):
         raise ApiError(
-            "'n' can only be 1: ask again for another answer.", param="n", code="unsupported_value"
+            _("“n” can only be 1: ask again for another answer."),
+            param="n",
+            code="unsupported_value",
         )
     wanted = body.get("response_format")
     if wanted is not None and (not isinstance(wanted, dict) or wanted.get("type") != "text"):
         raise ApiError(
-            "'response_format' can only be of type 'text' here.",
+            _("“response_format” can only be of type “text” here."),
             param="response_format",
             code="unsupported_value",
         )
@@ -150,13 +159,15 @@ def _messages(given: object) -> list[dict[str, str]]:
     """The turns, each with a role and a text."""
     if not isinstance(given, list) or not given:
         raise ApiError(
-            "'messages' has to be a list with at least one message.",
+            _("“messages” has to be a list with at least one message."),
             param="messages",
             code="missing_required_parameter" if given is None else "invalid_type",
         )
     if len(given) > MESSAGES_MAX:
         raise ApiError(
-            f"'messages' has {len(given)} entries; {MESSAGES_MAX} are the most.",
+            _("“messages” has {count} entries; {most} are the most.").format(
+                count=len(given), most=MESSAGES_MAX
+            ),
             param="messages",
             code="array_above_max_length",
         )
@@ -166,11 +177,11 @@ def _messages(given: object) -> list[dict[str, str]]:
 def _message(message: object, param: str) -> dict[str, str]:
     """One turn."""
     if not isinstance(message, dict):
-        raise ApiError("A message has to be an object.", param=param, code="invalid_type")
+        raise ApiError(_("A message has to be an object."), param=param, code="invalid_type")
     role = message.get("role")
     if not isinstance(role, str) or role not in ROLES:
         raise ApiError(
-            f"The role has to be one of {', '.join(sorted(ROLES))}.",
+            _("The role has to be one of {roles}.").format(roles=", ".join(sorted(ROLES))),
             param=f"{param}.role",
             code="invalid_value",
         )
@@ -182,13 +193,15 @@ def _content(content: object, param: str) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise ApiError("A message needs a text as its content.", param=param, code="invalid_type")
+        raise ApiError(
+            _("A message needs a text as its content."), param=param, code="invalid_type"
+        )
     parts = []
     for part in content:
         text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
         if not isinstance(text, str):
             raise ApiError(
-                "Only text is understood here, no images, sounds or files.",
+                _("Only text is understood here, no images, sounds or files."),
                 param=param,
                 code="invalid_value",
             )
@@ -200,13 +213,13 @@ def _stream(body: Mapping[str, Any]) -> tuple[bool, bool]:
     """Whether to stream, and whether the last chunk tells the usage."""
     stream = body.get("stream")
     if stream is not None and not isinstance(stream, bool):
-        raise ApiError("'stream' has to be true or false.", param="stream", code="invalid_type")
+        raise ApiError(_("“stream” has to be true or false."), param="stream", code="invalid_type")
     options = body.get("stream_options")
     if options is None:
         return bool(stream), False
     if not isinstance(options, dict) or not stream:
         raise ApiError(
-            "'stream_options' has to be an object and needs 'stream': true.",
+            _("“stream_options” has to be an object and needs “stream” to be true."),
             param="stream_options",
             code="invalid_value",
         )
@@ -247,10 +260,14 @@ def _number(value: object, name: str, low: float, high: float) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ApiError(f"'{name}' has to be a number.", param=name, code="invalid_type")
+        raise ApiError(
+            _("“{name}” has to be a number.").format(name=name), param=name, code="invalid_type"
+        )
     if not low <= value <= high:  # also refuses NaN
         raise ApiError(
-            f"'{name}' has to be between {low:g} and {high:g}.",
+            _("“{name}” has to be between {low} and {high}.").format(
+                name=name, low=f"{low:g}", high=f"{high:g}"
+            ),
             param=name,
             code="decimal_below_min_value" if value < low else "decimal_above_max_value",
         )
@@ -262,10 +279,16 @@ def _whole(value: object, name: str, least: int, most: int) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ApiError(f"'{name}' has to be a whole number.", param=name, code="invalid_type")
+        raise ApiError(
+            _("“{name}” has to be a whole number.").format(name=name),
+            param=name,
+            code="invalid_type",
+        )
     if not least <= value <= most:
         raise ApiError(
-            f"'{name}' has to be between {least} and {most}.",
+            _("“{name}” has to be between {low} and {high}.").format(
+                name=name, low=least, high=most
+            ),
             param=name,
             code="integer_below_min_value" if value < least else "integer_above_max_value",
         )
@@ -279,10 +302,12 @@ def _stops(value: object) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ApiError(
-            "'stop' has to be a text or a list of texts.", param="stop", code="invalid_type"
+            _("“stop” has to be a text or a list of texts."), param="stop", code="invalid_type"
         )
     if len(texts) > STOPS_MAX:
         raise ApiError(
-            f"'stop' takes at most {STOPS_MAX} texts.", param="stop", code="array_above_max_length"
+            _("“stop” takes at most {most} texts.").format(most=STOPS_MAX),
+            param="stop",
+            code="array_above_max_length",
         )
     return [text for text in texts if text]

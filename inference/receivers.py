@@ -8,11 +8,11 @@ from typing import Any
 
 from django.db import connection
 from django.dispatch import receiver
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.models import Project
 from accounts.signals import Stage, project_contents, project_emptying, project_working
+from common.phrases import gettext as _
+from common.phrases import ngettext
 from inference import services
 from inference.models import Conversation, Deployment
 from nodes.signals import agent_tick, workload_changed

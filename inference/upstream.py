@@ -23,6 +23,7 @@ import orjson
 from django.conf import settings
 from yarl import URL
 
+from common.phrases import gettext as _
 from inference.openai import ApiError, ChatRequest
 from inference.services import Target
 from nodes.services import Route, reach
@@ -99,7 +100,7 @@ async def _close(sessions: Sessions) -> None:
 def unavailable() -> ApiError:
     """The replica cannot be reached; it may be about to be found dead and started again."""
     return ApiError(
-        "The model does not answer at the moment. Try again in a few seconds.",
+        _("The model does not answer at the moment. Try again in a few seconds."),
         status=503,
         kind="server_error",
         code="model_unavailable",
@@ -110,7 +111,7 @@ def unavailable() -> ApiError:
 def broken() -> ApiError:
     """The replica failed in the middle of an answer."""
     return ApiError(
-        "The model stopped in the middle of its answer. Ask again.",
+        _("The model stopped in the middle of its answer. Ask again."),
         status=500,
         kind="server_error",
         code="answer_interrupted",
@@ -265,7 +266,7 @@ def _refusal(status: int, raw: bytes) -> ApiError:
     """What the engine refused, as far as it is the client's business."""
     if not 400 <= status < 500 or status in {401, 403, 408, 409, 429}:
         return ApiError(
-            "The model failed while answering.",
+            _("The model failed while answering. The deployment's log says more."),
             status=500,
             kind="server_error",
             code="engine_failed",
@@ -275,7 +276,7 @@ def _refusal(status: int, raw: bytes) -> ApiError:
         message = _PATHS.sub("…", str(error["message"]))[:MESSAGE_MAX]
         param, code = error.get("param"), error.get("code")
     except (ValueError, KeyError, TypeError, AttributeError):
-        message, param, code = "The model refused the request.", None, None
+        message, param, code = _("The model refused the request."), None, None
     return ApiError(
         message,
         status=400,

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet
+from common.phrases import PhraseField
 from datasets.models import DatasetVersion
 from nodes.models import Workload
 from registry.models import Evaluation, ModelVersion
@@ -165,7 +166,7 @@ class Job(ProjectOwned):
 
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.QUEUED)
     failure = models.CharField(max_length=12, choices=Failure.choices, blank=True)
-    failure_line = models.TextField(blank=True)  # the log line that proves it
+    failure_line = PhraseField(blank=True)  # the log line that proves it
     failure_code = models.CharField(max_length=24, blank=True)  # which advice fits
     wanted = models.CharField(max_length=8, choices=Wanted.choices, blank=True)
     output_name = models.CharField(_("register as"), max_length=120, blank=True)

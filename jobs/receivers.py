@@ -5,8 +5,6 @@ from typing import Any
 
 from django.db.models import Q
 from django.dispatch import receiver
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django_q.tasks import async_task
 
 from accounts.models import Project
@@ -18,6 +16,8 @@ from accounts.signals import (
     project_working,
 )
 from common.errors import Conflict
+from common.phrases import gettext as _
+from common.phrases import ngettext
 from datasets.models import Dataset, DatasetVersion
 from datasets.signals import dataset_deleting
 from jobs import services

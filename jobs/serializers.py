@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import Project, Role, User
+from common.phrases import load
 from datasets.models import DatasetVersion
 from jobs.models import Attempt, Checkpoint, Job, JobDataset
 from jobs.services import reading
@@ -151,6 +152,7 @@ class JobSerializer(JobRowSerializer):
     suggested_settings = serializers.SerializerMethodField()
     remaining_seconds = serializers.SerializerMethodField()
     queue = serializers.SerializerMethodField()
+    estimate = serializers.SerializerMethodField()
     actions = serializers.SerializerMethodField()
 
     class Meta(JobRowSerializer.Meta):
@@ -198,6 +200,12 @@ class JobSerializer(JobRowSerializer):
         """Place and reason while it waits."""
         position, reason = reading.waiting_note(job.latest_attempt())
         return {"position": position, "reason": reason} if position else None
+
+    @extend_schema_field(dict[str, Any])
+    def get_estimate(self, job: Job) -> dict[str, Any]:
+        """What was foreseen at the start: bytes, steps."""
+        parts = [[load(label), size] for label, size in job.estimate.get("memory", [])]
+        return {**job.estimate, "memory": parts} if parts else job.estimate
 
     def get_actions(self, job: Job) -> list[str]:
         """What can be done with it now."""

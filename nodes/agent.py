@@ -20,9 +20,9 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, connection
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from common.errors import DomainError
+from common.phrases import gettext as _
 from common.version import VERSION
 from nodes import forwarding, services
 from nodes.machine import Machine, ancestors, machine_id

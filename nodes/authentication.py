@@ -3,12 +3,12 @@
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from common.phrases import gettext as _
 from nodes.models import Node
 from nodes.services.sharing import node_of_key
 

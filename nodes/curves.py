@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
+from common.phrases import gettext as _
 from nodes.models import Node, NodeSample
 
 Span = NodeSample.Span

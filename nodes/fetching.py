@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 
+from common.phrases import gettext as _
 from nodes import services
 from nodes.models import Image, Node, Workload
 from nodes.runners import Unreachable

@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.models import User
+from common.phrases import gettext as _
 from nodes.models import Gpu, Node, NodeSample, Workload
-from nodes.services import reason_text
 from nodes.services.reasons import NEVER
 
 FRESH = timedelta(seconds=30)
@@ -124,7 +123,7 @@ def queue_of(user: User) -> list[QueueRow]:
                 project=workload.project.name if is_mine else "",
                 is_mine=is_mine,
                 workload=workload,
-                reason=reason_text(workload.waits_for),
+                reason=workload.reason,
                 is_never=workload.waits_for.get("code") in NEVER,
                 since=workload.queued_at,
             )

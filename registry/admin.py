@@ -6,12 +6,12 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.http import actor
 from common.admin import ThroughServices
 from common.errors import DomainError
+from common.phrases import gettext as _
 from registry import services
 from registry.forms import template_choices
 from registry.models import Evaluation, Model, ModelVersion

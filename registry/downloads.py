@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from django.http import StreamingHttpResponse
 from django.utils.text import slugify
-from django.utils.translation import gettext as _
 from zipstream import ZipStream
 
 from common import store
 from common.downloads import PIECE_BYTES, in_thread
 from common.errors import Conflict
+from common.phrases import gettext as _
 from registry import rows, weights
 from registry.metrics import METRICS
 from registry.models import Evaluation, ModelVersion

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-
+from common.phrases import gettext as _
+from common.phrases import ngettext
 from registry.metrics import BY_KEY, METRICS, Metric
 from registry.models import Evaluation, Model, ModelVersion
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from django.dispatch import receiver
-from django.utils.translation import ngettext
 
 from accounts.models import Project
 from accounts.signals import Stage, project_contents, project_emptying
+from common.phrases import ngettext
 from registry import services
 from registry.models import Evaluation, Model
 

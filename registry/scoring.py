@@ -22,6 +22,8 @@ from rouge_score import rouge_scorer, scoring
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from common.phrases import gettext as _
+
 Numbers = npt.NDArray[np.float64]
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
 _TOKEN = re.compile(rf"[{HAN}]|[^\W_{HAN}]+")
@@ -197,7 +199,9 @@ def _prediction(line: bytes, number: int, offset: int) -> Prediction:
             tokens=int(row.get("tokens") or 0),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadPredictions(f"line {number}: {error!r}") from error
+        raise BadPredictions(
+            _("line %(number)s: %(error)s") % {"number": number, "error": repr(error)}
+        ) from error
 
 
 def tokenizer_for(path: Path) -> str:
@@ -302,7 +306,7 @@ def score_file(predictions: Path, out: Path, *, tokenize: str | None = None) -> 
             values = {key: round(value, 6) for key, value in (own | score.values).items()}
             file.write(json.dumps({"index": row.index, "offset": row.offset, **values}) + "\n")
     if not totals.rows:
-        raise BadPredictions("there is no answer in the file")
+        raise BadPredictions(_("there is no answer in the file"))
     return Scored(totals.rows, totals.scores(), totals.intervals(), tokenize)
 
 

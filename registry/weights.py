@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 HEADER_MAX_BYTES = 100 * 2**20
 CONFIG_MAX_BYTES = 8 * 2**20

@@ -1,11 +1,13 @@
 """People, projects and parts that every test may use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.utils.translation import deactivate
 
 from accounts.models import Membership, Project, Role, User
 from tests.e2e.running import platform
@@ -80,6 +82,13 @@ def plain_static_files(settings, home) -> None:
     # WhiteNoise reads the whole directory for each test client.
     settings.STATIC_ROOT = settings.TRAINER_HOME / "static"
     settings.STATIC_ROOT.mkdir()
+
+
+@pytest.fixture(autouse=True)
+def default_language() -> Iterator[None]:
+    """No test reads in the language of a page that another asked for."""
+    yield
+    deactivate()
 
 
 @pytest.fixture(autouse=True)

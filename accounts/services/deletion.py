@@ -11,7 +11,6 @@ import uuid
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import override
 from django_q.tasks import async_task
 
@@ -21,6 +20,7 @@ from accounts.services.invitations import invitations_withdraw_into
 from accounts.services.projects import project_managed
 from accounts.signals import Stage, project_contents, project_emptying, project_working
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 
 logger = logging.getLogger(__name__)
 SWEEP = "accounts.tasks.projects_sweep"

@@ -11,12 +11,12 @@ from django.core import signing
 from django.core.mail import send_mail
 from django.db import transaction
 from django.utils.translation import get_language, override
-from django.utils.translation import gettext as _
 
 from accounts.models import Project, User
 from accounts.services.events import event_record
 from accounts.services.users import checked_email
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 logger = logging.getLogger(__name__)
 LINK_SECONDS = 3 * 24 * 3600

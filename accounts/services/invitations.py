@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.models import Invitation, Project, Role, User, code_hash
 from accounts.services.events import event_record
 from accounts.services.projects import project_hold, role_check
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 # No vowels and no look-alikes: codes are read aloud and typed. 20 of 28 signs are 96 bits.
 ALPHABET = "bcdfghjkmnpqrstvwxyz23456789"

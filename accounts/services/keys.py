@@ -4,11 +4,11 @@ import uuid
 from datetime import timedelta
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, Project, User
 from accounts.services.events import event_record
 from common.errors import DomainError, QuotaExceeded
+from common.phrases import gettext as _
 
 MAX_DAYS = 3650
 MAX_KEYS = 100

@@ -3,12 +3,12 @@
 import uuid
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Project, Role, User
 from accounts.services.events import event_record
 from accounts.signals import project_usage
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 
 
 def role_require(user: User, project: Project, role: int) -> None:

@@ -6,13 +6,13 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import LANGUAGES, Invitation, Membership, Project, Role, User
 from accounts.services.events import event_record
 from accounts.services.invitations import invitation_find
 from accounts.services.projects import project_enter
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 
 @transaction.atomic

@@ -8,7 +8,6 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -18,6 +17,7 @@ from accounts.http import actor, operator_required
 from accounts.models import Invitation
 from accounts.views.shared import accepted
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 
 PER_PAGE = 30
 LOOKS = {

@@ -11,7 +11,6 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import services
@@ -20,6 +19,7 @@ from accounts.http import actor
 from accounts.models import ApiKey, Membership
 from accounts.views.shared import accepted
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 
 @login_required

@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import services
@@ -29,6 +28,7 @@ from accounts.http import actor, project_of, work_in
 from accounts.models import Event, Membership, Project, Role, User
 from accounts.views.shared import accepted
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 GIB = 2**30
 PER_PAGE = 30

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
-from django.utils.translation import gettext as _
 
+from common.phrases import gettext as _
 from datasets.reading.refusals import BadFile
 from datasets.reading.splitter import ArraySplitter, broken_json, too_deep, too_long
 

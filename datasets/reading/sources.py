@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import charset_normalizer
-from django.utils.translation import gettext as _
 
+from common.phrases import gettext as _
 from datasets.reading.refusals import BadFile
 
 CHUNK = 1 << 20

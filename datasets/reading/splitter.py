@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.utils.translation import gettext as _
-
+from common.phrases import gettext as _
 from datasets.reading.refusals import BadFile
 
 # Everything up to the next bracket, or to a string whose end has not come yet; whole strings are

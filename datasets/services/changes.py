@@ -6,11 +6,11 @@ from functools import partial
 
 from django.db import transaction
 from django.db.models import ProtectedError
-from django.utils.translation import gettext as _
 
 from accounts.models import Role, User
 from accounts.services import event_record, role_require
 from common.errors import Conflict
+from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion
 from datasets.services.files import data_root
 from datasets.services.info import info_write

@@ -9,12 +9,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
 from accounts.models import User
 from accounts.services import live_touch
 from common.errors import DomainError
+from common.phrases import dump
+from common.phrases import gettext as _
 from datasets.checking import (
     Contents,
     Counting,
@@ -204,7 +205,7 @@ def _broken(
         DatasetVersion.State.BROKEN,
         by=by,
         reason=message,
-        report={"error": {**facts, "message": message}},
+        report={"error": {**facts, "message": dump(message)}},
         progress={},
         stored_bytes=stored_bytes(version.directory),
     )

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record
 from common.errors import Conflict
+from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion
 from datasets.services.info import info_write
 

@@ -9,12 +9,12 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
-from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
 from accounts.models import Project, Role, User
 from accounts.services import event_record, project_hold, project_usage_of, role_require
 from common.errors import Conflict, DomainError, QuotaExceeded
+from common.phrases import gettext as _
 from datasets.checking import Contents, contents_ingest
 from datasets.models import Dataset, DatasetVersion
 from datasets.reading.refusals import BadFile
@@ -95,7 +95,7 @@ def version_remap(version_id: uuid.UUID, *, by: User, wish: Wish) -> DatasetVers
     if version.state != DatasetVersion.State.READY:
         raise Conflict(
             _("Version %(number)s is %(state)s; its columns cannot be named now.")
-            % {"number": version.number, "state": version.get_state_display()}
+            % {"number": version.number, "state": DatasetVersion.State(version.state).label}
         )
     copied = _version_copy(version, fields, by=by)
     return check_run(copied, by=by, wait=version.bytes < SMALL)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from django.db.models import Sum
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import Project
+from common.phrases import either
+from common.phrases import gettext as _
 from datasets.checking import LENGTHS, Spread, counting_key
 from datasets.models import DatasetVersion
 from datasets.reading.indexed import IndexedReader
@@ -48,18 +49,14 @@ def version_unfit(version: DatasetVersion, *, stage: str) -> str:
     if version.state == DatasetVersion.State.MAPPING:
         return _("Its columns are not named yet. Open it and name them.")
     if version.state == DatasetVersion.State.BROKEN:
-        return _("It is broken: %(reason)s") % {
-            "reason": version.report.get("error", {}).get("message", "")
-        }
+        return _("It is broken: %(reason)s") % {"reason": version.problem}
     if version.shape in STAGE_SHAPES.get(stage, ()):
         return ""
-    shapes = _(" or ").join(
-        str(DatasetVersion.Shape(shape).label) for shape in STAGE_SHAPES.get(stage, ())
-    )
+    fitting = [DatasetVersion.Shape(shape).label for shape in STAGE_SHAPES.get(stage, ())]
     return _("It holds %(shape)s; %(stage)s needs %(shapes)s.") % {
-        "shape": version.get_shape_display(),
+        "shape": DatasetVersion.Shape(version.shape).label,
         "stage": STAGE_NAMES.get(stage, stage),
-        "shapes": shapes or _("nothing"),
+        "shapes": either(fitting) if fitting else _("nothing"),
     }
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping as Mappings
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.errors import DomainError
+from common.phrases import either
+from common.phrases import gettext as _
 
 # Of each shape: columns that must be named and those that may be. A tuple within the first is a
 # choice: one of them must be named.
@@ -151,7 +152,7 @@ def mapping_check(mapping: Mapping, columns: list[str]) -> None:
     for wanted in REQUIRED[mapping.shape]:
         choice = (wanted,) if isinstance(wanted, str) else wanted
         if not any(key in mapping.columns for key in choice):
-            names = _(" or ").join(str(COLUMN_NAMES[key]) for key in choice)
+            names = either(COLUMN_NAMES[key] for key in choice)
             raise DomainError(
                 _("Name the column that holds: %(names)s.") % {"names": names},
                 field=choice[0],

@@ -7,13 +7,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 from datasets import services
 from datasets.downloads import version_file
 from datasets.forms import MappingForm

@@ -7,11 +7,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.models import Project, User
 from accounts.services import project_hold
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from inference.models import Conversation, Deployment, Message
 from inference.openai import TOKENS_MAX, ChatRequest
 from inference.services.targets import Target, target_of

@@ -5,11 +5,11 @@ import uuid
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import Project, Role, User
 from accounts.services import event_record, project_hold
 from common.errors import Conflict, DomainError, QuotaExceeded
+from common.phrases import gettext as _
 from inference.models import Deployment
 from inference.services.moves import idle_default, locked, move, replica_start
 from nodes.services import workload_stop

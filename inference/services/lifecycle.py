@@ -12,9 +12,9 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from common.errors import Conflict
+from common.phrases import gettext as _
 from inference.models import Deployment, Replica
 from inference.probe import probe
 from inference.services.moves import locked, move, replica_start

@@ -6,11 +6,11 @@ from typing import Any
 import yaml
 from django.conf import settings
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record
 from common.errors import Conflict
+from common.phrases import gettext as _
 from inference.models import Deployment, Replica
 from nodes.models import Gpu
 from nodes.services import workload_submit
@@ -36,7 +36,7 @@ def move(
         raise Conflict(
             _("The deployment “{name}” is {state}; it cannot become {to}.").format(
                 name=deployment.name,
-                state=deployment.get_state_display(),
+                state=Deployment.State(deployment.state).label,
                 to=Deployment.State(to).label,
             )
         )

@@ -3,10 +3,9 @@
 import uuid
 from dataclasses import dataclass, field
 
-from django.utils.translation import gettext as _
-
 from accounts.models import User
 from common.errors import DomainError
+from common.phrases import gettext as _
 from inference.models import Deployment
 from nodes.services import Route, route_to, serve_key
 

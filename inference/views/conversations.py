@@ -8,7 +8,6 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -16,6 +15,7 @@ from accounts.http import actor, project_of
 from accounts.models import Project, Role, User
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 from inference import services
 from inference.chat import answer_now
 from inference.forms import QuestionForm, SettingsForm, TitleForm

@@ -8,7 +8,6 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -17,6 +16,7 @@ from accounts.models import Event, Project, Role
 from common.downloads import Download
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 from inference import services
 from inference.forms import DeploymentForm
 from inference.models import Deployment

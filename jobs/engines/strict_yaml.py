@@ -5,9 +5,9 @@ from collections.abc import Hashable
 from typing import Any
 
 import yaml
-from django.utils.translation import gettext as _
 
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 6

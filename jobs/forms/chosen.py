@@ -6,10 +6,10 @@ from typing import Any
 from django.conf import settings as site
 from django.http import QueryDict
 from django.utils.functional import cached_property
-from django.utils.translation import gettext as _
 
 from accounts.models import Project, User
 from common.errors import DomainError
+from common.phrases import gettext as _
 from datasets.models import DatasetVersion
 from datasets.services import version_unfit
 from jobs import services

@@ -7,10 +7,10 @@ from typing import Any
 from django.conf import settings as site
 from django.http import QueryDict
 from django.utils.functional import cached_property
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.errors import DomainError
+from common.phrases import gettext as _
 from datasets.models import DatasetVersion
 from datasets.services import version_cut_count, version_unfit
 from jobs import services

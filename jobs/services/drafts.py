@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings as site
-from django.utils.translation import gettext as _
 
 from accounts.models import Project, User
 from common.errors import DomainError
+from common.phrases import gettext as _
 from datasets.models import DatasetVersion
 from datasets.services import dataset_name, version_unfit
 from jobs.engines import engine_named
@@ -137,7 +137,7 @@ def _data_check(draft: Draft) -> None:
 
 def _unfit(version: DatasetVersion, stage: str) -> str:
     if version.state != DatasetVersion.State.READY:
-        return _("it is %(state)s") % {"state": version.get_state_display()}
+        return _("it is %(state)s") % {"state": DatasetVersion.State(version.state).label}
     return version_unfit(version, stage=stage)
 
 

@@ -5,11 +5,11 @@ import uuid
 from pathlib import Path
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
 from accounts.services import event_record
 from common.errors import DomainError
+from common.phrases import gettext as _
 from jobs.engines import engine_named
 from jobs.engines.base import Failure
 from jobs.models import Attempt, Checkpoint, Job
@@ -188,7 +188,7 @@ def fail(job: Job, failure: Failure, *, reason: str = "") -> None:
     """Notes what went wrong and ends the job."""
     known = failure.failure in Job.Failure.values
     job.failure = failure.failure if known else Job.Failure.ENGINE_BUG
-    job.failure_line = failure.line.replace("\x00", "")
+    job.failure_line = failure.line
     job.failure_code = failure.code[:24]
     move(job, State.FAILED, reason=reason, data={"failure": job.failure})
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from common.errors import Conflict, DomainError
+from common.languages import spoken
+from common.phrases import gettext as _
 from jobs.engines import engine_named
 from jobs.engines.base import Failure
 from jobs.models import Attempt, Job, JobDataset
@@ -67,12 +69,14 @@ def _end(
 
 def evaluate_after(job: Job, version: ModelVersion, row: JobDataset) -> Job | None:
     """Submits the evaluation asked for with the training; a refusal is noted, not raised."""
+    with override(spoken(job.created_by.language if job.created_by else "")):
+        name = _("Evaluation of %(name)s") % {"name": job.name[:60]}  # a name, so it stays so
     try:
         return job_submit(
             project=job.project,
             created_by=job.created_by,
             kind=Job.Kind.EVALUATE,
-            name=_("Evaluation of %(name)s") % {"name": job.name[:60]},
+            name=name,
             model_version=version,
             dataset_versions=[row.dataset_version],
             priority=job.priority,

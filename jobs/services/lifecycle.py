@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record, project_hold
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from jobs.engines import engine_named
 from jobs.models import Checkpoint, Job
 from jobs.services.endings import ended, finalize, last_checkpoint
@@ -28,7 +28,7 @@ def _refuse_unless(job: Job, states: tuple[str, ...], what: str) -> None:
     if job.state not in states:
         raise Conflict(
             _("“%(job)s” is %(state)s and cannot be %(what)s.")
-            % {"job": job.name, "state": job.get_state_display(), "what": what},
+            % {"job": job.name, "state": State(job.state).label, "what": what},
             data={"state": job.state},
         )
 
@@ -180,7 +180,7 @@ def job_delete(job_id: uuid.UUID, *, by: User | None) -> None:
     if job.is_active or running:
         raise Conflict(
             _("“%(job)s” is %(state)s. Cancel it first.")
-            % {"job": job.name, "state": job.get_state_display()},
+            % {"job": job.name, "state": State(job.state).label},
             data={"state": job.state},
         )
     workloads = [attempt.workload for attempt in job.attempts.select_related("workload")]

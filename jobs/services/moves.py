@@ -4,11 +4,11 @@ import uuid
 from collections.abc import Mapping
 
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record
 from common.errors import Conflict
+from common.phrases import gettext as _
 from jobs.models import Attempt, Job
 
 State = Job.State
@@ -48,7 +48,7 @@ def move(
     if not job.can_become(to):
         raise Conflict(
             _("“%(job)s” is %(state)s; it cannot become %(to)s.")
-            % {"job": job.name, "state": job.get_state_display(), "to": Job.State(to).label},
+            % {"job": job.name, "state": State(job.state).label, "to": State(to).label},
             data={"state": job.state},
         )
     old, job.state = job.state, to

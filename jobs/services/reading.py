@@ -8,9 +8,9 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from common.phrases import gettext as _
 from jobs.engines import engine_named
 from jobs.engines.base import Advice, Estimate
 from jobs.models import Attempt, Job

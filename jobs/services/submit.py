@@ -9,11 +9,12 @@ from typing import Any
 
 from django.conf import settings as site
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import Project, Role, User
 from accounts.services import event_record, project_hold, role_require
 from common.errors import DomainError, QuotaExceeded
+from common.phrases import dump
+from common.phrases import gettext as _
 from datasets.models import DatasetVersion
 from datasets.services import versions_materialise
 from jobs.engines import engine_named
@@ -155,7 +156,7 @@ def _write(checked: Checked, job_id: uuid.UUID, by: User | None) -> Job:
     )
     job.config = checked.engine.render(_with_data(job, draft, order))
     job.estimate = {
-        "memory": [[str(label), size] for label, size in checked.estimate.parts],
+        "memory": [[dump(label), size] for label, size in checked.estimate.parts],
         "memory_bytes": checked.estimate.total,
         "disk_bytes": checked.estimate.disk_bytes,
         "steps": checked.estimate.steps,

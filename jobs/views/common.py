@@ -6,10 +6,10 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
-from django.utils.translation import gettext as _
 
 from accounts.http import actor
 from accounts.models import Event
+from common.phrases import gettext as _
 from jobs.models import Attempt, Job
 
 KINDS = {

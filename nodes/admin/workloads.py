@@ -3,12 +3,12 @@
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.http import actor
 from common.admin import ReadOnly
 from common.errors import DomainError
+from common.phrases import gettext as _
 from nodes import services
 from nodes.models import Lease, Workload
 

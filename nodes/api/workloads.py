@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
@@ -12,6 +11,7 @@ from rest_framework.response import Response
 
 from accounts.http import actor
 from common.errors import DomainError
+from common.phrases import gettext as _
 from nodes import services
 from nodes.models import Node, Workload
 from nodes.pieces import log_piece
@@ -60,8 +60,8 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
         return services.queue_position(workload)[0]
 
     def get_waits_because(self, workload: Workload) -> str:
-        """Why it waits, in the reader's language."""
-        return services.reason_text(workload.waits_for)
+        """Why it waits; empty when it does not."""
+        return workload.reason if workload.state == Workload.State.WAITING else ""
 
 
 class StopSerializer(serializers.Serializer[Any]):

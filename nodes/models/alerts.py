@@ -8,6 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from common.phrases import PhraseField
 from nodes.models.machines import Gpu, Node
 
 
@@ -185,7 +186,7 @@ class AlertDelivery(models.Model):
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_at = models.DateTimeField(_("next attempt"))
-    error = models.CharField(_("last error"), max_length=300, blank=True)
+    error = PhraseField(_("last error"), blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(_("sent"), null=True)
 

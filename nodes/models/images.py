@@ -8,6 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from common.phrases import PhraseField
 from nodes.models.machines import Node
 
 
@@ -63,7 +64,7 @@ class Image(models.Model):
     description = models.JSONField(default=dict, blank=True)  # the engine's own files
     doing = models.CharField(max_length=200, blank=True)  # while it is fetched or built
     percent = models.PositiveSmallIntegerField(default=0)
-    error = models.TextField(blank=True)
+    error = PhraseField(blank=True)
     node = models.ForeignKey(
         Node, on_delete=models.SET_NULL, null=True, related_name="+"
     )  # who fetches it

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet, Role, User
+from common.phrases import PhraseField
 from nodes.models.images import Image
 from nodes.models.machines import Gpu, Node
 
@@ -95,8 +96,8 @@ class Workload(ProjectOwned):
 
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
-    reason = models.TextField(blank=True)  # why it waits or how it ended
-    waits_for = models.JSONField(default=dict, blank=True)  # the code and facts behind the wait
+    reason = PhraseField(blank=True)  # why it waits or how it ended
+    waits_for = models.JSONField(default=dict, blank=True)  # the code and facts of `reason`
     end_facts = models.JSONField(default=dict, blank=True)  # memory, error line, seconds
     epoch = models.PositiveIntegerField(
         default=0

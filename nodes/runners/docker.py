@@ -23,6 +23,7 @@ from docker.types import DeviceRequest, LogConfig, Mount
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
+from common.phrases import gettext as _
 from nodes.runners.base import (
     AlreadyStarted,
     CannotStart,
@@ -180,7 +181,7 @@ class DockerRunner:
             try:
                 image = engine.images.get(_bounds(launch).image).attrs["Config"]
             except ImageNotFound as error:
-                raise CannotStart("its image is not on this machine any more") from error
+                raise CannotStart(_("its image is not on this machine any more")) from error
         return _description(self.installation, launch, image)
 
     def call_off(self, place: Place) -> None:
@@ -353,7 +354,7 @@ def _description(installation: str, launch: Launch, image: dict[str, Any]) -> di
     place = launch.place
     engine = [*(image.get("Entrypoint") or ()), *launch.command]
     if not image.get("Entrypoint"):
-        raise CannotStart("its image has no entrypoint")
+        raise CannotStart(_("its image has no entrypoint"))
     user, group = container_user()
     bounds = _bounds(launch)
     limit = bounds.memory_limit_bytes
@@ -394,7 +395,7 @@ def _description(installation: str, launch: Launch, image: dict[str, Any]) -> di
 
 def _bounds(launch: Launch) -> Bounds:
     if launch.container is None:
-        raise CannotStart("no image was chosen for it")
+        raise CannotStart(_("no image was chosen for it"))
     return launch.container
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.phrases import gettext as _
 from nodes.runners.base import AlreadyStarted, CannotStart, Launch, Place
 
 VOID = "void"
@@ -67,7 +68,7 @@ def input_path(launch: Launch, name: str) -> Path:
     Raises `CannotStart` when the input itself is gone.
     """
     if not launch.inputs[name].exists():
-        raise CannotStart(f"The input {name} is not there any more.")
+        raise CannotStart(_("The input %(name)s is not there any more.") % {"name": name})
     parts = ("inputs", *parts_of(name))
     folders(launch.place.directory, parts[:-1])
     path = launch.place.directory.joinpath(*parts)
@@ -95,7 +96,9 @@ def parts_of(name: str) -> tuple[str, ...]:
     """The parts of a path below the directory; refuses names that lead out of it."""
     parts = Path(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\0" in name:
-        raise CannotStart(f"{name!r} is not a name inside the workload's directory.")
+        raise CannotStart(
+            _("“%(name)s” is not a name inside the workload's directory.") % {"name": name}
+        )
     return parts
 
 

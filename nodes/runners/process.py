@@ -18,6 +18,7 @@ from uuid import UUID
 
 import psutil
 
+from common.phrases import gettext as _
 from nodes.runners.base import CannotStart, Exit, Launch, Place, Sight
 from nodes.runners.files import (
     facts_of,
@@ -85,7 +86,9 @@ class ProcessRunner:
             check=False,
         )
         if done.returncode != 0:
-            raise CannotStart(done.stderr.strip()[-500:] or "the supervisor did not come up")
+            raise CannotStart(
+                done.stderr.strip()[-500:] or _("The process that watches over it did not come up.")
+            )
 
     def call_off(self, place: Place) -> None:
         """Voids the marker, so that nobody comes late."""

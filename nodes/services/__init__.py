@@ -51,7 +51,6 @@ from nodes.services.queue import (
     workload_submit,
 )
 from nodes.services.reach import Route, route_to
-from nodes.services.reasons import reason_text
 from nodes.services.removal import project_empty, workload_files_remove
 from nodes.services.restored import restored
 from nodes.services.rules import rule_set, rules, rules_seed
@@ -118,7 +117,6 @@ __all__ = [
     "nodes_sweep",
     "project_empty",
     "queue_position",
-    "reason_text",
     "restored",
     "route_to",
     "rule_set",

@@ -12,13 +12,14 @@ from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import override
 from django_q.tasks import async_task
 
 from accounts.models import User
 from accounts.services import event_record
 from common.errors import Conflict, DomainError
+from common.languages import spoken
+from common.phrases import gettext as _
 from common.sealing import Unsealable, seal, unseal
 from nodes import webhooks
 from nodes.models import Alert, AlertChannel, AlertDelivery
@@ -180,7 +181,7 @@ def delivery_send(delivery_id: uuid.UUID) -> bool:
         return False
     delivery.attempts += 1
     try:
-        with override(settings.LANGUAGE_CODE):
+        with override(_language(delivery.channel)):
             _send(delivery)
     except Exception as error:  # noqa: BLE001  whatever the other side does, it is tried again
         _note_failure(delivery, error)
@@ -191,13 +192,19 @@ def delivery_send(delivery_id: uuid.UUID) -> bool:
     return True
 
 
+def _language(channel: AlertChannel) -> str:
+    """That of the user whose address it is; programs and strangers are told in the default."""
+    reader = User.objects.filter(email__iexact=channel.target).first()
+    return spoken(reader.language if reader else "")
+
+
 def _note_failure(delivery: AlertDelivery, error: Exception) -> None:
     said = target_trouble(error) if isinstance(error, webhooks.BadTarget) else str(error)
     given_up = delivery.attempts >= MOST_ATTEMPTS
     AlertDelivery.objects.filter(pk=delivery.pk).update(
         state=State.FAILED if given_up else State.WAITING,
         next_at=timezone.now() + FIRST_PAUSE * 2 ** (delivery.attempts - 1),
-        error=(said or type(error).__name__)[:300],
+        error=said or type(error).__name__,
     )
     logger.warning("alert to %s, attempt %s: %s", delivery.channel, delivery.attempts, said)
 

@@ -5,9 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from django.utils.translation import gettext as _
-
 from common.errors import DomainError
+from common.phrases import gettext as _
 from nodes.nvml import THROTTLE_WORDS
 
 MOST_GPUS = 64

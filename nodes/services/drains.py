@@ -1,9 +1,9 @@
 """Emptying nodes, step by step; every step may be repeated."""
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import User
+from common.phrases import gettext as _
 from nodes.models import Node, Workload
 from nodes.services.queue import schedule, workload_stop, workload_unplace
 from nodes.services.states import settle

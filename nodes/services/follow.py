@@ -14,9 +14,9 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
+from common.phrases import gettext as _
+from common.phrases import ngettext
 from nodes.models import Gpu, Workload
 from nodes.runners import (
     AlreadyStarted,

@@ -15,13 +15,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
 from accounts.models import User
 from accounts.services import event_record
 from common.engines import IMAGES
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from nodes.models import Image, Node, Workload
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _move(
     if to not in Image.MOVES[image.state]:
         raise Conflict(
             _("An image that is “%(old)s” cannot become “%(new)s”.")
-            % {"old": image.get_state_display(), "new": State(to).label}
+            % {"old": State(image.state).label, "new": State(to).label}
         )
     old, image.state = image.state, to
     for name, value in {"doing": "", "percent": 0, "error": "", **fields}.items():
@@ -157,7 +157,7 @@ def image_failed(image_id: uuid.UUID, reason: str) -> None:
     """It could not be had."""
     image = Image.objects.select_for_update().filter(pk=image_id).first()
     if image is not None and image.state in {State.FETCHING, State.BUILDING}:
-        _move(image, State.FAILED, reason=reason, error=reason[-2000:])
+        _move(image, State.FAILED, reason=reason, error=reason)
 
 
 @transaction.atomic

@@ -10,9 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from nodes.models import Gpu, Node, Workload
 from nodes.models.machines import CLOCK_SECONDS
 from nodes.services import checks

@@ -5,11 +5,11 @@ from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from nodes.models import Lease, Workload
 from nodes.signals import workload_changed
 
@@ -46,7 +46,7 @@ def move(
     if not workload.can_become(to):
         raise Conflict(
             _("A workload that is “%(old)s” cannot become “%(new)s”.")
-            % {"old": workload.get_state_display(), "new": State(to).label}
+            % {"old": State(workload.state).label, "new": State(to).label}
         )
     old, workload.state = workload.state, to
     if to != State.WAITING:

@@ -11,13 +11,12 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import override
 from django_q.tasks import async_task
 
 from accounts.models import Project, User
 from accounts.services import event_record
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from nodes import scheduler
 from nodes.models import Gpu, Lease, Node, Workload
 from nodes.services.images import image_named
@@ -240,19 +239,16 @@ def _note_waits(heads: list[Head], decisions: list[scheduler.Decision]) -> None:
     }
     known = {head.request.key: head.waits_for for head in heads}
     news = [key for key, waits_for in waits.items() if waits_for != known[key]]
-    with override(settings.LANGUAGE_CODE):
-        if news:
-            rows = list(_free_waiting().filter(pk__in=news).only("pk"))
-            for row in rows:
-                row.waits_for, row.reason = waits[row.pk], reason_text(waits[row.pk])
-            Workload.objects.bulk_update(rows, ("waits_for", "reason"), batch_size=100)
-        for head in heads:
-            if head.is_deepest:
-                shape = scheduler.shape_of(head.request)
-                seen = [
-                    one.request.key for one in heads if scheduler.shape_of(one.request) == shape
-                ]
-                _note_rest(shape, seen, waits[head.request.key])
+    if news:
+        rows = list(_free_waiting().filter(pk__in=news).only("pk"))
+        for row in rows:
+            row.waits_for, row.reason = waits[row.pk], reason_text(waits[row.pk])
+        Workload.objects.bulk_update(rows, ("waits_for", "reason"), batch_size=100)
+    for head in heads:
+        if head.is_deepest:
+            shape = scheduler.shape_of(head.request)
+            seen = [one.request.key for one in heads if scheduler.shape_of(one.request) == shape]
+            _note_rest(shape, seen, waits[head.request.key])
 
 
 def _note_rest(shape: scheduler.Shape, seen: list[uuid.UUID], waits_for: dict[str, Any]) -> None:
@@ -279,7 +275,7 @@ def queue_position(workload: Workload) -> tuple[int, str]:
         | Q(priority=workload.priority, queued_at__lt=workload.queued_at)
         | Q(priority=workload.priority, queued_at=workload.queued_at, pk__lt=workload.pk)
     )
-    return ahead.count() + 1, reason_text(workload.waits_for)
+    return ahead.count() + 1, workload.reason
 
 
 @transaction.atomic

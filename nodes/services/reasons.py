@@ -1,10 +1,11 @@
-"""Why a workload waits, in the reader's language."""
+"""Why a workload waits, in a sentence."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.formats import number_format
-from django.utils.translation import gettext as _
+
+from common.phrases import gettext as _
 
 Facts = Mapping[str, Any]
 

@@ -3,9 +3,9 @@
 import uuid
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 from django_q.models import OrmQ
 
+from common.phrases import gettext as _
 from nodes.models import Node, Workload
 from nodes.services.follow import workload_lost
 from nodes.services.states import state_set

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record
 from common.errors import DomainError
+from common.phrases import gettext as _
 from nodes.models import AlertRule
 from nodes.services.checks import number, whole
 

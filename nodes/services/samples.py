@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
+from common.phrases import gettext as _
 from nodes.models import Node, NodeSample, Workload
 from nodes.services import checks
 from nodes.services.clock import database_now

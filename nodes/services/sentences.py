@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.formats import number_format
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
+from common.phrases import gettext as _
+from common.phrases import ngettext
 from nodes.models import Alert, AlertRule, Gpu, Node
 
 Kind = AlertRule.Kind

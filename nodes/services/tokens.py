@@ -16,11 +16,11 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from common.sealing import Unsealable, seal_with, unseal_with
 from common.version import VERSION, fits
 from nodes.models import Node, NodeToken, Workload

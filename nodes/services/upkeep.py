@@ -4,11 +4,11 @@ import uuid
 from typing import Literal
 
 from django.db import transaction
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.models import User
 from common.errors import Conflict
+from common.phrases import gettext as _
+from common.phrases import ngettext
 from nodes.models import Lease, Node, Workload
 from nodes.services.alerts import alerts_end
 from nodes.services.clock import database_now

@@ -6,12 +6,12 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 from nodes import curves, overview, services
 from nodes.forms import NoteForm
 from nodes.models import Node, Workload

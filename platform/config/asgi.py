@@ -4,8 +4,7 @@ import ctypes
 import os
 from contextlib import suppress
 
-from channels.auth import AuthMiddlewareStack
-from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.routing import ProtocolTypeRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 
@@ -31,14 +30,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 pages = get_asgi_application()
 bound_memory()
 
-from config.routing import websocket_urlpatterns  # noqa: E402  models must be loaded first
+from config.routing import sockets  # noqa: E402  models must be loaded first
 from inference.asgi import with_gateway  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": with_gateway(pages),
-        "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
-        ),
+        "websocket": AllowedHostsOriginValidator(sockets),
     }
 )

@@ -12,11 +12,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.http import actor
 from accounts.models import Membership, Project, User
+from common.phrases import gettext as _
+from common.phrases import ngettext
 from config.templatetags.trainer import duration, metric, number_short
 from datasets.models import Dataset, DatasetVersion
 from inference.models import Deployment

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.urls import reverse
-from django.utils.translation import gettext as _
 
 from accounts.models import Project, User
+from common.phrases import gettext as _
 from datasets.models import Dataset
 from inference.models import Deployment
 from jobs.models import Job

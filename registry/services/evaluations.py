@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import Project, User
 from accounts.services import event_record
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from registry import rows
 from registry.metrics import BY_KEY
 from registry.models import Evaluation, ModelVersion

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import event_record
 from common.errors import DomainError
+from common.phrases import gettext as _
 from registry import weights
 from registry.models import Model, ModelVersion
 from registry.services.names import clean_name, clean_template

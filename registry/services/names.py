@@ -5,9 +5,9 @@ import unicodedata
 from pathlib import Path
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from common.errors import DomainError
+from common.phrases import gettext as _
 from registry import catalogue
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

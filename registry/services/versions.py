@@ -9,11 +9,11 @@ from pathlib import Path
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max, ProtectedError
-from django.utils.translation import gettext as _
 
 from accounts.models import Project, User
 from accounts.services import event_record
 from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from registry import weights
 from registry.models import Model, ModelVersion
 from registry.services.names import below_home, clean_name, safe_name

@@ -7,13 +7,13 @@ from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, operator_required
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 from registry import services
 from registry.forms import BaseModelAddForm, BaseModelForm, CatalogueFilterForm, ImportForm
 from registry.models import Model

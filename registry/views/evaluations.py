@@ -9,13 +9,13 @@ from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, project_of
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 from registry import downloads, presentation, rows, services
 from registry.forms import EvaluationFilterForm, RowFilterForm
 from registry.metrics import METRICS

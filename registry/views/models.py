@@ -9,7 +9,6 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Max, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -17,6 +16,7 @@ from accounts.http import actor, project_of
 from accounts.models import Event
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 from registry import downloads, presentation, services
 from registry.forms import ModelFilterForm, ModelForm
 from registry.models import Evaluation, Model, ModelVersion

@@ -136,3 +136,17 @@ def test_the_page_shows_a_key_once_with_examples_for_this_host(client, people) -
     key = ApiKey.objects.get()
     client.post(reverse("accounts:api_key_revoke", args=[key.pk]))
     assert not ApiKey.objects.exists()
+
+
+def test_the_api_answers_in_the_owners_language_unless_asked_for_another(people) -> None:
+    services.user_profile_set(people.owner.pk, language="zh-hans")
+    api = bearer(make(people.owner)[1])
+
+    def refusal(language: str = "") -> str:
+        headers = {"accept-language": language} if language else {}
+        answer = api.post(reverse("api-key-list"), {"name": "x", "scope": "odd"}, headers=headers)
+        return str(answer.json())
+
+    assert "选项" in refusal()
+    assert "选项" in refusal("fr")
+    assert "选项" not in refusal("en")

@@ -147,6 +147,22 @@ def test_the_language_of_the_profile_follows_the_log_in(client, ada) -> None:
     assert log_in(client, PASSWORD).cookies["django_language"].value == "zh-hans"
 
 
+@pytest.mark.parametrize(
+    ("preference", "asked_in", "wanted"),
+    [("zh-hans", "en", "密码重置"), ("", "zh-hans", "密码重置"), ("en", "zh-hans", "assword")],
+)
+def test_mail_is_written_in_the_language_of_whoever_gets_it(
+    client, ada, preference, asked_in, wanted
+) -> None:
+    services.user_profile_set(ada.pk, language=preference)
+    client.post(
+        reverse("account_reset_password"),
+        {"email": ada.email},
+        headers={"accept-language": asked_in},
+    )
+    assert wanted in mail.outbox[0].subject
+
+
 def test_limits_cannot_be_dodged_by_claiming_other_addresses(client, ada) -> None:
     wrong = {"username": "nobody", "password": "wrong"}
     answers = [

@@ -40,8 +40,8 @@ def home(tmp_path, settings):
         "version": "0.9.5",
         "capabilities": {
             "gpu": False,
-            "qlora": {"available": True, "reason": ""},
-            "quantise": {"available": False, "reason": "GPTQ is not installed"},
+            "qlora": {"available": True, "missing": []},
+            "quantise": {"available": False, "missing": ["gptqmodel", "optimum"]},
         },
     }
     (settings.ENGINES_DIR / "llamafactory" / "engine.json").write_text(json.dumps(facts))

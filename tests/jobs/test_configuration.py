@@ -235,13 +235,14 @@ def test_only_what_the_engine_runs_is_offered():
     assert engine.why_not_pausable("rm", "full") and not engine.why_not_pausable("rm", "lora")
 
 
-def test_qlora_is_greyed_with_the_engines_reason(settings, tmp_path):
+def test_qlora_is_greyed_with_what_the_engine_misses(settings, tmp_path):
     (tmp_path / "x" / "llamafactory").mkdir(parents=True)
     settings.ENGINES_DIR = tmp_path / "x"
-    text = {"capabilities": {"qlora": {"available": False, "reason": "bitsandbytes is missing"}}}
+    text = {"capabilities": {"qlora": {"available": False, "missing": ["bitsandbytes"]}}}
     (tmp_path / "x" / "llamafactory" / "engine.json").write_text(json.dumps(text))
     methods = {row.value: row.reason for row in engine_named("llamafactory").methods("sft")}
-    assert methods == {"lora": "", "qlora": "bitsandbytes is missing", "freeze": "", "full": ""}
+    assert methods.pop("qlora") == "bitsandbytes is not installed in the engine's environment"
+    assert not any(methods.values())
 
 
 @pytest.mark.parametrize(

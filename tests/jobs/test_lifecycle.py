@@ -250,7 +250,7 @@ def test_quantising_without_the_parts_is_refused_with_the_reason(people, submit,
             settings={"export_quantization_bit": 4},
         )
     assert refused.value.field == "export_quantization_bit"
-    assert "GPTQ is not installed" in refused.value.message
+    assert "gptqmodel, optimum are not installed" in refused.value.message
 
 
 def test_an_evaluation_follows_by_itself(people, submit, data):

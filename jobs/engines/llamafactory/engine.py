@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.errors import DomainError
+from common.phrases import gettext as _
 from jobs.engines import strict_yaml
 from jobs.engines.base import (
     Advice,
@@ -59,11 +59,11 @@ class LlamaFactory:
 
     def methods(self, stage: str) -> list[Choice]:
         """Which weights may change."""
-        qlora, reason = facts.capability("qlora")
+        reason = facts.capability("qlora")[1]
         return [
             Choice("lora", "LoRA", _("small add-on weights, fits most GPUs"), "layers-2"),
             Choice("qlora", "QLoRA", _("4-bit base, least memory"), "minimize-2",
-                   "" if qlora else reason or _("not available")),
+                   reason),
             Choice("freeze", _("Freeze"), _("only the last layers"), "snowflake"),
             Choice("full", _("Full"), _("all weights, most memory"), "box"),
         ]  # fmt: skip

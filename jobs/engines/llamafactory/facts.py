@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 
 from common.engines import engine_folder
+from common.phrases import gettext as _
+from common.phrases import ngettext
 
 HERE = Path(__file__).parent
 NAME = "llamafactory"
@@ -40,11 +42,19 @@ def capability(name: str) -> tuple[bool, str]:
     """Whether the installed engine can do something, and why not."""
     facts = engine_facts()
     if not facts:
-        return False, "the engine is not installed on this machine"
-    said = facts.get("capabilities", {}).get(name)
-    if isinstance(said, dict):
-        return bool(said.get("available")), str(said.get("reason") or "")
-    return bool(said), ""
+        return False, _("the engine is not installed on this machine")
+    said = facts.get("capabilities", {}).get(name) or {}
+    if said.get("available"):
+        return True, ""
+    missing = said.get("missing") or []
+    if not missing:
+        return False, _("not available")
+    why = ngettext(
+        "%(packages)s is not installed in the engine's environment",
+        "%(packages)s are not installed in the engine's environment",
+        len(missing),
+    )
+    return False, why % {"packages": ", ".join(missing)}
 
 
 def arguments() -> dict[str, dict[str, Any]]:

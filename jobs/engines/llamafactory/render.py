@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.errors import DomainError
+from common.phrases import gettext as _
 from jobs.engines import strict_yaml
 from jobs.engines.base import Estimate, Order, Source, Text
 from jobs.engines.llamafactory import facts, rules

@@ -5,10 +5,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.errors import DomainError
+from common.phrases import either
+from common.phrases import gettext as _
 from jobs.engines import strict_yaml
 from jobs.engines.base import Field, Order, Text
 from jobs.engines.llamafactory import facts
@@ -163,7 +164,7 @@ def _type_problem(key: str, value: Any, argument: Mapping[str, Any]) -> str:
     names = str(argument["type"])
     if not _is_of(value, names) or (key in MAPPING_ONLY and isinstance(value, str)):
         return _("needs %(wanted)s, not %(given)s") % {
-            "wanted": names.replace("|", _(" or ")),
+            "wanted": either(names.split("|")),
             "given": f"{value!r:.60}",
         }
     choices = argument.get("choices")

@@ -19,9 +19,9 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeData, SafeString, mark_safe
 from django.utils.translation import get_language, gettext_noop
-from django.utils.translation import gettext as _
 
 from accounts.texts import event_sentence
+from common.phrases import gettext as _
 
 register = template.Library()
 

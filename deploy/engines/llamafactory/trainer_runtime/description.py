@@ -16,21 +16,20 @@ from .workload import write_atomically
 QUANTISER = ("gptqmodel", "optimum")
 
 
-def installed(*names: str) -> bool:
-    return all(importlib.util.find_spec(name) is not None for name in names)
+def offered(*needed: str) -> dict[str, Any]:
+    """Return whether the packages are all here, and which are not."""
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    return {"available": not missing, "missing": missing}
 
 
 def capabilities() -> dict[str, Any]:
     """Return what this machine and this environment can do."""
     import torch
 
-    qlora = installed("bitsandbytes")
-    quantise = installed(*QUANTISER)
-    reason = "" if quantise else f"GPTQ needs {' and '.join(QUANTISER)} in the engine's environment"
     return {
         "gpu": torch.cuda.is_available(),
-        "qlora": {"available": qlora, "reason": "" if qlora else "bitsandbytes is not installed"},
-        "quantise": {"available": quantise, "reason": reason},
+        "qlora": offered("bitsandbytes"),
+        "quantise": offered(*QUANTISER),
     }
 
 
