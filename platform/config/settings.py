@@ -172,7 +172,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}
+    else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},
+    # What workers say of themselves every second; nobody reads it, nodes have their heartbeat.
+    "unwatched": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
 }
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": {
@@ -196,10 +198,12 @@ Q_CLUSTER = {
     "ack_failures": True,
     "queue_limit": 1,
     "bulk": 1,
-    "poll": 0.2,
+    "broker_class": "common.broker.Broker",
+    "poll": 0,  # the broker waits itself
     "guard_cycle": 1,
     "catch_up": False,
-    "save_limit": 250,
+    "save_limit": -1,  # only failures are kept: to count the others, each would lock them all
+    "cache": "unwatched",
     "label": "Queue",
     "orm": "default",
 }
