@@ -99,7 +99,6 @@ if BEHIND_PROXY:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 INSTALLED_APPS = [
-    "daphne",
     "config",
     "accounts",
     "nodes",
