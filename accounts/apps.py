@@ -27,7 +27,5 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Tells the schema about our keys, and has the queue sweep."""
-        from accounts import schema  # noqa: F401
-
+        """Has the queue sweep."""
         post_migrate.connect(_schedule, dispatch_uid="accounts.schedule")

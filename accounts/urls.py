@@ -6,7 +6,7 @@ from allauth.account import views as allauth
 from django.urls import path, re_path
 from rest_framework.routers import SimpleRouter
 
-from accounts import api
+from accounts import api, schema  # noqa: F401  the schema is told about our keys
 from accounts.views import entrance, invitations, profile, projects
 
 app_name = "accounts"

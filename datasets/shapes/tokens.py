@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from datasets.shapes.examples import Example, Turn
 
 AT_ONCE = 1 << 16  # characters; the tokenizer takes some 200 bytes for each while it is at them
@@ -97,6 +95,8 @@ class TokenCounter:
     """
 
     def __init__(self, tokenizer_dir: Path, template: str) -> None:
+        from tokenizers import Tokenizer  # heavy, and most processes count nothing
+
         self._tokenizer = Tokenizer.from_file(str(tokenizer_dir / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from botocore.config import Config
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
@@ -312,6 +311,9 @@ def _files(endpoint: str) -> dict[str, Any]:
     """Where files are kept: the directory alone, or a bucket behind it."""
     if not S3_BUCKET:
         return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    # Imported where it is used: a process that has no store saves 15 MB.
+    from botocore.config import Config
+
     return {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {

@@ -16,6 +16,7 @@ EX_CONFIG = 78  # as in sysexits.h: trying again does not help, an operator has 
 class Command(BaseCommand):
     """One per node. Workloads go on without it; it takes them up again when it starts."""
 
+    requires_system_checks: list[str] = []  # they load every page, which it never shows
     help = "Beats, follows and tidies up the workloads of this node."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -243,6 +243,8 @@ def _parts(host: str, port: int, runner_name: str) -> list[Part]:
     python, manage = sys.executable, str(Path(settings.BASE_DIR) / "manage.py")
     web = [python, "-m", "uvicorn", "config.asgi:application", "--host", host, "--port", str(port)]
     web += ["--lifespan", "off", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
+    # `serve` has made the checks; again they would load every page into processes without any.
+    worker = [python, manage, "qcluster", "--skip-checks"]
     node = settings.NODE_NAME
     chosen = {"TRAINER_RUNNER": runner_name}
     pages = {
@@ -253,8 +255,8 @@ def _parts(host: str, port: int, runner_name: str) -> list[Part]:
     }
     return [
         Part("web", web, pages),
-        Part("control", [python, manage, "qcluster"]),
-        Part("worker", [python, manage, "qcluster"], {"Q_CLUSTER_NAME": f"node-{node}"}),
+        Part("control", worker),
+        Part("worker", worker, {"Q_CLUSTER_NAME": f"node-{node}"}),
         Part("agent", [python, manage, "node_agent", "--name", node], chosen),
         *([Part("storage", [python, manage, "storage_sync"])] if settings.S3_BUCKET else ()),
     ]
