@@ -98,6 +98,7 @@ if BEHIND_PROXY:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 INSTALLED_APPS = [
+    "daphne",
     "config",
     "accounts",
     "nodes",
