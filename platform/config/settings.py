@@ -1,6 +1,7 @@
 """Django settings. What an installation changes comes from TRAINER_* environment variables."""
 
 import os
+import sys
 import secrets
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,8 @@ if BEHIND_PROXY:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 INSTALLED_APPS = [
-    "daphne",
+    # It makes `manage.py runserver` speak ASGI; every other process saves what it loads.
+    *(["daphne"] if "runserver" in sys.argv else []),
     "config",
     "accounts",
     "nodes",
