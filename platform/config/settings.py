@@ -1,8 +1,8 @@
 """Django settings. What an installation changes comes from TRAINER_* environment variables."""
 
 import os
-import sys
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
