@@ -94,7 +94,9 @@ def test_the_whole_way(far, submit, home) -> None:
     assert (output / "model.bin").stat().st_size == 64000
     assert json.loads(workload.facts_path("result").read_text())["status"] == "finished"
     assert not (workload.directory / "inputs").exists()
-    until(lambda: not on_node(node, workload).exists(), 40)  # the node has tidied up
+    left = node.home / "cache" / "uses" / str(workload.pk)
+    until(lambda: not left.exists(), 40)  # the last thing that goes when the node tidies up
+    assert not on_node(node, workload).exists()
     assert not (node.home / "logs" / f"{workload.pk}.log").exists()
 
 
