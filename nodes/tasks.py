@@ -7,6 +7,8 @@ from django.conf import settings
 
 from nodes import services
 from nodes.services import follow
+from nodes.staging.digests import digests_sweep
+from nodes.staging.outputs import incoming_sweep
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,8 @@ def workload_stop(workload_id: str, epoch: int) -> None:
 def sweep() -> None:
     """On the control plane's queue, every minute: works while no agent does."""
     services.nodes_sweep()
+    incoming_sweep()
+    digests_sweep()
     services.alerts_silence()
     services.deliveries_sweep()
 

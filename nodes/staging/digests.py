@@ -1,11 +1,15 @@
 """SHA-256 of files under TRAINER_HOME, computed once for each state of a file."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.utils import timezone
 
 from nodes.models import FileDigest
 from nodes.staging.trees import sha256_of
+
+KEEP = timedelta(days=90)
 
 
 def digest_of(path: Path) -> str:
@@ -32,6 +36,11 @@ def digest_note(path: Path, sha256: str) -> None:
         path=name,
         defaults={"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "sha256": sha256},
     )
+
+
+def digests_sweep() -> int:
+    """Forgets what was not noted for long; a file that is asked for again is read again."""
+    return FileDigest.objects.filter(noted_at__lt=timezone.now() - KEEP).delete()[0]
 
 
 def _name(path: Path) -> str:

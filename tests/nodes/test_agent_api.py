@@ -7,9 +7,10 @@ import uuid
 import pytest
 from django.test import Client
 
+from nodes import tasks
 from nodes.models import Workload
 from nodes.services.sharing import home_id, node_key
-from nodes.staging.outputs import incoming_root, incoming_sweep
+from nodes.staging.outputs import incoming_root
 from nodes.staging.trees import FILES_MAX
 from tests.nodes.conftest import start
 
@@ -285,5 +286,5 @@ class TestOutputs:
         assert wire.json("put", base, {"files": files}).json()["code"] == "over"
         (answer,) = wire.grow((part(workload), b"late")).json()["parts"]
         assert answer["refused"] == "over"
-        assert incoming_sweep() == 1
+        tasks.sweep()
         assert not list(incoming_root().iterdir())
