@@ -280,8 +280,9 @@ class Agent:
         agent_tick.send_robust(sender=Agent, node_id=self.node_id)
 
     def sweep(self) -> None:
-        """The safety net for all nodes; any agent's does."""
-        services.nodes_sweep(judge=time.monotonic() - self.heard_since > TRUST_SECONDS)
+        """The safety net for all nodes; one agent's is enough."""
+        if services.node_leads(self.node_id):
+            services.nodes_sweep(judge=time.monotonic() - self.heard_since > TRUST_SECONDS)
 
     def follow(self) -> None:
         """Looks at every workload that has its place here."""

@@ -57,7 +57,8 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
 
     def get_place(self, workload: Workload) -> int:
         """The place in the queue from 1; 0 when it does not wait."""
-        return services.queue_position(workload)[0]
+        places: dict[Any, int] = self.context.get("places") or services.queue_places([workload])
+        return places.get(workload.pk, 0)
 
     def get_waits_because(self, workload: Workload) -> str:
         """Why it waits; empty when it does not."""
@@ -94,6 +95,13 @@ class WorkloadViewSet(
     serializer_class = WorkloadSerializer
     filterset_fields = ("state", "outcome", "project", "verb")
     queryset = Workload.objects.none()
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """Of a list all places are asked for at once."""
+        if kwargs.get("many"):
+            places = services.queue_places(args[0])
+            kwargs["context"] = {**self.get_serializer_context(), "places": places}
+        return super().get_serializer(*args, **kwargs)
 
     def get_queryset(self) -> QuerySet[Workload]:
         """Visible ones; those that the user may change for actions."""

@@ -41,9 +41,16 @@ from nodes.services.images import (
     images_publish,
 )
 from nodes.services.keys import installation_id, serve_key
-from nodes.services.machines import NodeRemoved, node_beat, node_register, nodes_sweep
+from nodes.services.machines import (
+    NodeRemoved,
+    node_beat,
+    node_leads,
+    node_register,
+    nodes_sweep,
+)
 from nodes.services.moves import ForeignWorkload
 from nodes.services.queue import (
+    queue_places,
     queue_position,
     schedule,
     workload_priority_set,
@@ -107,6 +114,7 @@ __all__ = [
     "node_drain",
     "node_hello",
     "node_join",
+    "node_leads",
     "node_note",
     "node_of_key",
     "node_register",
@@ -116,6 +124,7 @@ __all__ = [
     "node_token_revoke",
     "nodes_sweep",
     "project_empty",
+    "queue_places",
     "queue_position",
     "restored",
     "route_to",

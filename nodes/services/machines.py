@@ -24,6 +24,7 @@ from nodes.services.queue import requeue_unclaimed, schedule
 from nodes.services.states import node_event, settle, state_set
 
 logger = logging.getLogger(__name__)
+LEADS_FOR = timedelta(seconds=15)  # three beats
 SILENT_AFTER = timedelta(seconds=60)  # twelve beats
 LOST_AFTER = timedelta(seconds=300)  # then its workloads are given up
 
@@ -250,6 +251,16 @@ def node_beat(
     if news or node.takes_work != before:
         transaction.on_commit(schedule)
     return node
+
+
+def node_leads(node_id: uuid.UUID) -> bool:
+    """Whether this is the node which does what one of them has to do for all.
+
+    The first of those that beat lately: when it falls silent the next one takes over. For a moment
+    two may lead, so what they do must bear that.
+    """
+    living = Node.objects.present().filter(heartbeat_at__gt=database_now() - LEADS_FOR)
+    return living.order_by("pk").values_list("pk", flat=True).first() == node_id
 
 
 def nodes_sweep(*, judge: bool = True) -> None:

@@ -1,7 +1,7 @@
 """The queue: submit, order, place, stop."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypedDict, Unpack
@@ -276,6 +276,13 @@ def queue_position(workload: Workload) -> tuple[int, str]:
         | Q(priority=workload.priority, queued_at=workload.queued_at, pk__lt=workload.pk)
     )
     return ahead.count() + 1, workload.reason
+
+
+def queue_places(workloads: Iterable[Workload]) -> dict[uuid.UUID, int]:
+    """The places in the queue, from 1, of those that wait, by one question for all of them."""
+    wanted = {one.pk for one in workloads if one.state == State.WAITING}
+    queue = Workload.objects.waiting().values_list("pk", flat=True) if wanted else ()
+    return {key: place for place, key in enumerate(queue, 1) if key in wanted}
 
 
 @transaction.atomic

@@ -12,6 +12,7 @@ from common.errors import Conflict, DomainError
 from nodes import services
 from nodes.models import Gpu, HardwareError, Lease, Node, NodeSample, Workload
 from nodes.nvml import Fault
+from nodes.services.clock import database_now
 from nodes.services.machines import Identity
 from nodes.services.samples import KEEP
 from tests.nodes.parts import GIB, device, ends, figures, load, register, runs, submit
@@ -285,6 +286,14 @@ def test_a_rule_that_is_off_excludes_nothing(people) -> None:
     )
     services.faults_note(node.pk, [Fault("gpu-01-0", 79)] * 5)
     assert not Gpu.objects.exclude(excluded_at=None).exists()
+
+
+def test_one_of_those_that_beat_leads() -> None:
+    nodes = sorted(register(f"gpu-0{number}").pk for number in range(3))
+    assert [services.node_leads(pk) for pk in nodes] == [True, False, False]
+    silent = database_now() - timedelta(seconds=20)
+    Node.objects.filter(pk=nodes[0]).update(heartbeat_at=silent)
+    assert [services.node_leads(pk) for pk in nodes] == [False, True, False]
 
 
 def test_draining_waits_for_what_runs(people) -> None:

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from nodes import services
 from nodes.models import Workload
+from nodes.services.reasons import reason_text
 
 pytestmark = pytest.mark.django_db
 State = Workload.State
@@ -35,7 +36,7 @@ def fill(submit, count: int) -> None:
 def reasons() -> Counter:
     """How many wait for which reason."""
     rows = Workload.objects.filter(state=State.WAITING)
-    assert all(services.reason_text(row.waits_for) == row.reason for row in rows)
+    assert all(reason_text(row.waits_for) == row.reason for row in rows)
     return Counter(row.waits_for["code"] for row in rows)
 
 
@@ -70,6 +71,24 @@ def test_what_many_free_places_are_given_to(agent, cordon, submit) -> None:
     cordon(False)
     names = Workload.objects.filter(state=State.PLACED).values_list("name", flat=True)
     assert set(names) == {str(number) for number in range(50)}
+
+
+def test_places_of_many_are_asked_for_at_once(agent, submit, people, client) -> None:
+    fill(submit, 6)
+    Workload.objects.update(project=people.team)
+    client.force_login(people.viewer)
+    client.get("/api/v1/workloads/")
+
+    def asked(page_size: int) -> tuple[list[int], int]:
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.get(f"/api/v1/workloads/?page_size={page_size}").json()
+        return [row["place"] for row in answer["results"]], len(queries)
+
+    (two, few), (six, many) = asked(2), asked(6)
+    running = Workload.objects.exclude(state=State.WAITING).count()
+    line = [*range(6 - running, 0, -1), *[0] * running]  # the newest first
+    assert (two, six) == (line[:2], line)
+    assert few == many
 
 
 @pytest.mark.django_db(transaction=True)
