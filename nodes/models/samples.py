@@ -1,9 +1,22 @@
 """What nodes measure."""
 
+from typing import Self
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from nodes.models.machines import Node
+
+
+class NodeSampleQuerySet(models.QuerySet["NodeSample"]):
+    """Measurements by when they were made."""
+
+    def newest(self) -> Self:
+        """The last one of each node, none of a node that has been silent for hours."""
+        last = NodeSample.objects.filter(node=models.OuterRef("pk"), span=NodeSample.Span.RAW)
+        return self.filter(
+            pk__in=Node.objects.values_list(models.Subquery(last.order_by("-at").values("pk")[:1]))
+        )
 
 
 class NodeSample(models.Model):
@@ -32,6 +45,8 @@ class NodeSample(models.Model):
     disk_write_rate = models.FloatField(null=True)
     disks = models.JSONField(default=list)  # path, total_bytes, used_bytes of each
     gpus = models.JSONField(default=list)  # as nodes.nvml gives them; of a longer span the means
+
+    objects = NodeSampleQuerySet.as_manager()
 
     class Meta:
         constraints = (

@@ -27,6 +27,7 @@ from registry.metrics import BY_KEY as METRICS
 from registry.models import Evaluation, ModelVersion
 
 SHOWN = 6
+MACHINES_SHOWN = 8
 KINDS = {
     Job.State.QUEUED: "wait",
     Job.State.PAUSED: "wait",
@@ -305,7 +306,10 @@ def machines(project: Project) -> list[Machine]:
         Lease.objects.filter(released_at=None).values_list("gpu_id", "workload__project_id")
     )
     found = []
-    for node in Node.objects.prefetch_related("gpus")[:8]:
+    nodes = list(Node.objects.present().prefetch_related("gpus")[:MACHINES_SHOWN])
+    samples = NodeSample.objects.filter(node__in=nodes).newest()
+    busy = dict(samples.values_list("node_id", "cpu_percent"))
+    for node in nodes:
         gpus = [gpu for gpu in node.gpus.all() if gpu.is_present]
         ready = node.state == Node.State.READY
         cells = [
@@ -315,7 +319,8 @@ def machines(project: Project) -> list[Machine]:
         note = str(node.get_state_display())
         if ready:
             note = gpus[0].name if gpus else _("%(n)s CPUs") % {"n": node.cpu_count}
-        found.append(Machine(node, cells, note, _cpu(node) if ready else None, _node_url(node)))
+        cpu_percent = busy.get(node.pk) if ready else None
+        found.append(Machine(node, cells, note, cpu_percent, _node_url(node)))
     return found
 
 
@@ -323,11 +328,6 @@ def _look(holder: object, project: Project, *, ready: bool) -> str:
     if holder is not None:
         return "you" if holder == project.pk else "used"
     return "free" if ready else "off"
-
-
-def _cpu(node: Node) -> float | None:
-    newest = NodeSample.objects.filter(node=node).order_by("-at").first()
-    return newest.cpu_percent if newest else None
 
 
 def _node_url(node: Node) -> str:
