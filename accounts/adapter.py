@@ -12,12 +12,18 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Invitation, User
 from accounts.services import user_register
 
+WRONG = _(
+    "The name or the password is not right. Check both, or set a new password if you forgot it."
+)
+
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Keeps the door shut for those without an invitation."""
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
+        "username_password_mismatch": WRONG,
+        "email_password_mismatch": WRONG,
         "too_many_login_attempts": _(
             "Too many wrong passwords for this name or from your network. Wait five minutes, then"
             " try again, also with the right one."

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -12,6 +13,16 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import LANGUAGES, ApiKey, Invitation, Project, Role, User
 from accounts.services.invitations import invitation_find
 from common.errors import DomainError
+
+
+class LoginForm(AllauthLoginForm):  # type: ignore[misc]
+    """allauth's form; the field says what it takes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = _("User name or e-mail address")
+        for name in ("login", "password"):
+            del self.fields[name].widget.attrs["placeholder"]
 
 
 class SignupForm(AllauthSignupForm):  # type: ignore[misc]

@@ -37,7 +37,7 @@ def test_the_sixth_wrong_try_is_refused_and_the_right_password_meanwhile_too(cli
     for _try in range(5):
         answer = log_in(client, "wrong")
         assert answer.status_code == 422
-        assert "not correct" in str(answer.context["form"].errors)
+        assert "not right" in str(answer.context["form"].errors)
     for password in ("wrong", PASSWORD):
         answer = log_in(client, password)
         assert (answer.status_code, answer["Retry-After"]) == (429, "300")
@@ -183,7 +183,7 @@ def test_a_refusal_is_a_page_however_it_is_asked_for(client, ada, headers) -> No
     )
     assert answer.status_code == 422
     assert "text/html" in answer["Content-Type"]
-    assert "not correct" in answer.content.decode()
+    assert "not right" in answer.content.decode()
 
 
 def test_an_empty_form_names_every_field(client, ada) -> None:
