@@ -44,9 +44,11 @@ def delete(people: SimpleNamespace) -> None:
 
 
 def files(home: Path) -> set[str]:
-    """What lies under the home, without what belongs to the installation."""
-    own = {"data/dataset_info.json", "data/.lock", "secret_key"}
-    return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()} - own
+    """What lies in the folders of data, models and work, but for the list of all data."""
+    own = {"data/dataset_info.json", "data/.lock"}
+    folders = ("data", "output", "logs", "checkpoints", "models", "temp")
+    found = (path for folder in folders for path in (home / folder).rglob("*"))
+    return {str(path.relative_to(home)) for path in found if path.is_file()} - own
 
 
 @pytest.fixture
