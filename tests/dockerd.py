@@ -50,11 +50,17 @@ class Engine:
 
     def pid(self) -> int:
         """Its process, 0 when there is none."""
-        with contextlib.suppress(OSError, ValueError):
-            number = int((self.folder / "pid").read_text())
-            if b"dockerd" in Path(f"/proc/{number}/cmdline").read_bytes():
-                return number
-        return 0
+        return _process(self.folder / "pid", "dockerd")
+
+    def _is_gone(self) -> bool:
+        """Whether it and its containerd have ended.
+
+        The kernel ends containerd after it; while that takes, a new Engine takes the old containerd
+        for a living one, waits for it in vain and gives up.
+        """
+        return not self.pid() and not _process(
+            self.folder / "exec" / "containerd" / "containerd.pid", "containerd"
+        )
 
     def configure(self, data: Path) -> None:
         """Writes its settings."""
@@ -95,7 +101,7 @@ class Engine:
         pid = self.pid()
         if pid:
             os.kill(pid, signal.SIGKILL)
-            self._until(lambda: not self.pid())
+            self._until(self._is_gone)
 
     def stop(self) -> None:
         """Ends it and all of its containers."""
@@ -106,7 +112,7 @@ class Engine:
         pid = self.pid()
         if pid:
             os.kill(pid, signal.SIGTERM)
-            self._until(lambda: not self.pid())
+            self._until(self._is_gone)
 
     def _until(self, true: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -114,6 +120,17 @@ class Engine:
             if time.monotonic() > deadline:
                 raise RuntimeError((self.folder / "dockerd.log").read_text()[-3000:])
             time.sleep(0.05)
+
+
+def _process(path: Path, name: str) -> int:
+    """The process whose number stands in a file, 0 when it is not there or another's."""
+    with contextlib.suppress(OSError, ValueError):
+        number = int(path.read_text())
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(number, os.WNOHANG)  # an ended one of ours is there until it is waited for
+        if Path(f"/proc/{number}/comm").read_text().strip() == name:
+            return number
+    return 0
 
 
 def main() -> None:

@@ -65,6 +65,8 @@ def missing(part: str) -> str:
 def _lacks_docker() -> str:
     if not DOCKER_DIR:
         return "TRAINER_TEST_DOCKER is not set: see tests/dockerd.py"
+    if not shutil.which("docker-registry"):
+        return "no docker-registry: install it"
     engine = Engine(Path(DOCKER_DIR))
     if not engine.answers():
         return f"no Docker Engine at {engine.host}"
