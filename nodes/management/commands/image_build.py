@@ -78,8 +78,8 @@ class Command(BaseCommand):
 
         try:
             found = build(
-                deploy / "engines" / engine,
-                str(deploy / "images" / engine / "Dockerfile"),
+                deploy,
+                f"images/{engine}/Dockerfile",
                 reference,
                 args=args,
                 network=options["network"],

@@ -1,0 +1,115 @@
+"""The node's real worker and agent, and the Engine, killed while containers run: each ends once."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from accounts.models import Event
+from nodes.models import Workload
+from nodes.runners.docker import LABEL
+from tests.nodes.conftest import ROOT, end_group, until
+from tests.nodes.contained import listed
+
+pytestmark = [pytest.mark.docker, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def in_containers(docker_host, settings, monkeypatch, transactional_db) -> None:
+    """Worker and agent run containers, with the small engine."""
+    monkeypatch.setenv("TRAINER_RUNNER", "docker")
+    settings.NODE_RUNNER = "docker"
+    listed()
+
+
+def ended(workload: Workload, seconds: float = 90) -> Workload:
+    def look() -> bool:
+        workload.refresh_from_db()
+        return workload.state == Workload.State.ENDED
+
+    until(look, seconds)
+    return workload
+
+
+def in_step(workload: Workload, step: int) -> None:
+    word = f"step {step}\n"
+    until(lambda: workload.log_path.exists() and word in workload.log_path.read_text(), 60)
+
+
+def check_one_clean_run(workload: Workload, steps: int) -> None:
+    """One container, one continuous curve and log, one end."""
+    assert (workload.outcome, workload.reason) == ("ok", "")
+    curve = [json.loads(line)["step"] for line in workload.metrics_path.read_text().splitlines()]
+    assert curve == list(range(1, steps + 1))
+    log = workload.log_path.read_text().splitlines()
+    assert log == ["started train", *(f"step {step}" for step in range(1, steps + 1))]
+    assert len(list(workload.directory.glob("process-*.json"))) == workload.epoch == 1
+    moves = Event.objects.of(workload).filter(verb="state").values_list("new", flat=True)
+    assert list(moves) == ["placed", "starting", "running", "ended"]
+
+
+def containers_of(docker_host, workload: Workload) -> list:
+    label = f"{LABEL}workload={workload.pk}"
+    return docker_host.containers.list(all=True, filters={"label": label})
+
+
+def test_worker_agent_and_engine_killed_in_turn(
+    in_containers, services, submit, docker_engine, docker_host
+) -> None:
+    agent, worker = services.agent(), services.worker()
+    services.ready()
+    workload = submit({"steps": 250, "seconds": 0.1})
+    in_step(workload, 2)
+    end_group(worker)
+    end_group(agent)
+    docker_engine.kill()
+    step = workload.log_path.read_text().count("step ")
+    in_step(workload, step + 5)
+    docker_engine.start()
+    services.worker()
+    agent = services.agent()
+    in_step(workload, step + 20)
+    docker_engine.kill()
+    in_step(workload, step + 30)
+    docker_engine.start()
+    check_one_clean_run(ended(workload), 250)
+    until(lambda: containers_of(docker_host, workload) == [], 60)
+
+
+def test_it_ends_while_nobody_looks(
+    in_containers, services, submit, docker_engine, docker_host
+) -> None:
+    """The Engine is away when the engine in the container ends; its end and its log are kept."""
+    agent = services.agent()
+    services.worker()
+    services.ready()
+    workload = submit({"steps": 30, "seconds": 0.1})
+    in_step(workload, 2)
+    end_group(agent)
+    docker_engine.kill()
+    try:
+        workload.refresh_from_db()
+        until(workload.facts_path("exit").exists, 30)
+    finally:
+        docker_engine.start()
+    workload.refresh_from_db()
+    assert workload.state == Workload.State.RUNNING
+    services.agent()
+    check_one_clean_run(ended(workload), 30)
+    until(lambda: containers_of(docker_host, workload) == [], 60)
+
+
+def test_without_an_engine_nothing_is_served(home, docker_host) -> None:
+    env = {**os.environ, "TRAINER_HOME": str(home), "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    refused = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "serve", "--runner", "docker"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "Docker does not answer" in refused.stderr
+    assert "DOCKER_HOST" in refused.stderr
