@@ -106,7 +106,7 @@ class Engine:
     def stop(self) -> None:
         """Ends it and all of its containers."""
         if self.answers():
-            for container in self.client().containers.list(all=True):
+            for container in self.client().containers.list(all=True, ignore_removed=True):
                 with contextlib.suppress(DockerException):
                     container.remove(force=True, v=True)
         pid = self.pid()

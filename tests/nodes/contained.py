@@ -62,7 +62,7 @@ def docker_host(docker_engine, small_image, monkeypatch) -> Iterator[docker.Dock
     """The Engine as the platform finds it; what the test leaves in it is taken away."""
     monkeypatch.setenv("DOCKER_HOST", docker_engine.host)
     yield docker_engine.client()
-    for container in docker_engine.client().containers.list(all=True):
+    for container in docker_engine.client().containers.list(all=True, ignore_removed=True):
         if container.name.startswith(PREFIX):
             container.remove(force=True, v=True)
 

@@ -306,7 +306,9 @@ def test_created_and_never_started_is_garbage(
     assert contained.driver.poll(follow.place_of(claimed))[0] is Sight.BEGUN
     workload = followed(contained, workload)
     assert (workload.outcome, workload.epoch) == ("ok", 2)
-    assert first not in [container.name for container in docker_host.containers.list(all=True)]
+    assert first not in [
+        container.name for container in docker_host.containers.list(all=True, ignore_removed=True)
+    ]
 
 
 def test_a_late_starter_brings_nothing(contained, submit, docker_host) -> None:

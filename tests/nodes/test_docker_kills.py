@@ -52,7 +52,7 @@ def check_one_clean_run(workload: Workload, steps: int) -> None:
 
 def containers_of(docker_host, workload: Workload) -> list:
     label = f"{LABEL}workload={workload.pk}"
-    return docker_host.containers.list(all=True, filters={"label": label})
+    return docker_host.containers.list(all=True, ignore_removed=True, filters={"label": label})
 
 
 def test_worker_agent_and_engine_killed_in_turn(
