@@ -9,7 +9,8 @@ docker_start() { # work folder, cache folder
   exec 9>"$data.lock"
   flock 9 # one Engine at a time may use them
   for old in "$2"/docker-*; do
-    [[ -d $old && $old != "$data" ]] && rm -rf "$old"
+    # One that another run works with is left alone.
+    [[ ! -d $old || $old == "$data" ]] || flock --nonblock "$old.lock" rm -rf "$old" "$old.lock" || true
   done
   docker_folder="$1/docker"
   .venv/bin/python tests/dockerd.py start "$docker_folder" --data "$data"
