@@ -14,7 +14,7 @@ RUN := .venv/bin/python manage.py
 SCRIPTS := $(shell find static/src static/build.mjs -type f 2>/dev/null)
 MESSAGES := $(wildcard locale/*/LC_MESSAGES/django.po)
 
-.PHONY: help setup engine database demo run backup restore test check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web
+.PHONY: help setup engine database demo run node backup restore test check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -73,6 +73,11 @@ demo: setup ## the main job from data to chat, through the REST API; RUNNER=dock
 
 run: setup ## serve the platform (web, control worker, one local node) until Ctrl-C; RUNNER=docker
 	@$(RUN) serve --host $(HOST) --port $(PORT)
+
+node: export TRAINER_NODE_TOKEN := $(TOKEN)
+node: .venv/runtime locale/compiled $(if $(filter docker,$(RUNNER)),,engine) ## make this machine a node: URL=… TOKEN=… the first time; NAME=, RUNNER=docker
+	@test -f $(TRAINER_HOME)/node.env || $(RUN) node_join --url "$(URL)" $(if $(NAME),--name "$(NAME)")
+	@$(RUN) node_run
 
 backup: .venv/runtime ## database, files and secret key into a new folder: TO=…; nothing has to be stopped
 	@test -n "$(TO)" || { echo "Say where to: make backup TO=/backups/today"; exit 2; }

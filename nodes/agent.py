@@ -282,7 +282,10 @@ class Agent:
     def sweep(self) -> None:
         """The safety net for all nodes; one agent's is enough."""
         if services.node_leads(self.node_id):
-            services.nodes_sweep(judge=time.monotonic() - self.heard_since > TRUST_SECONDS)
+            judge = time.monotonic() - self.heard_since > TRUST_SECONDS
+            services.nodes_sweep(judge=judge)
+            if judge:
+                services.alerts_silence()
 
     def follow(self) -> None:
         """Looks at every workload that has its place here."""

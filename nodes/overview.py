@@ -8,11 +8,26 @@ from django.utils import timezone
 
 from accounts.models import User
 from common.phrases import gettext as _
-from nodes.models import Gpu, Node, NodeSample, Workload
+from nodes.models import Alert, AlertRule, Gpu, Node, NodeSample, Workload
 from nodes.services.reasons import NEVER
+from nodes.services.sentences import (
+    alert_text,
+    exclusion_text,
+    health_text,
+    node_trouble,
+    throttle_text,
+)
 
 FRESH = timedelta(seconds=30)
 QUEUE_SHOWN = 50
+# Which alerts say that something is broken; the others say that somebody should look.
+GRAVE = {AlertRule.Kind.SILENCE, AlertRule.Kind.ECC, AlertRule.Kind.EXCLUSION}
+LOOKS = {
+    Node.State.READY: "ok",
+    Node.State.EXCLUDED: "no",
+    Node.State.LOST: "no",
+    Node.State.DRAINED: "off",
+}
 
 
 @dataclass(slots=True)
@@ -28,16 +43,58 @@ class Tenant:
     workload: Workload
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a process holds of a GPU; named only to those who may see its workload."""
+
+    name: str
+    memory_bytes: int | None
+    percent: float | None
+
+
 @dataclass(slots=True)
 class Device:
     """A GPU with its load and its holder."""
 
     gpu: Gpu
-    percent: int | None = None
-    memory_used_bytes: int | None = None
-    temperature: int | None = None
-    watts: int | None = None
+    load: dict[str, Any] = field(default_factory=dict)
     holder: str = ""
+    shares: list[Share] = field(default_factory=list)
+    is_idle: bool = False  # held for long and hardly used
+
+    @property
+    def percent(self) -> float | None:
+        """How much of it is used; None where that is not known."""
+        return self.load.get("percent")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether work may be placed on it."""
+        return self.gpu.excluded_at is None and self.gpu.health != Gpu.Health.FAILED
+
+    @property
+    def look(self) -> str:
+        """The colour of its state."""
+        if not self.is_usable:
+            return "no"
+        return "ok" if self.gpu.health == Gpu.Health.OK else "wait"
+
+    @property
+    def label(self) -> str:
+        """Its state in a word."""
+        if self.gpu.excluded_at is not None:
+            return _("excluded")
+        return str(self.gpu.get_health_display())
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not well; empty when it is."""
+        texts = (
+            exclusion_text(self.gpu.exclusion),
+            health_text(self.gpu),
+            throttle_text(self.load.get("throttled", ())),
+        )
+        return " ".join(text for text in texts if text)
 
 
 @dataclass(slots=True)
@@ -54,21 +111,29 @@ class Card:
     def is_silent(self) -> bool:
         """Whether its agent did not report lately."""
         beat = self.node.heartbeat_at
-        return beat is None or timezone.now() - beat > FRESH
+        late = beat is None or timezone.now() - beat > FRESH
+        return late or self.node.state == Node.State.LOST
 
     @property
     def kind(self) -> str:
         """The colour of its state."""
-        if self.is_silent or self.node.state == Node.State.LOST:
+        if self.is_silent:
             return "no"
-        return "ok" if self.node.state == Node.State.READY else "wait"
+        return LOOKS.get(Node.State(self.node.state), "wait") if not self.trouble else "wait"
 
     @property
     def label(self) -> str:
         """Its state in a word."""
-        if self.is_silent or self.node.state == Node.State.LOST:
+        if self.is_silent:
             return _("silent")
-        return _("healthy") if self.node.state == Node.State.READY else _("takes no new work")
+        if self.node.state != Node.State.READY:
+            return str(self.node.get_state_display())
+        return _("takes no new work") if self.trouble else _("healthy")
+
+    @property
+    def trouble(self) -> str:
+        """Why it takes no new work, where that is not plain from its state."""
+        return node_trouble(self.node)
 
     @property
     def models(self) -> list[tuple[int, str, int]]:
@@ -138,7 +203,7 @@ def cards_of(user: User, nodes: list[Node]) -> list[Card]:
 
 
 def _card(node: Node, mine: set[Any]) -> Card:
-    sample = node.samples.order_by("-at").first()
+    sample = node.samples.filter(span=NodeSample.Span.RAW).order_by("-at").first()
     card = Card(node, sample)
     active = list(
         Workload.objects.active().filter(node=node).select_related("project").order_by("placed_at")
@@ -159,18 +224,58 @@ def _card(node: Node, mine: set[Any]) -> Card:
                 workload=workload,
             )
         )
-    loads = {gpu["index"]: gpu for gpu in (sample.gpus if sample else [])}
+    idle = set(
+        Alert.objects.open()
+        .filter(node=node, kind=AlertRule.Kind.IDLE)
+        .values_list("gpu", flat=True)
+    )
+    loads = {gpu["uuid"]: gpu for gpu in (sample.gpus if sample else [])}
     for gpu in node.gpus.filter(is_present=True):
         holders = gpu.leases.filter(released_at=None).values_list("workload_id", flat=True)
-        load = loads.get(gpu.index, {})
+        load = loads.get(gpu.uuid, {})
         card.devices.append(
             Device(
                 gpu,
-                load.get("percent"),
-                load.get("memory_used_bytes"),
-                load.get("temperature"),
-                load.get("watts"),
+                load,
                 ", ".join(names.get(pk, _("in use")) for pk in holders),
+                _shares(load, {str(pk): name for pk, name in names.items()}),
+                gpu.pk in idle,
             )
         )
     return card
+
+
+def _shares(load: dict[str, Any], names: dict[str, str]) -> list[Share]:
+    return [
+        Share(
+            names.get(process.get("workload", ""), _("a process that is none of ours")),
+            process.get("memory_used_bytes"),
+            process.get("percent"),
+        )
+        for process in load.get("processes", ())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that is wrong with a node now."""
+
+    text: str
+    look: str
+    node: Node
+    since: datetime
+
+
+def notices_of(user: User, nodes: list[Node]) -> list[Notice]:
+    """What is wrong with these nodes, the grave things first."""
+    alerts = Alert.objects.open().visible_to(user).filter(node__in=nodes)
+    found = [
+        Notice(
+            alert_text(alert, to_operator=user.is_staff),
+            "bad" if alert.kind in GRAVE else "warn",
+            alert.node,
+            alert.since,
+        )
+        for alert in alerts.select_related("node", "gpu").order_by("-since")
+    ]
+    return sorted(found, key=lambda notice: notice.look)

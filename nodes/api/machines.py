@@ -7,12 +7,14 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.http import actor
+from accounts.permissions import within_reach
 from nodes import curves, services
-from nodes.models import Gpu, Node, NodeSample
+from nodes.models import Gpu, Node, NodeSample, Workload
 
 
 class GpuSerializer(serializers.ModelSerializer[Gpu]):
@@ -22,7 +24,17 @@ class GpuSerializer(serializers.ModelSerializer[Gpu]):
 
     class Meta:
         model = Gpu
-        fields = ("index", "name", "memory_bytes", "is_present", "in_use")
+        fields = (
+            "index",
+            "uuid",
+            "name",
+            "memory_bytes",
+            "is_present",
+            "health",
+            "health_codes",
+            "excluded_at",
+            "in_use",
+        )
 
     def get_in_use(self, gpu: Gpu) -> bool:
         """Whether a workload holds it."""
@@ -30,11 +42,50 @@ class GpuSerializer(serializers.ModelSerializer[Gpu]):
 
 
 class SampleSerializer(serializers.ModelSerializer[NodeSample]):
-    """How busy a node was at a moment."""
+    """How busy a node was at a moment; rates in bytes a second."""
+
+    gpus = serializers.SerializerMethodField()
 
     class Meta:
         model = NodeSample
-        fields = ("at", "cpu_percent", "memory_used_bytes", "disk_used_bytes", "gpus")
+        fields = (
+            "at",
+            "cpu_percent",
+            "memory_used_bytes",
+            "disk_used_bytes",
+            "network_receive_rate",
+            "network_send_rate",
+            "disk_read_rate",
+            "disk_write_rate",
+            "gpus",
+        )
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField()))
+    def get_gpus(self, sample: NodeSample) -> list[dict[str, Any]]:
+        """Each GPU's figures; processes name a workload only to those who may see it."""
+        user = actor(self.context["request"])
+        named = {
+            process["workload"]
+            for load in sample.gpus
+            for process in load.get("processes", ())
+            if "workload" in process
+        }
+        mine = Workload.objects.visible_to(user).filter(pk__in=named)
+        seen = {str(pk) for pk in mine.values_list("pk", flat=True)} if named else set()
+        return [
+            {
+                **load,
+                "processes": [
+                    {
+                        name: value
+                        for name, value in process.items()
+                        if name != "workload" or value in seen
+                    }
+                    for process in load.get("processes", ())
+                ],
+            }
+            for load in sample.gpus
+        ]
 
 
 class NodeSerializer(serializers.ModelSerializer[Node]):
@@ -43,6 +94,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     gpus = GpuSerializer(many=True, read_only=True)
     load = serializers.SerializerMethodField()
     address = serializers.SerializerMethodField()
+    facts = serializers.SerializerMethodField()
 
     class Meta:
         model = Node
@@ -51,12 +103,16 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "name",
             "state",
             "is_cordoned",
+            "drain",
+            "excluded_at",
             "note",
+            "runner",
             "cpu_count",
             "memory_bytes",
             "disk_bytes",
             "facts",
             "heartbeat_at",
+            "clock_skew_seconds",
             "gpus",
             "load",
             "address",
@@ -66,19 +122,38 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     @extend_schema_field(SampleSerializer(allow_null=True))
     def get_load(self, node: Node) -> dict[str, Any] | None:
         """The newest sample."""
-        sample = node.samples.order_by("-at").first()
-        return dict(SampleSerializer(sample).data) if sample else None
+        sample = node.samples.filter(span=NodeSample.Span.RAW).order_by("-at").first()
+        return dict(SampleSerializer(sample, context=self.context).data) if sample else None
 
     def get_address(self, node: Node) -> str:
         """Empty for everybody but operators."""
         return node.address if actor(self.context["request"]).is_staff else ""
 
+    @extend_schema_field(serializers.DictField())
+    def get_facts(self, node: Node) -> dict[str, Any]:
+        """What it is made of; its paths are for operators."""
+        if actor(self.context["request"]).is_staff:
+            return dict(node.facts)
+        return {name: value for name, value in node.facts.items() if name != "disks"}
+
 
 class NodeChangeSerializer(serializers.Serializer[Any]):
-    """What an operator may change of a node."""
+    """What an operator may change of a node; `is_cordoned` false also ends a drain."""
 
     note = serializers.CharField(max_length=200, allow_blank=True, required=False)
     is_cordoned = serializers.BooleanField(required=False)
+
+
+class DrainSerializer(serializers.Serializer[Any]):
+    """What happens to what runs: it goes on to its end, or saves a checkpoint and moves."""
+
+    mode = serializers.ChoiceField(choices=("wait", "stop"), default="wait")
+
+
+class ReleaseSerializer(serializers.Serializer[Any]):
+    """One GPU by its index; without it all of them, and the node."""
+
+    gpu = serializers.IntegerField(min_value=0, max_value=1000, required=False)
 
 
 class NodeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Node]):
@@ -89,10 +164,7 @@ class NodeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     def get_queryset(self) -> QuerySet[Node]:
         """Everybody with an account sees them; operators change them."""
-        user = actor(self.request)
-        nodes = Node.objects.prefetch_related("gpus__leases")
-        changing = self.action == "partial_update"
-        return nodes.editable_by(user) if changing else nodes.visible_to(user)
+        return within_reach(Node.objects.prefetch_related("gpus__leases"), self.request)
 
     @extend_schema(request=NodeChangeSerializer, responses=NodeSerializer)
     def partial_update(self, request: Request, pk: str | None = None) -> Response:
@@ -107,10 +179,41 @@ class NodeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         return Response(self.get_serializer(node).data)
 
     @extend_schema(
-        parameters=[OpenApiParameter("span", enum=list(curves.SPANS), default="hour")],
+        parameters=[
+            OpenApiParameter("span", enum=list(curves.SPANS), default="hour"),
+            OpenApiParameter("of", enum=list(curves.CURVES), default="load"),
+        ],
         responses=OpenApiTypes.OBJECT,
     )
     @action(detail=True, methods=["get"])
     def samples(self, request: Request, pk: str | None = None) -> Response:
-        """The node's curves, in per cent."""
-        return Response(curves.curves(self.get_object(), request.query_params.get("span", "hour")))
+        """The node's curves: what `of` says, over the last hour, day or month."""
+        span, of = (request.query_params.get(name, "") for name in ("span", "of"))
+        return Response(curves.curves(self.get_object(), span, of))
+
+    @extend_schema(request=DrainSerializer, responses=NodeSerializer)
+    @action(detail=True, methods=["post"])
+    def drain(self, request: Request, pk: str | None = None) -> Response:
+        """Empties it (operators): nothing new comes; it is drained when nothing runs any more."""
+        form = DrainSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        mode = form.validated_data["mode"]
+        node = services.node_drain(self.get_object().pk, mode=mode, by=actor(request))
+        return Response(self.get_serializer(node).data)
+
+    @extend_schema(request=ReleaseSerializer, responses=NodeSerializer)
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, pk: str | None = None) -> Response:
+        """Lets what was taken out after errors work again (operators)."""
+        form = ReleaseSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        node, gpu = self.get_object(), None
+        if "gpu" in form.validated_data:
+            gpu = get_object_or_404(node.gpus, index=form.validated_data["gpu"]).pk
+        node = services.node_release(node.pk, by=actor(request), gpu_id=gpu)
+        return Response(self.get_serializer(node).data)
+
+    def destroy(self, request: Request, pk: str | None = None) -> Response:
+        """Removes it (operators); refused while it holds anything."""
+        services.node_remove(self.get_object().pk, by=actor(request))
+        return Response(status=204)

@@ -65,6 +65,10 @@ class AlertQuerySet(models.QuerySet["Alert"]):
             return self.none()
         return self.exclude(state=Alert.State.PENDING)
 
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """None: they follow from what is measured."""
+        return self.none()
+
     def open(self) -> Self:
         """Those that go on."""
         return self.filter(state=Alert.State.OPEN)

@@ -1,6 +1,6 @@
 """What is wrong with nodes and GPUs, in the reader's language."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.utils.formats import number_format
@@ -29,6 +29,18 @@ def health_text(gpu: Gpu) -> str:
     """Why a device is not well; empty when it is."""
     texts = [_HEALTH[code]() for code in gpu.health_codes if code in _HEALTH]
     return " ".join(dict.fromkeys(texts))
+
+
+_THROTTLED: dict[str, Callable[[], str]] = {
+    "heat": lambda: _("It is slowed down because it is hot."),
+    "power_brake": lambda: _("It is slowed down by the machine's power supply."),
+    "hardware": lambda: _("It is slowed down by its own protection."),
+}
+
+
+def throttle_text(words: Iterable[str]) -> str:
+    """What slows a device down; its ordinary power limit is no news."""
+    return " ".join(_THROTTLED[word]() for word in words if word in _THROTTLED)
 
 
 def exclusion_text(exclusion: Mapping[str, Any]) -> str:
@@ -111,4 +123,4 @@ def node_trouble(node: Node) -> str:
         return _("Its clock is off by %(time)s. It takes no new work until that is right.") % {
             "time": _time(abs(node.clock_skew_seconds))
         }
-    return ""
+    return _("Nothing can be started here now.") if node.facts.get("trouble") else ""

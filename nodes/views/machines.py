@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,10 +11,12 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
+from accounts.models import Event
+from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from nodes import curves, overview, services
-from nodes.forms import NoteForm
+from nodes.forms import DrainForm, NoteForm
 from nodes.models import Node, Workload
 
 
@@ -23,17 +26,31 @@ from nodes.models import Node, Workload
 def node_list(request: HtmxRequest) -> HttpResponse:
     """All nodes, and what waits for them."""
     user = actor(request)
-    cards = overview.cards_of(user, list(Node.objects.visible_to(user)))
+    nodes = list(Node.objects.visible_to(user))
+    cards = overview.cards_of(user, nodes)
     devices = [device for card in cards for device in card.devices]
+    open_devices = [
+        device
+        for card in cards
+        if card.node.takes_work and not card.is_silent
+        for device in card.devices
+        if device.is_usable
+    ]
+    used = sum(bool(device.holder) for device in devices)
+    free = sum(not device.holder for device in open_devices)
     context = {
         "nav": "nodes",
         "cards": cards,
+        "notices": overview.notices_of(user, nodes),
         "queue": overview.queue_of(user),
         "waiting": Workload.objects.waiting().count(),
         "devices": len(devices),
-        "devices_free": sum(not device.holder for device in devices),
+        "devices_used": used,
+        "devices_free": free,
+        "devices_away": len(devices) - used - free,
         "cpus": sum(card.node.cpu_count for card in cards),
         "topics": ",".join(str(card.node.pk) for card in cards),
+        "is_operator": user.is_staff,
     }
     fragment = wants_fragment(request.htmx)
     return render(request, "nodes/_node_rows.html" if fragment else "nodes/node_list.html", context)
@@ -58,11 +75,27 @@ def _node_context(request: HttpRequest, node: Node, note_form: NoteForm) -> dict
     return {
         "nav": "nodes",
         "card": overview.cards_of(user, [node])[0],
+        "notices": overview.notices_of(user, [node]),
         "note_form": note_form,
+        "drain_form": DrainForm(initial={"mode": node.drain or Node.Drain.WAIT}),
+        "events": Event.objects.of(node).visible_to(user).order_by("-id")[:12],
         "span": span if span in curves.SPANS else "hour",
+        "curves": _curves_of(node),
         "spans": (("hour", _("Hour")), ("day", _("Day")), ("month", _("Month"))),
         "is_operator": user.is_staff,
     }
+
+
+def _curves_of(node: Node) -> list[tuple[str, str, str]]:
+    """What is drawn below the load: name, title, unit; of GPUs only where there are some."""
+    drawn = [("traffic", _("Network and disk"), "bytes/s")]
+    if node.gpus.filter(is_present=True).exists():
+        drawn += [
+            ("memory", _("GPU memory"), "bytes"),
+            ("heat", _("Heat"), "°C"),
+            ("power", _("Power"), "W"),
+        ]
+    return drawn
 
 
 @login_required
@@ -82,6 +115,51 @@ def node_cordon(request: HttpRequest, node_id: uuid.UUID) -> HttpResponse:
     node = get_object_or_404(Node.objects.editable_by(user), pk=node_id)
     services.node_cordon(node.pk, cordoned=request.POST.get("cordoned") != "0", by=user)
     return redirect("nodes:node_detail", node.pk)
+
+
+@login_required
+@require_POST
+def node_drain(request: HttpRequest, node_id: uuid.UUID) -> HttpResponse:
+    """Empties it: `mode` says what happens to what runs there."""
+    user = actor(request)
+    node = get_object_or_404(Node.objects.editable_by(user), pk=node_id)
+    form = DrainForm(request.POST)
+    if form.is_valid():
+        services.node_drain(node.pk, mode=form.cleaned_data["mode"], by=user)
+        return redirect("nodes:node_detail", node.pk)
+    context = _node_context(request, node, NoteForm(initial={"note": node.note}))
+    context["drain_form"] = form
+    return render(request, "nodes/node_detail.html", context, status=422)
+
+
+@login_required
+@require_POST
+def node_release(request: HttpRequest, node_id: uuid.UUID) -> HttpResponse:
+    """Lets what was taken out work again: one GPU (`gpu`), or all and the node."""
+    user = actor(request)
+    node = get_object_or_404(Node.objects.editable_by(user), pk=node_id)
+    index = request.POST.get("gpu", "")
+    gpu = None
+    if index:
+        number = int(index) if index.isdecimal() and len(index) < 6 else -1
+        gpu = get_object_or_404(node.gpus, index=number).pk
+    services.node_release(node.pk, by=user, gpu_id=gpu)
+    return redirect("nodes:node_detail", node.pk)
+
+
+@login_required
+@require_POST
+def node_remove(request: HttpRequest, node_id: uuid.UUID) -> HttpResponse:
+    """Takes it off the pages; refused while it holds anything."""
+    user = actor(request)
+    node = get_object_or_404(Node.objects.editable_by(user), pk=node_id)
+    try:
+        services.node_remove(node.pk, by=user)
+    except DomainError as refused:
+        messages.error(request, refused.message)
+        return redirect("nodes:node_detail", node.pk)
+    messages.success(request, _("%(node)s is removed.") % {"node": node.name})
+    return redirect("nodes:node_list")
 
 
 @login_required

@@ -282,6 +282,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "AlertChannelKind": "nodes.models.AlertChannel.Kind",
+        "AlertDeliveryState": "nodes.models.AlertDelivery.State",
+        "AlertKind": "nodes.models.AlertRule.Kind",
+        "AlertState": "nodes.models.Alert.State",
         "DatasetVersionState": "datasets.models.DatasetVersion.State",
         "DeploymentState": "inference.models.Deployment.State",
         "ImageState": "nodes.models.Image.State",

@@ -11,6 +11,8 @@ function short(value, unit = "") {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
   if (unit === "bytes") return bytes(value);
+  if (unit === "bytes/s") return `${bytes(value)}/s`;
+  if (unit && unit !== "%") return `${count.format(value)} ${unit}`;
   if (unit === "%") return `${Math.round(value * 10) / 10} %`;
   if (value === 0) return "0";
   if (size < 1e-3 || size >= 1e7) { const [m, e] = value.toExponential(1).split("e"); return `${m.replace(/\.0$/, "")}e${+e}`; }
@@ -149,7 +151,7 @@ class Chart {
       cursor: { y: false, drag: { x: true, y: false, setScale: true }, points: { size: 6 } },
       scales: { x: { time, range: (plot, low, high) => low === high ? [low - 1, high + 1] : [low, high] }, y: this.log ? { distr: 3 } : unit === "%" ? { range: (u, min, max) => [0, Math.max(100, max)] } : {} },
       axes: [{ ...axis, size: 26, values: time ? (u, values) => clock(values) : (u, values) => values.map(value => Number.isInteger(value) ? count.format(value) : "") },
-        { ...axis, size: unit === "bytes" ? 62 : 54, values: (u, values) => values.map(value => value === null ? "" : short(value, unit)) }],
+        { ...axis, size: unit.startsWith("bytes") ? 70 : 54, values: (u, values) => values.map(value => value === null ? "" : short(value, unit)) }],
       series: [{}, ...lines.map(line => ({ label: line.label, stroke: line.stroke, width: line.width, fill: line.fill, spanGaps: !facts.gaps,
         points: { show: line.points, size: 6, fill: line.stroke } }))],
       hooks: {

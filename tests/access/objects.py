@@ -1,6 +1,7 @@
 """One thing of each kind, all of the project `team`, for the addresses that name one."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from accounts.models import Role
 from datasets import services as datasets
 from inference.models import Conversation, Deployment, Replica
 from jobs.models import Attempt, Job
-from nodes.models import Image, Node, Workload
+from nodes.models import Alert, Image, Node, NodeToken, Workload
+from nodes.services import channel_create, rules_seed
 from registry.models import Evaluation, Model, ModelVersion
 from registry.services import evaluation_create, version_publish
 
@@ -144,8 +146,22 @@ def of_work(people: SimpleNamespace, things: dict[str, object]) -> dict[str, obj
     }
 
 
+def of_nodes(people: SimpleNamespace, node: Node) -> dict[str, object]:
+    """What operators keep about nodes, and an alert, which everybody sees."""
+    token = NodeToken.objects.create(
+        prefix="0123456789", expires_at=timezone.now() + timedelta(hours=1)
+    )
+    alert = Alert.objects.create(
+        node=node, kind="silence", state="open", value=90, threshold=60, since=timezone.now()
+    )
+    channel, _none = channel_create(kind="email", target="ops@example.org", by=people.operator)
+    rules_seed()
+    return {"node_token": token, "alert": alert, "alert_channel": channel}
+
+
 def everything(people: SimpleNamespace, home: Path) -> dict[str, object]:
     """The things by the words that the table uses."""
     things = {**of_accounts(people), **of_datasets(people)}
     things |= of_registry(people, home, things["version"])
-    return things | of_work(people, things)
+    things |= of_work(people, things)
+    return things | of_nodes(people, things["node"])

@@ -188,12 +188,24 @@ AGENTS = {
     "api-agent-outputs": Row(post=KEYS_ONLY, put=KEYS_ONLY, objects=OF_OUTPUT),
     "api-agent-output-bytes": Row(put=KEYS_ONLY, objects=OF_OUTPUT),
 }
+OF_CHANNEL = {"channel_id": "alert_channel"}
 NODES = {
     "nodes:node_list": Row(get=SIGNED_IN),
     "nodes:node_detail": Row(get=SIGNED_IN),
     "nodes:node_samples": Row(get=SIGNED_IN),
     "nodes:node_cordon": Row(post=OPERATORS),
     "nodes:node_note": Row(post=OPERATORS),
+    "nodes:node_drain": Row(post=OPERATORS),
+    "nodes:node_release": Row(post=OPERATORS),
+    "nodes:node_remove": Row(post=OPERATORS),
+    "nodes:node_token_list": Row(get=OPERATORS, post=OPERATORS),
+    "nodes:node_token_revoke": Row(post=OPERATORS, objects={"token_id": "node_token"}),
+    "nodes:alert_list": Row(get=SIGNED_IN),
+    "nodes:alert_rule_set": Row(post=OPERATORS, objects={"kind": "heat"}),
+    "nodes:alert_channel_create": Row(post=OPERATORS),
+    "nodes:alert_channel_switch": Row(post=OPERATORS, objects=OF_CHANNEL),
+    "nodes:alert_channel_test": Row(post=OPERATORS, objects=OF_CHANNEL),
+    "nodes:alert_channel_delete": Row(post=OPERATORS, objects=OF_CHANNEL),
     "nodes:image_list": Row(get=OPERATORS),
     "nodes:image_add": Row(post=OPERATORS),
     "nodes:image_switch": Row(post=OPERATORS),
@@ -202,8 +214,24 @@ NODES = {
     "nodes:workload_log": Row(get=VIEWERS),
     "nodes:workload_log_download": Row(get=VIEWERS),
     "api-node-list": api(get=SIGNED_IN),
-    "api-node-detail": api("node", get=SIGNED_IN, patch=OPERATORS),
+    "api-node-detail": api("node", get=SIGNED_IN, patch=OPERATORS, delete=OPERATORS),
     "api-node-samples": api("node", get=SIGNED_IN),
+    "api-node-drain": api("node", post=OPERATORS),
+    "api-node-release": api("node", post=OPERATORS),
+    "api-node-token-list": api(get=OPERATORS_403, post=OPERATORS_403),
+    "api-node-token-detail": api("node_token", get=OPERATORS_403, delete=OPERATORS_403),
+    "api-alert-list": api(get=SIGNED_IN),
+    "api-alert-detail": api("alert", get=SIGNED_IN),
+    "api-alert-rule-list": api(get=SIGNED_IN),
+    "api-alert-rule-detail": Row(
+        get=over_api(SIGNED_IN), patch=over_api(OPERATORS), objects={"kind": "heat"}
+    ),
+    "api-alert-channel-list": api(get=OPERATORS_403, post=OPERATORS_403),
+    "api-alert-channel-detail": api(
+        "alert_channel", get=OPERATORS_403, patch=OPERATORS_403, delete=OPERATORS_403
+    ),
+    "api-alert-channel-test": api("alert_channel", post=OPERATORS_403),
+    "api-alert-channel-deliveries": api("alert_channel", get=OPERATORS_403),
     "api-image-list": api(get=OPERATORS_403, post=OPERATORS_403),
     "api-image-detail": api(
         "image",

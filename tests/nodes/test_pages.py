@@ -1,15 +1,17 @@
 """Node pages and API: what is shown to whom, and what operators do."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Event
 from nodes import services
 from nodes.models import Gpu, Lease, Node, NodeSample, Workload
-from tests.nodes.parts import GIB, figures, load, register, submit
+from tests.nodes.parts import GIB, figures, load, register, runs, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -264,3 +266,168 @@ def test_admin(node, people, client) -> None:
     )
     workload.refresh_from_db()
     assert workload.outcome == "stopped"
+
+
+def test_numbers_of_gpus(people, client) -> None:
+    register(gpus=4)
+    submit(people.team)
+    Gpu.objects.filter(index=3).update(
+        excluded_at=timezone.now(),
+        exclusion={"code": "errors", "args": {"count": 3, "hours": 24}},
+    )
+    client.force_login(people.viewer)
+    page = client.get(reverse("nodes:node_list")).content.decode()
+    assert "1 in use, 2 free, 1 take no new work" in page
+    url = reverse("nodes:node_detail", args=[Node.objects.get().pk])
+    page = client.get(url).content.decode()
+    assert "Taken out after 3 hardware errors in 24 hours." in page
+    assert ">Release<" not in page
+    client.force_login(people.operator)
+    assert ">Release<" in client.get(url).content.decode()
+    client.post(reverse("nodes:node_release", args=[Node.objects.get().pk]), {"gpu": "3"})
+    assert not Gpu.objects.exclude(excluded_at=None).exists()
+    for wrong in ("9", "x", "-1"):
+        answer = client.post(
+            reverse("nodes:node_release", args=[Node.objects.get().pk]), {"gpu": wrong}
+        )
+        assert answer.status_code == 404
+
+
+def test_who_holds_how_much_of_a_gpu(people, client) -> None:
+    node = register()
+    workload = runs(submit(people.team, "wl-holder"))
+    processes = [
+        {"pid": 7, "workload": str(workload.pk), "memory_used_bytes": 38 * GIB, "percent": 94},
+        {"pid": 8, "memory_used_bytes": GIB},
+    ]
+    gpu = load(processes=processes, throttled=["heat"], watts=290.4, watts_limit=300)
+    services.sample_record(node.pk, figures(gpu))
+    url = reverse("nodes:node_detail", args=[node.pk])
+    client.force_login(people.member)
+    page = client.get(url).content.decode()
+    for text in ("wl-holder, 38 GB, 94 %", "none of ours, 1 GB", "290 W", "because it is hot"):
+        assert text in page
+    seen = client.get(f"/api/v1/nodes/{node.pk}/").json()["load"]["gpus"][0]["processes"]
+    assert seen[0]["workload"] == str(workload.pk)
+    client.force_login(people.stranger)
+    page = client.get(url).content.decode()
+    assert "wl-holder" not in page
+    assert "another project&#x27;s, 38 GB" in page
+    seen = client.get(f"/api/v1/nodes/{node.pk}/").json()["load"]["gpus"][0]["processes"]
+    assert "workload" not in seen[0]
+
+
+def test_paths_on_a_node_are_for_operators(node, people, client) -> None:
+    Node.objects.update(facts={"disks": [{"path": "/srv/secret"}], "system": "Linux"})
+    for user, sees in ((people.viewer, False), (people.operator, True)):
+        client.force_login(user)
+        facts = client.get(f"/api/v1/nodes/{node.pk}/").json()["facts"]
+        assert ("disks" in facts) is sees
+        page = client.get(reverse("nodes:node_detail", args=[node.pk])).content.decode()
+        assert (">/data<" in page) is sees
+
+
+def test_emptying_and_removing_on_pages_and_over_the_api(node, people, client) -> None:
+    urls = {
+        word: reverse(f"nodes:node_{word}", args=[node.pk])
+        for word in ("drain", "cordon", "remove")
+    }
+    client.force_login(people.operator)
+    assert client.post(urls["drain"], {"mode": "nonsense"}).status_code == 422
+    client.post(urls["drain"], {"mode": "wait"})
+    node.refresh_from_db()
+    assert (node.state, node.drain) == ("drained", "wait")
+    assert ">Drained<" in client.get(reverse("nodes:node_list")).content.decode()
+    client.post(urls["cordon"], {"cordoned": "0"})
+    answer = client.post(f"/api/v1/nodes/{node.pk}/drain/", {"mode": "stop"})
+    assert (answer.json()["state"], answer.json()["drain"]) == ("drained", "stop")
+    page = client.post(urls["remove"], follow=True).content.decode()
+    assert "Stop its agent first" in page
+    answer = client.delete(f"/api/v1/nodes/{node.pk}/")
+    assert (answer.status_code, answer.json()["code"]) == (409, "still_beats")
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=2))
+    page = client.post(urls["remove"], follow=True).content.decode()
+    assert "gpu-01 is removed." in page
+    assert client.get(f"/api/v1/nodes/{node.pk}/").status_code == 404
+
+
+def test_alerts_on_pages_and_over_the_api(node, people, client) -> None:
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=3))
+    services.alerts_silence()
+    client.force_login(people.stranger)
+    for url in (
+        reverse("nodes:node_list"),
+        reverse("nodes:node_detail", args=[node.pk]),
+        reverse("nodes:alert_list"),
+    ):
+        assert "gpu-01 has not reported for 3 min." in client.get(url).content.decode()
+    page = client.get(reverse("nodes:alert_list"))
+    assert b"channels" not in page.content  # to whom it is told is for operators
+    part = client.get(reverse("nodes:alert_list"), headers={"HX-Request": "true"})
+    assert b"<html" not in part.content
+    (alert,) = client.get("/api/v1/alerts/", {"state": "open"}).json()["results"]
+    assert (alert["kind"], alert["node"]) == ("silence", "gpu-01")
+    assert alert["text"] == "gpu-01 has not reported for 3 min."
+
+
+def test_operators_change_rules_and_places(people, client) -> None:
+    services.rules_seed()
+    client.force_login(people.operator)
+    rule = reverse("nodes:alert_rule_set", args=["heat"])
+    good = {"is_enabled": "on", "threshold": "80", "clear": "70", "hold_seconds": "30"}
+    assert client.post(rule, good).status_code == 302
+    refused = client.post(rule, {**good, "clear": "90"})
+    assert refused.status_code == 422
+    assert b"at most 80" in refused.content
+    heat = client.get("/api/v1/alert-rules/heat/").json()
+    assert (heat["threshold"], heat["unit"]) == (80, "°C")
+    url, kind = "/api/v1/alert-rules/heat/", "application/json"
+    assert client.patch(url, {"threshold": 85}, content_type=kind).json()["clear"] == 70
+    assert client.patch(url, {"threshold": 60}, content_type=kind).status_code == 422
+    assert client.post(reverse("nodes:alert_rule_set", args=["nonsense"]), good).status_code == 404
+
+    create = reverse("nodes:alert_channel_create")
+    hook = {"kind": "webhook", "target": "http://127.0.0.1:9/x"}
+    refused = client.post(create, hook)
+    assert refused.status_code == 422
+    assert b"private network" in refused.content
+    page = client.post(create, {**hook, "allows_private": "on"})
+    assert page["Cache-Control"] == "no-store"
+    assert b"whsec_" in page.content
+    assert b"whsec_" not in client.get(reverse("nodes:alert_list")).content
+    answer = client.post("/api/v1/alert-channels/", {**hook, "allows_private": True})
+    assert (answer.status_code, answer.json()["field"]) == (409, "target")
+    made = client.post("/api/v1/alert-channels/", {"kind": "email", "target": "a@example.org"})
+    assert made.json()["secret"] == ""
+    one = f"/api/v1/alert-channels/{made.json()['id']}/"
+    assert client.patch(one, {"is_enabled": False}, content_type=kind).json()["is_enabled"] is False
+    assert client.post(f"{one}test/").json()["state"] == "waiting"
+    assert len(client.get(f"{one}deliveries/").json()) == 1
+    assert client.delete(one).status_code == 204
+    client.force_login(people.owner)
+    assert client.post(create, hook).status_code == 404
+
+
+def test_tokens_on_the_page_and_over_the_api(people, client) -> None:
+    client.force_login(people.operator)
+    url = reverse("nodes:node_token_list")
+    assert b"No tokens yet" in client.get(url).content
+    page = client.post(url, {"note": "rack 3", "hours": "24"})
+    if connection.vendor == "sqlite":
+        assert page.status_code == 422
+        assert b"TRAINER_DATABASE_URL" in page.content
+        return
+    assert page["Cache-Control"] == "no-store"
+    found = re.search(r"make node URL=http://testserver TOKEN=(ntk_\w+)", page.content.decode())
+    assert found
+    again = client.get(url).content.decode()
+    assert found.group(1) not in again
+    assert "rack 3" in again
+    assert client.post(url, {"hours": "0"}).status_code == 422
+    made = client.post("/api/v1/node-tokens/", {"hours": 1}).json()
+    assert made["token"].startswith("ntk_")
+    assert "token" not in client.get(f"/api/v1/node-tokens/{made['id']}/").json()
+    assert client.delete(f"/api/v1/node-tokens/{made['id']}/").status_code == 204
+    (row,) = client.get("/api/v1/node-tokens/").json()["results"]
+    client.post(reverse("nodes:node_token_revoke", args=[row["id"]]))
+    assert b"No tokens yet" in client.get(url).content
