@@ -61,7 +61,7 @@ def log_of(running: Platform, workload: uuid.UUID) -> Path:
 @contextlib.asynccontextmanager
 async def by_socket(client: aiohttp.ClientSession, url: str) -> AsyncIterator[AsyncIterator[str]]:
     """Pieces of a log as a page gets them."""
-    async with client.ws_connect(url, max_msg_size=0) as ws:
+    async with client.ws_connect(url, max_msg_size=0, compress=15) as ws:
         await ws.receive(timeout=SILENT_SECONDS)  # where it begins
 
         async def texts() -> AsyncIterator[str]:

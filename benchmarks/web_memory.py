@@ -307,7 +307,7 @@ def sockets(
         url = f"{running.url}/ws/workloads/{workload}/log/"
         url += "" if offset is None else f"?offset={offset}"
         came, place = 0, 0
-        async with client.ws_connect(url, max_msg_size=0) as ws:
+        async with client.ws_connect(url, max_msg_size=0, compress=15) as ws:
             while place < size:
                 message = await ws.receive(timeout=120)
                 if message.type is not aiohttp.WSMsgType.TEXT:
