@@ -1,14 +1,16 @@
 """What the node pages show, as plain facts for one reader."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
 from accounts.models import User
 from common.phrases import gettext as _
-from nodes.models import Alert, AlertRule, Gpu, Node, NodeSample, Workload
+from nodes.models import Alert, AlertRule, Gpu, Lease, Node, NodeSample, Workload
 from nodes.services.reasons import NEVER
 from nodes.services.sentences import (
     alert_text,
@@ -38,9 +40,13 @@ class Tenant:
     url_id: str
     project: str
     state: str
-    state_label: str
     since: datetime | None
     workload: Workload
+
+    @property
+    def state_label(self) -> str:
+        """Its state in a word."""
+        return str(self.workload.get_state_display())
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,11 @@ class Card:
         return min(100, round(100 * used / total)) if total else 0
 
     @property
+    def loads(self) -> dict[str, dict[str, Any]]:
+        """What was last measured of each GPU, by its UUID."""
+        return {load["uuid"]: load for load in (self.sample.gpus if self.sample else [])}
+
+    @property
     def memory_percent(self) -> int:
         """Memory in use."""
         used = self.sample.memory_used_bytes if self.sample else 0
@@ -176,9 +187,9 @@ class QueueRow:
 
 def queue_of(user: User) -> list[QueueRow]:
     """The queue; other projects' workloads have a place and needs, but no name."""
-    mine = set(Workload.objects.waiting().visible_to(user).values_list("pk", flat=True))
     rows = []
-    waiting = Workload.objects.waiting().select_related("project")[:QUEUE_SHOWN]
+    waiting = list(Workload.objects.waiting().select_related("project")[:QUEUE_SHOWN])
+    mine = _visible(user, waiting)
     for place, workload in enumerate(waiting, 1):
         is_mine = workload.pk in mine
         rows.append(
@@ -196,53 +207,54 @@ def queue_of(user: User) -> list[QueueRow]:
     return rows
 
 
+def _visible(user: User, workloads: Iterable[Workload]) -> set[UUID]:
+    """Those of the workloads that the user may see."""
+    shown = [workload.pk for workload in workloads]
+    rows = Workload.objects.visible_to(user).filter(pk__in=shown)
+    return set(rows.values_list("pk", flat=True))
+
+
 def cards_of(user: User, nodes: list[Node]) -> list[Card]:
-    """The nodes as the user may see them."""
-    mine = set(Workload.objects.active().visible_to(user).values_list("pk", flat=True))
-    return [_card(node, mine) for node in nodes]
-
-
-def _card(node: Node, mine: set[Any]) -> Card:
-    sample = node.samples.filter(span=NodeSample.Span.RAW).order_by("-at").first()
-    card = Card(node, sample)
-    active = list(
-        Workload.objects.active().filter(node=node).select_related("project").order_by("placed_at")
-    )
-    names = {}
-    for workload in active:
-        is_mine = workload.pk in mine
-        names[workload.pk] = workload.name if is_mine else _("another project's")
-        card.cpus_in_use += workload.cpus
-        card.tenants.append(
-            Tenant(
-                name=names[workload.pk],
-                url_id=str(workload.pk) if is_mine else "",
-                project=workload.project.name if is_mine else "",
-                state=workload.state,
-                state_label=str(workload.get_state_display()),
-                since=workload.started_at or workload.placed_at,
-                workload=workload,
-            )
-        )
+    """The nodes as the user may see them, asked for all at once."""
+    samples = {one.node_id: one for one in NodeSample.objects.filter(node__in=nodes).newest()}
+    active = Workload.objects.active().filter(node__in=nodes).select_related("project")
+    running = list(active.defer("files", "inputs", "env").order_by("placed_at"))
+    mine = _visible(user, running)
     idle = set(
         Alert.objects.open()
-        .filter(node=node, kind=AlertRule.Kind.IDLE)
+        .filter(node__in=nodes, kind=AlertRule.Kind.IDLE)
         .values_list("gpu", flat=True)
     )
-    loads = {gpu["uuid"]: gpu for gpu in (sample.gpus if sample else [])}
-    for gpu in node.gpus.filter(is_present=True):
-        holders = gpu.leases.filter(released_at=None).values_list("workload_id", flat=True)
-        load = loads.get(gpu.uuid, {})
-        card.devices.append(
-            Device(
-                gpu,
-                load,
-                ", ".join(names.get(pk, _("in use")) for pk in holders),
-                _shares(load, {str(pk): name for pk, name in names.items()}),
-                gpu.pk in idle,
-            )
-        )
-    return card
+    held: dict[int, list[UUID]] = {}
+    leases = Lease.objects.filter(released_at=None, gpu__node__in=nodes)
+    for gpu_id, workload_id in leases.values_list("gpu_id", "workload_id"):
+        held.setdefault(gpu_id, []).append(workload_id)
+    cards = {node.pk: Card(node, samples.get(node.pk)) for node in nodes}
+    names = {}
+    for workload in running:
+        if workload.node_id is not None:
+            card = cards[workload.node_id]
+            card.tenants.append(_tenant(workload, is_mine=workload.pk in mine))
+            card.cpus_in_use += workload.cpus
+            names[workload.pk] = card.tenants[-1].name
+    named = {str(pk): name for pk, name in names.items()}
+    for gpu in Gpu.objects.filter(is_present=True, node__in=nodes):
+        card = cards[gpu.node_id]
+        load = card.loads.get(gpu.uuid, {})
+        holder = ", ".join(names.get(pk, _("in use")) for pk in held.get(gpu.pk, ()))
+        card.devices.append(Device(gpu, load, holder, _shares(load, named), gpu.pk in idle))
+    return list(cards.values())
+
+
+def _tenant(workload: Workload, *, is_mine: bool) -> Tenant:
+    return Tenant(
+        name=workload.name if is_mine else _("another project's"),
+        url_id=str(workload.pk) if is_mine else "",
+        project=workload.project.name if is_mine else "",
+        state=workload.state,
+        since=workload.started_at or workload.placed_at,
+        workload=workload,
+    )
 
 
 def _shares(load: dict[str, Any], names: dict[str, str]) -> list[Share]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, viewsets
@@ -122,7 +122,10 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     @extend_schema_field(SampleSerializer(allow_null=True))
     def get_load(self, node: Node) -> dict[str, Any] | None:
         """The newest sample."""
-        sample = node.samples.filter(span=NodeSample.Span.RAW).order_by("-at").first()
+        samples = getattr(node, "newest", None)  # a list brings them along
+        if samples is None:
+            samples = NodeSample.objects.filter(node=node).newest()
+        sample = next(iter(samples), None)
         return dict(SampleSerializer(sample, context=self.context).data) if sample else None
 
     def get_address(self, node: Node) -> str:
@@ -164,7 +167,12 @@ class NodeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     def get_queryset(self) -> QuerySet[Node]:
         """Everybody with an account sees them; operators change them."""
-        return within_reach(Node.objects.prefetch_related("gpus__leases"), self.request)
+        return within_reach(
+            Node.objects.prefetch_related(
+                "gpus__leases", Prefetch("samples", NodeSample.objects.newest(), to_attr="newest")
+            ),
+            self.request,
+        )
 
     @extend_schema(request=NodeChangeSerializer, responses=NodeSerializer)
     def partial_update(self, request: Request, pk: str | None = None) -> Response:

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -431,3 +433,24 @@ def test_tokens_on_the_page_and_over_the_api(people, client) -> None:
     (row,) = client.get("/api/v1/node-tokens/").json()["results"]
     client.post(reverse("nodes:node_token_revoke", args=[row["id"]]))
     assert b"No tokens yet" in client.get(url).content
+
+
+def test_more_nodes_take_no_more_questions(node, people, client) -> None:
+    client.force_login(people.viewer)
+    urls = (reverse("nodes:node_list"), "/api/v1/nodes/", reverse("home"))
+
+    def asked() -> list[int]:
+        counts = []
+        for url in urls:
+            client.get(url)
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get(url).status_code == 200
+            counts.append(len(queries))
+        return counts
+
+    submit(people.team, "one")
+    few = asked()
+    for name in ("gpu-02", "gpu-03", "gpu-04"):
+        services.sample_record(register(name).pk, figures(load(name, percent=5)))
+        submit(people.team, name)
+    assert asked() == few
