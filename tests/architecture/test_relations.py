@@ -25,6 +25,8 @@ def test_every_model_of_ours_says_who_may_see_it_or_belongs_to_one_that_does() -
         "Gpu": "Node",
         "Lease": "Workload",
         "NodeSample": "Node",
+        "HardwareError": "Node",
+        "AlertDelivery": "Alert",
         "JobDataset": "Job",
         "Attempt": "Job",
         "Checkpoint": "Job",
