@@ -7,6 +7,7 @@ by theirs.
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ class ProcessRunner:
     def __init__(self, installation: str) -> None:
         self.installation = installation
         self._boot_id = boot_id()
+        self._watched: dict[tuple[UUID, int], int] = {}  # descriptors of supervisors that live
 
     def check(self) -> dict[str, Any]:
         """Every machine can do it."""
@@ -109,7 +111,13 @@ class ProcessRunner:
         return start_time_of(pid) == process.get("start_time") and not _is_zombie(pid)
 
     def poll(self, place: Place) -> tuple[Sight, Exit | None]:
-        """Looks for the exit file first and last: it appears before its writer goes."""
+        """Looks for the exit file first and last: it appears before its writer goes.
+
+        Files are read only until the supervisor is found. From then on the kernel is asked about
+        it, which costs a hundredth and cannot mean another process of the same number.
+        """
+        if self._lives((place.workload, place.epoch)):
+            return Sight.ALIVE, None
         facts = facts_of(place.file("exit"))
         if facts is not None:
             return Sight.ENDED, Exit.read(facts)
@@ -117,9 +125,34 @@ class ProcessRunner:
         if process is None:
             return (Sight.BEGUN if place.file("start").exists() else Sight.ABSENT), None
         if self._is_alive(process):
+            self._watch(place, process)
             return Sight.ALIVE, None
         facts = facts_of(place.file("exit"))
         return (Sight.ENDED, Exit.read(facts)) if facts is not None else (Sight.GONE, None)
+
+    def _watch(self, place: Place, process: dict[str, Any]) -> None:
+        """Keeps a descriptor of the supervisor; without, as on old kernels, files are read on."""
+        for key in list(self._watched):  # also those that nobody asks for any more
+            self._lives(key)
+        pid = int(process["pid"])
+        with suppress(OSError, AttributeError):
+            descriptor = os.pidfd_open(pid)
+            if start_time_of(pid) == process["start_time"]:  # still the one that was looked at
+                self._watched[place.workload, place.epoch] = descriptor
+            else:
+                os.close(descriptor)
+
+    def _lives(self, key: tuple[UUID, int]) -> bool:
+        """Whether its supervisor was found before and lives; lets go of one that does not."""
+        descriptor = self._watched.get(key)
+        if descriptor is None:
+            return False
+        end = select.poll()
+        end.register(descriptor, select.POLLIN)
+        if not end.poll(0):
+            return True
+        os.close(self._watched.pop(key))
+        return False
 
     def stop(self, place: Place, *, force: bool) -> None:
         """Signals the engine's group; the supervisor stays to write down the end.

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -312,6 +313,25 @@ def test_engine_that_is_not_installed(agent, submit, engine) -> None:
     assert not follow.workload_start(workload.pk, 0)
     workload.refresh_from_db()
     assert "not installed" in workload.reason
+
+
+def test_following_leaves_no_descriptor_behind(agent, submit) -> None:
+    def held() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    followed(agent, start(submit({}, cpus=0.1)))
+    before = held()
+    ended, killed = (start(submit({"steps": 90, "seconds": 1}, cpus=0.1)) for _ in range(2))
+    for workload in (ended, killed):
+        running(workload)
+    agent.rows_at = 0
+    agent.follow()
+    assert held() == before + 2
+    services.workload_stop(ended.pk, mode="kill", reason="enough")
+    followed(agent, ended)
+    os.kill(process_facts(killed)["pid"], 9)
+    followed(agent, killed)
+    assert (held(), killed.outcome) == (before, Outcome.LOST)
 
 
 def test_eight_claim_and_one_gets_it(agent, submit) -> None:
