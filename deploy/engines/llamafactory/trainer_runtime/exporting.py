@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .description import QUANTISER, installed
+from .description import QUANTISER, offered
 from .models import Loaded, engine_arguments, load, release
 from .workload import ConfigError, Workload, make_readable
 
@@ -37,7 +37,7 @@ def _stored_dtype(path: str) -> str:
 def _export_arguments(config: dict[str, Any]) -> dict[str, Any]:
     """Return what the engine's export is called with."""
     quantises = {key: config[key] for key in QUANTISATION_KEYS if config.get(key) is not None}
-    if quantises and not installed(*QUANTISER):
+    if quantises and not offered(*QUANTISER)["available"]:
         raise ConfigError(f"Quantising needs {' and '.join(QUANTISER)}, which are not installed.")
     arguments = engine_arguments(config, export_dir=str(OUTPUT), **quantises)
     arguments |= {key: config[key] for key in OTHER_KEYS if config.get(key) is not None}
