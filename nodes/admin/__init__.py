@@ -1,5 +1,5 @@
-"""The operators' view of nodes, workloads, images and alerts."""
+"""The operators' view of nodes, workloads, files, images and alerts."""
 
-from nodes.admin import alerts, images, machines, workloads
+from nodes.admin import alerts, images, machines, staging, workloads
 
-__all__ = ["alerts", "images", "machines", "workloads"]
+__all__ = ["alerts", "images", "machines", "staging", "workloads"]
