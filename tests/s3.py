@@ -4,6 +4,7 @@ It takes what real ones take, but keeps everything in memory and is lenient with
 stay small, and errors of checksums are not tried on it.
 """
 
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,8 @@ def bucket(settings) -> Iterator[Bucket]:
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
+    # All its servers of one process hold the same objects, also after their end.
+    urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"").close()
     keys = {"aws_access_key_id": ACCESS, "aws_secret_access_key": SECRET}
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     client = boto3.client(
