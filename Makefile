@@ -76,7 +76,7 @@ run: setup ## serve the platform (web, control worker, one local node) until Ctr
 
 node: export TRAINER_NODE_TOKEN := $(TOKEN)
 node: .venv/runtime locale/compiled $(if $(filter docker,$(RUNNER)),,engine) ## make this machine a node: URL=… TOKEN=… the first time; NAME=, RUNNER=docker
-	@test -f $(TRAINER_HOME)/node.env || $(RUN) node_join --url "$(URL)" $(if $(NAME),--name "$(NAME)")
+	@$(RUN) node_join --once --url "$(URL)" $(if $(NAME),--name "$(NAME)")
 	@$(RUN) node_run
 
 backup: .venv/runtime ## database, files and secret key into a new folder: TO=…; nothing has to be stopped

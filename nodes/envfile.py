@@ -5,12 +5,20 @@ It is read by systemd (`EnvironmentFile=`) and by `manage.py node_run`; each lin
 
 import os
 import re
+import socket
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from django.conf import settings
+
 _LINE = re.compile(r'([A-Z][A-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _SPECIAL = re.compile(r'(["\\$`])')
+
+
+def env_path() -> Path:
+    """Where it lies: with this machine's name, because machines may share TRAINER_HOME."""
+    return Path(settings.TRAINER_HOME) / f"node-{socket.gethostname()}.env"
 
 
 def env_write(path: Path, values: Mapping[str, str]) -> None:

@@ -1,5 +1,6 @@
 """What the node pages show, as plain facts for one reader."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -49,6 +50,11 @@ class Tenant:
         return str(self.workload.get_state_display())
 
 
+def short_model(name: str) -> str:
+    """A GPU's name without its maker and its memory, which stands beside it."""
+    return re.sub(r"^(NVIDIA |GeForce |Tesla |Quadro )+|-\d+GB$", "", name)
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """What a process holds of a GPU; named only to those who may see its workload."""
@@ -67,6 +73,11 @@ class Device:
     holder: str = ""
     shares: list[Share] = field(default_factory=list)
     is_idle: bool = False  # held for long and hardly used
+
+    @property
+    def model(self) -> str:
+        """What it is called among people."""
+        return short_model(self.gpu.name)
 
     @property
     def percent(self) -> float | None:
@@ -146,7 +157,7 @@ class Card:
         """Its GPUs as (how many, name, bytes of memory)."""
         counts: dict[tuple[str, int], int] = {}
         for device in self.devices:
-            key = (device.gpu.name, device.gpu.memory_bytes)
+            key = (short_model(device.gpu.name), device.gpu.memory_bytes)
             counts[key] = counts.get(key, 0) + 1
         return [(count, name, size) for (name, size), count in counts.items()]
 

@@ -47,9 +47,3 @@ def secret(name: str, default: str | None = None) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE={path!r}: {error.strerror}") from None
-
-
-def names(*prefixes: str) -> list[str]:
-    """The variables that are set, directly or as a file, and begin so."""
-    found = {name.removesuffix("_FILE") for name in os.environ if name.startswith(prefixes)}
-    return sorted(found)

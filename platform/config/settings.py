@@ -396,14 +396,15 @@ AGENT_CERTIFICATE_KEY = env.text("TRAINER_AGENT_CERTIFICATE_KEY", "")
 AGENT_CA = env.text("TRAINER_AGENT_CA", "")  # on the control plane: who signed it
 NODE_CACHE_BYTES = env.integer("TRAINER_NODE_CACHE_BYTES", 200 * 2**30)
 # What a machine gets when it joins: secrets among it, so it is handed on sealed and never shown.
-# Database and Redis as other machines reach them, where that differs from here.
+# Database and Redis as other machines reach them, where that differs from here. Not the keys of the
+# S3-compatible storage: nodes get links into it.
 NODE_ENVIRONMENT = {
     "TRAINER_DATABASE_URL": env.secret("TRAINER_NODE_DATABASE_URL", DATABASE_URL),
     "TRAINER_REDIS_URL": env.secret("TRAINER_NODE_REDIS_URL", REDIS_URL),
     "TRAINER_SECRET_KEY": SECRET_KEY,
     "TRAINER_LANGUAGE": LANGUAGE_CODE,
     "TRAINER_TIME_ZONE": TIME_ZONE,
-    **{name: env.secret(name) for name in env.names("TRAINER_S3_", "TRAINER_HUB_")},
+    "TRAINER_HUB_ONLINE": str(env.flag("TRAINER_HUB_ONLINE", default=False)).lower(),
 }
 NODE_DATABASE_HOST = urlsplit(NODE_ENVIRONMENT["TRAINER_DATABASE_URL"]).hostname or ""
 ENGINES_DIR = Path(env.text("TRAINER_ENGINES_DIR", str(TRAINER_HOME / "engines"))).resolve()

@@ -23,7 +23,7 @@ def service(name: str) -> dict[str, str]:
 def test_units(part: str) -> None:
     unit = service(f"llm-cloud-trainer-node-{part}.service")
     assert (unit["KillMode"], unit["Restart"]) == ("mixed", "always")
-    assert unit["EnvironmentFile"].endswith("node.env")
+    assert unit["EnvironmentFile"].endswith("/node-%H.env")
     assert unit["ExecStart"].split()[-1] in get_commands()
 
 

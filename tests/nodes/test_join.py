@@ -220,10 +220,10 @@ def test_the_command(token, live_server, tmp_path, settings) -> None:
     wrong = manage(*arguments, home=tmp_path, TRAINER_NODE_TOKEN=token[:-2])
     assert wrong.returncode == 1
     assert "not known here" in wrong.stderr
-    assert not (tmp_path / "node.env").exists()
+    assert not list(tmp_path.glob("*.env"))
     done = manage(*arguments, home=tmp_path, TRAINER_NODE_TOKEN=token)
     assert done.returncode == 0, done.stderr
-    path = tmp_path / "node.env"
+    (path,) = tmp_path.glob("node-*.env")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     values = env_read(path)
     assert values["TRAINER_DATABASE_URL"] == settings.DATABASE_URL
@@ -234,6 +234,8 @@ def test_the_command(token, live_server, tmp_path, settings) -> None:
     again = manage(*arguments, home=tmp_path, TRAINER_NODE_TOKEN=token)
     assert again.returncode == 1
     assert "has joined" in again.stderr
+    once = manage(*arguments, "--once", home=tmp_path, TRAINER_NODE_TOKEN="")
+    assert (once.returncode, once.stdout) == (0, "")
     used = manage(*arguments, "--again", home=tmp_path, TRAINER_NODE_TOKEN=token)
     assert "used already, by gpu-07" in used.stderr
     assert env_read(path) == values
@@ -251,7 +253,7 @@ def test_the_node_runs(token, live_server, tmp_path, people, engine) -> None:
         "node_join", "--url", live_server.url, "--name", "gpu-07", home=tmp_path,
         TRAINER_NODE_TOKEN=token,
     )  # fmt: skip
-    path = tmp_path / "node.env"
+    (path,) = tmp_path.glob("node-*.env")
     values = env_read(path)
     database = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(
         **connection.settings_dict

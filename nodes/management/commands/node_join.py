@@ -14,12 +14,10 @@ from common.errors import DomainError
 from common.sealing import Unsealable, seal_with, unseal_with
 from common.version import VERSION
 from nodes.calls import Refused, Unanswered, call
-from nodes.envfile import env_write
+from nodes.envfile import env_path, env_write
 from nodes.machine import machine_id
 from nodes.runners import RUNNERS
 from nodes.services.tokens import token_parts
-
-DIRECTORY = 0o700
 
 
 class Command(BaseCommand):
@@ -38,16 +36,19 @@ class Command(BaseCommand):
         )
         parser.add_argument("--name", default="", help="the node's name; else the machine's")
         parser.add_argument("--runner", choices=RUNNERS, default=settings.NODE_RUNNER)
-        parser.add_argument(
-            "--env-file", type=Path, default=Path(settings.TRAINER_HOME) / "node.env"
-        )
+        parser.add_argument("--env-file", type=Path, default=env_path())
         parser.add_argument(
             "--again", action="store_true", help="replaces what an earlier join has written"
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="does nothing where an earlier join has written"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Joins once; prints nothing of what it got but the name."""
         path: Path = options["env_file"]
+        if path.exists() and options["once"]:
+            return
         if path.exists() and not options["again"]:
             raise CommandError(
                 f"{path} is there already: this machine has joined. To join anew, add --again."

@@ -20,7 +20,7 @@ from config.management.commands.serve import (
     lock_or_refuse,
 )
 from nodes.calls import Refused, Unanswered, hello
-from nodes.envfile import env_read
+from nodes.envfile import env_path, env_read
 from nodes.management.commands.node_agent import EX_CONFIG
 
 
@@ -32,9 +32,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Where the node's settings lie."""
-        parser.add_argument(
-            "--env-file", type=Path, default=Path(settings.TRAINER_HOME) / "node.env"
-        )
+        parser.add_argument("--env-file", type=Path, default=env_path())
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Asks the control plane whether this node still fits, then runs."""
@@ -45,7 +43,8 @@ class Command(BaseCommand):
         self._ask(values)
         check_runner(values.get("TRAINER_RUNNER", settings.NODE_RUNNER))
         temp = Path(settings.TRAINER_HOME) / "temp"
-        lock = lock_or_refuse(temp / "serve.lock")
+        mine = temp / options["env_file"].stem  # machines may share the directory
+        lock = lock_or_refuse(mine.with_suffix(".lock"))
         manage = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py")]
         os.environ.update(values)  # for the parts, which inherit them
         parts = [
@@ -53,7 +52,7 @@ class Command(BaseCommand):
             Part("agent", [*manage, "node_agent"], gives_up=True),
         ]
         try:
-            status = asyncio.run(Supervisor(parts, temp / "serve.json", self._say).run())
+            status = asyncio.run(Supervisor(parts, mine.with_suffix(".json"), self._say).run())
         finally:
             lock.close()
         if status:
