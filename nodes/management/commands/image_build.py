@@ -35,8 +35,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which engines, and what they are built on."""
-        folders = Path(settings.BASE_DIR) / "deploy" / "images"
-        known = sorted(path.parent.name for path in folders.glob("*/Dockerfile"))
+        deploy = Path(settings.BASE_DIR) / "deploy"
+        images = {path.parent.name for path in deploy.glob("images/*/Dockerfile")}
+        known = sorted(path.name for path in deploy.glob("engines/*") if path.name in images)
         parser.add_argument("engines", nargs="*", choices=[*known, []], metavar="ENGINE")
         parser.add_argument("--base", default="", help="the image that they stand on")
         parser.add_argument("--build-base", default="", help="used for fetching the packages only")
