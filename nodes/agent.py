@@ -244,6 +244,12 @@ class Agent:
             beat()
         except Node.DoesNotExist:
             self.register()
+        self._renew_leases()
+
+    def _renew_leases(self) -> None:
+        """Lets go on what is this node's after the beat; what was given up meanwhile stays held."""
+        for row in Workload.objects.active().filter(node_id=self.node_id):
+            self.driver.renew(follow.place_of(row))
 
     def sample(self) -> None:
         """A point of the curves, what the driver complains of, and what is wrong by now."""

@@ -65,6 +65,7 @@ class Launch:
     files: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, Path] = field(default_factory=dict)
     wall_seconds: int | None = None
+    lease_seconds: float | None = None  # held still while nobody renews it for longer
     gpus: tuple[str, ...] = ()  # UUIDs of the devices it holds
     socket: Path | None = None  # where a service listens
     caches: Mapping[str, Path] = field(default_factory=dict)  # of hubs, by the variable's name
@@ -125,6 +126,9 @@ class Runner(Protocol):
 
     def poll(self, place: Place) -> tuple[Sight, Exit | None]:
         """What is to be seen of it now."""
+
+    def renew(self, place: Place) -> None:
+        """Says that the workload is still this node's; see `Launch.lease_seconds`."""
 
     def stop(self, place: Place, *, force: bool) -> None:
         """Asks it to end, or ends it. Harmless when it has ended."""

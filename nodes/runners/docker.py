@@ -42,6 +42,7 @@ from nodes.runners.files import (
     input_path,
     is_void,
     labels_of,
+    renew_marker,
     take_marker,
     void_marker,
     write_files,
@@ -268,6 +269,10 @@ class DockerRunner:
             detail=detail,
         )
 
+    def renew(self, place: Place) -> None:
+        """Touches the marker, which the supervisor watches."""
+        renew_marker(place)
+
     def stop(self, place: Place, *, force: bool) -> None:
         """Signals the supervisor, which passes it on; or ends the whole container.
 
@@ -426,6 +431,7 @@ def _supervision(launch: Launch, engine: list[str]) -> dict[str, Any]:
         "log": LOG,
         "command": engine,
         "wall_seconds": launch.wall_seconds,
+        "lease_seconds": launch.lease_seconds,
         "marker": inside("start"),
         "process_file": inside("process"),
         "exit_file": inside("exit"),

@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ def void_marker(place: Place) -> None:
     draft.unlink(missing_ok=True)
     draft.write_text(VOID)
     draft.replace(place.file("start"))
+
+
+def renew_marker(place: Place) -> None:
+    """Gives the marker a new time; harmless where there is none."""
+    with suppress(OSError):
+        os.utime(place.file("start"), follow_symlinks=False)
 
 
 def is_void(place: Place) -> bool:

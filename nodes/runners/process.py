@@ -27,6 +27,7 @@ from nodes.runners.files import (
     folders,
     input_path,
     labels_of,
+    renew_marker,
     take_marker,
     void_marker,
     write_files,
@@ -72,6 +73,7 @@ class ProcessRunner:
             "command": list(launch.command),
             "env": {**_environment(launch), **labels},
             "wall_seconds": launch.wall_seconds,
+            "lease_seconds": launch.lease_seconds,
             "marker": str(place.file("start")),
             "process_file": str(place.file("process")),
             "exit_file": str(place.file("exit")),
@@ -153,6 +155,10 @@ class ProcessRunner:
             return True
         os.close(self._watched.pop(key))
         return False
+
+    def renew(self, place: Place) -> None:
+        """Touches the marker, which the supervisor watches."""
+        renew_marker(place)
 
     def stop(self, place: Place, *, force: bool) -> None:
         """Signals the engine's group; the supervisor stays to write down the end.

@@ -6,6 +6,10 @@ itself, writes `process-<epoch>.json` before the engine's first instruction, kee
 even when nothing else of the platform is alive, leaves no process of the engine behind, and writes
 `exit-<epoch>.json` as its last act. It returns to its caller with 0 once the engine is on its way.
 
+The start's marker is a lease, which the node's agent renews by touching it. When nobody has for
+`lease_seconds`, others may soon take the node for lost and start the work elsewhere: the engine is
+held still until the lease is renewed, so that it never works in two places at once.
+
 In a container it is the first program: the description is its argument, the environment is the
 container's own, and it stays, and ends with the engine's status.
 """
@@ -18,6 +22,7 @@ import time
 from contextlib import suppress
 
 KILL_GRACE_SECONDS = 30.0  # between the polite and the final signal at the time limit
+LEASE_LOOK_SECONDS = 5.0
 LEFT_OVER_SECONDS = 2.0  # for processes that outlive the engine's main one
 EXIT_NOT_STARTED = 127
 PR_SET_CHILD_SUBREAPER = 36
@@ -113,6 +118,10 @@ class Watch:
         self.started_at = time.time()
         self.contained = bool(spec.get("contained"))
         self.kills_before = oom_kills(contained=self.contained)
+        lease = spec.get("lease_seconds")
+        self.lease_seconds = float(str(lease)) if lease else None
+        self.renewed, self.renewed_at = self.marked(), time.monotonic()
+        self.is_held = False
 
     def text(self, name: str) -> str:
         return str(self.spec[name])
@@ -172,16 +181,19 @@ class Watch:
             os._exit(EXIT_NOT_STARTED)
 
     def follow(self) -> None:
-        """Waits for the end of the engine's main process, and enforces the time limit."""
+        """Waits for the end of the engine's main process, and keeps time limit and lease."""
         wall = self.spec.get("wall_seconds")
         deadline = time.monotonic() + float(str(wall)) if wall else None
         forced = False
         watched = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
+        look = 3600.0 if self.lease_seconds is None else min(LEASE_LOOK_SECONDS, self.lease_seconds)
         while not self.reap():
-            left = 3600.0 if deadline is None else max(0.0, deadline - time.monotonic())
+            left = look if deadline is None else min(look, max(0.0, deadline - time.monotonic()))
             news = signal.sigtimedwait(watched, left)
+            self.keep_lease()
             if news is not None and news.si_signo in (signal.SIGTERM, signal.SIGINT):
-                self.send(signal.SIGTERM)
+                # Whoever ends it without having renewed the lease does not want it to go on.
+                self.send(signal.SIGKILL if self.is_held else signal.SIGTERM)
             if deadline is None or time.monotonic() < deadline:
                 continue
             if not self.timeout:
@@ -193,6 +205,38 @@ class Watch:
                 forced = True
                 self.send(signal.SIGKILL)
                 deadline = None
+
+    def keep_lease(self) -> None:
+        """Holds the engine still while nobody renews its lease. Clocks that jump do not matter."""
+        if self.lease_seconds is None:
+            return
+        now, renewed = time.monotonic(), self.marked()
+        if renewed != self.renewed:
+            self.renewed, self.renewed_at = renewed, now
+            if self.is_held:
+                self.is_held = False
+                self.say("the node is heard of again, going on")
+                self.hold(signal.SIGCONT)
+        elif not self.is_held and now - self.renewed_at > self.lease_seconds:
+            self.is_held = True
+            self.say(f"the node was not heard of for {self.lease_seconds:.0f} s, holding still")
+            self.hold(signal.SIGSTOP)
+
+    def marked(self) -> int:
+        """When the marker was touched last, as its file system says."""
+        try:
+            return os.stat(self.text("marker")).st_mtime_ns  # noqa: PTH116
+        except OSError:
+            return 0
+
+    def hold(self, number: int) -> None:
+        """Stops or continues the engine and all that comes from it, also in other groups."""
+        done: set[int] = set()
+        while news := set(descendants()) - done:  # one that is not stopped yet may bring others
+            for pid in news:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+            done |= news
 
     def send(self, number: int) -> None:
         """Signals the engine's whole group."""
@@ -256,14 +300,23 @@ class Watch:
         return 128 + self.signal if self.signal is not None else self.code or 0
 
 
-def children() -> list[int]:
-    """The direct children of this process."""
-    me = os.getpid()
-    try:
-        with open(f"/proc/{me}/task/{me}/children") as file:  # noqa: PTH123
-            return [int(pid) for pid in file.read().split()]
-    except (OSError, ValueError):
-        return []
+def children(pid: int | None = None) -> list[int]:
+    """The direct children of a process, by default of this one."""
+    found: list[int] = []
+    tasks = f"/proc/{pid or os.getpid()}/task"
+    with suppress(OSError, ValueError):
+        for thread in os.listdir(tasks):  # noqa: PTH208
+            with open(f"{tasks}/{thread}/children") as file:  # noqa: PTH123
+                found += map(int, file.read().split())
+    return found
+
+
+def descendants() -> list[int]:
+    """All that comes from this process, parents before their children."""
+    found = children()
+    for pid in found:  # it grows on the way
+        found += children(pid)
+    return found
 
 
 def is_called_off(marker: str) -> bool:

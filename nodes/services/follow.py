@@ -47,6 +47,7 @@ MAX_EPOCHS = 3  # a start that takes its worker down with it is not tried for ev
 EXIT_STOPPED = 75  # the entrypoint's status for: stopped on request, with a checkpoint
 LOG_TAIL_BYTES = 16_384
 ERROR_MARK = "trainer-error: "
+LEASE_SHARE = 0.8  # of the time after which others give a silent node's workloads up
 MEMORY_RESERVE_BYTES = 2 * 2**30  # of a node's memory, for the node itself; a tenth at most
 
 
@@ -169,6 +170,7 @@ def _launch(workload: Workload, inputs: Mapping[str, Path]) -> Launch:
         files=workload.files,
         inputs=inputs,
         wall_seconds=workload.wall_seconds,
+        lease_seconds=LEASE_SHARE * settings.NODE_LOST_SECONDS,
         gpus=_devices(workload),
         socket=workload.socket_path if workload.is_service else None,
         caches=engine_caches(workload),

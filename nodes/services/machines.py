@@ -26,7 +26,6 @@ from nodes.services.states import node_event, settle, state_set
 logger = logging.getLogger(__name__)
 LEADS_FOR = timedelta(seconds=15)  # three beats
 SILENT_AFTER = timedelta(seconds=60)  # twelve beats
-LOST_AFTER = timedelta(seconds=300)  # then its workloads are given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +286,27 @@ def _give_up_silent() -> None:
             node = Node.objects.select_for_update().get(pk=pk)
             if node.heartbeat_at is None or node.heartbeat_at < now - SILENT_AFTER:
                 state_set(node, Node.State.LOST, reason=_("No sign of life for a minute."))
-    lost = Workload.objects.filter(
-        node__state=Node.State.LOST, node__heartbeat_at__lt=now - LOST_AFTER
-    ).exclude(state__in=(Workload.State.PLACED, Workload.State.ENDED, Workload.State.WAITING))
-    for workload in lost.select_related("node"):
-        name = workload.node.name if workload.node else settings.NODE_NAME
-        why = _("The node %(node)s is silent for more than five minutes.") % {"node": name}
-        workload_lost(workload.pk, workload.epoch, reason=why)
+    limit = now - timedelta(seconds=settings.NODE_LOST_SECONDS)
+    lost = Workload.objects.active().filter(
+        node__state=Node.State.LOST, node__heartbeat_at__lt=limit
+    )
+    for workload in lost.exclude(state=Workload.State.PLACED):
+        _give_up(workload, limit)
+
+
+@transaction.atomic
+def _give_up(workload: Workload, limit: datetime) -> None:
+    """Ends a workload of a node without a beat since then, unless the node beats just now.
+
+    Either the beat comes first and the node renews the leases of what runs there, or this does, and
+    the workload is not the node's any more when it looks.
+    """
+    row = Workload.objects.select_for_update().get(pk=workload.pk)  # before nodes, as everywhere
+    if row.node_id is None:
+        return
+    node = Node.objects.select_for_update().get(pk=row.node_id)
+    if node.heartbeat_at is None or node.heartbeat_at >= limit:
+        return
+    seconds = settings.NODE_LOST_SECONDS
+    why = _("The node %(node)s was silent for more than %(seconds)s seconds.")
+    workload_lost(row.pk, row.epoch, reason=why % {"node": node.name, "seconds": seconds})

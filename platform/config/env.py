@@ -24,13 +24,16 @@ def flag(name: str, *, default: bool) -> bool:
     return _FLAGS[value]
 
 
-def integer(name: str, default: int) -> int:
-    """A whole number."""
+def integer(name: str, default: int, *, least: int | None = None) -> int:
+    """A whole number, not below `least`."""
     value = text(name, str(default))
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name}={value!r}: use a whole number") from None
+    if least is not None and number < least:
+        raise ImproperlyConfigured(f"{name}={value!r}: use {least} or more")
+    return number
 
 
 def items(name: str, default: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from config import env
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 # Everything the platform writes lies under one directory, so that one backup holds all of it.
-TRAINER_HOME = Path(env.text("TRAINER_HOME", str(BASE_DIR / "var"))).resolve()
+TRAINER_HOME = Path(env.text("TRAINER_HOME", "") or BASE_DIR / "var").resolve()
 TRAINER_HOME.mkdir(parents=True, exist_ok=True)
 
 
@@ -394,6 +394,8 @@ AGENT_URL = env.text("TRAINER_AGENT_URL", "").rstrip("/")
 AGENT_CERTIFICATE = env.text("TRAINER_AGENT_CERTIFICATE", "")
 AGENT_CERTIFICATE_KEY = env.text("TRAINER_AGENT_CERTIFICATE_KEY", "")
 AGENT_CA = env.text("TRAINER_AGENT_CA", "")  # on the control plane: who signed it
+# How long a node may be silent until its work is given up and begun elsewhere; the same everywhere.
+NODE_LOST_SECONDS = env.integer("TRAINER_NODE_LOST_SECONDS", 300, least=75)
 NODE_CACHE_BYTES = env.integer("TRAINER_NODE_CACHE_BYTES", 200 * 2**30)
 # What a machine gets when it joins: secrets among it, so it is handed on sealed and never shown.
 # Database and Redis as other machines reach them, where that differs from here. Not the keys of the
@@ -404,6 +406,7 @@ NODE_ENVIRONMENT = {
     "TRAINER_SECRET_KEY": SECRET_KEY,
     "TRAINER_LANGUAGE": LANGUAGE_CODE,
     "TRAINER_TIME_ZONE": TIME_ZONE,
+    "TRAINER_NODE_LOST_SECONDS": str(NODE_LOST_SECONDS),
     "TRAINER_HUB_ONLINE": str(env.flag("TRAINER_HUB_ONLINE", default=False)).lower(),
 }
 NODE_DATABASE_HOST = urlsplit(NODE_ENVIRONMENT["TRAINER_DATABASE_URL"]).hostname or ""
