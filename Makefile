@@ -14,7 +14,7 @@ RUN := .venv/bin/python manage.py
 SCRIPTS := $(shell find static/src static/build.mjs -type f 2>/dev/null)
 MESSAGES := $(wildcard locale/*/LC_MESSAGES/django.po)
 
-.PHONY: help setup engine database demo run node backup restore test check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web bench-nodes
+.PHONY: help setup engine database demo run node backup restore test chaos check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web bench-nodes
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -89,6 +89,9 @@ restore: .venv/runtime static/collected/staticfiles.json locale/compiled ## a ba
 
 test: setup .venv/development ## all tests; TRAINER_REQUIRE_ALL=1 makes a missing part a failure
 	@.venv/bin/python tests/run.py $(TESTS)
+
+chaos: setup .venv/development ## strike a small cluster under load and count what was lost: SEED=…, BLOWS=…, ONLY=…
+	@.venv/bin/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) $(if $(BLOWS),--blows $(BLOWS)) $(if $(ONLY),--only $(ONLY))
 
 check: .venv/development node_modules/installed ## lint, types, imports, migrations, templates
 	.venv/bin/ruff check .

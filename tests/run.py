@@ -1,16 +1,20 @@
-"""All tests: once as a fresh installation stands (SQLite, no Redis), once as a grown one stands.
+"""All tests: as a fresh installation stands (SQLite, no Redis), and as a grown one stands.
 
-The second pass runs everything that needs neither browser nor engine on PostgreSQL and Redis, where
-TRAINER_TEST_POSTGRES (postgres://…) and TRAINER_TEST_REDIS (redis://…) name reachable servers.
-Arguments are handed to pytest in the first pass; with arguments the second pass is left out.
+Where TRAINER_TEST_POSTGRES (postgres://…) and TRAINER_TEST_REDIS (redis://…) name reachable
+servers, everything that needs neither browser nor engine runs on both, at the same time; what needs
+containers runs on the grown one alone, whose Engine it may kill. What needs browser or engine comes
+last. Arguments are handed to pytest, which then runs once, as a fresh installation stands.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PYTEST = [sys.executable, "-m", "pytest"]
+QUICK, HEAVY = "not browser and not engine", "browser or engine"
 sys.path.insert(0, str(ROOT))
 
 from tests import services  # noqa: E402
@@ -18,24 +22,41 @@ from tests import services  # noqa: E402
 
 def main() -> int:
     """The exit status: 0 when every pass was green."""
-    pytest = [sys.executable, "-m", "pytest"]
     lacking = {part: services.missing(part) for part in services.PARTS if services.missing(part)}
     for part, why in lacking.items():
         print(f"not run: tests that need {part} ({why})", flush=True)
     if lacking and services.REQUIRE_ALL:
         print("TRAINER_REQUIRE_ALL=1: a missing part is a failure.")
         return 1
-    arguments = sys.argv[1:]
-    failed = subprocess.run([*pytest, *arguments], cwd=ROOT, check=False).returncode
-    if arguments or failed or {"postgres", "redis"} & set(lacking):
-        return failed
-    print("\nThe same on PostgreSQL and Redis:", flush=True)
-    grown = os.environ | {
+    if sys.argv[1:]:
+        return fresh(*sys.argv[1:])
+    if {"postgres", "redis"} & set(lacking):
+        return fresh()
+    return on_both() or fresh("-m", HEAVY)
+
+
+def fresh(*arguments: str) -> int:
+    """On SQLite, without Redis."""
+    return subprocess.run([*PYTEST, *arguments], cwd=ROOT, check=False).returncode
+
+
+def on_both() -> int:
+    """What is quick, on SQLite and at the same time on PostgreSQL and Redis."""
+    env = os.environ | {
         "TRAINER_DATABASE_URL": services.POSTGRES_URL,
         "TRAINER_REDIS_URL": services.REDIS_URL,
     }
-    quick = [*pytest, "-m", "not browser and not engine"]
-    return subprocess.run(quick, cwd=ROOT, env=grown, check=False).returncode
+    with tempfile.TemporaryFile("w+") as said:
+        command = [*PYTEST, "-p", "no:cacheprovider", "-m", QUICK]
+        grown = subprocess.Popen(command, cwd=ROOT, env=env, stdout=said, stderr=said)
+        try:
+            failed = fresh("-m", f"{QUICK} and not docker")
+            failed = grown.wait() or failed
+        finally:
+            grown.kill()
+        said.seek(0)
+        print(f"\nThe same on PostgreSQL and Redis:\n{said.read()}", flush=True)
+    return failed
 
 
 if __name__ == "__main__":

@@ -1,0 +1,167 @@
+"""What can happen to a cluster. Each blow strikes, says for how many seconds, and heals after."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from random import Random
+
+from tests.chaos.machines import FAKETIME, Machine, until
+from tests.chaos.world import LOST_SECONDS, World
+
+Blow = Callable[[World, Random], Iterator[tuple[str, float]]]
+BLOWS: dict[str, Blow] = {}
+HIT_STEPS = 60  # of the training between two hits: more than between two checkpoints
+
+
+def blow(function: Blow) -> Blow:
+    """Enters a blow under its name."""
+    BLOWS[function.__name__] = function
+    return function
+
+
+def _started_again(part: object, seconds: float) -> Iterator[tuple[str, float]]:
+    part.kill()  # type: ignore[attr-defined]
+    yield part.name, seconds  # type: ignore[attr-defined]
+    part.start()  # type: ignore[attr-defined]
+
+
+@blow
+def web(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """Pages, API and sockets; nodes bring their logs there."""
+    yield from _started_again(world.web, chance.uniform(1, 8))
+
+
+@blow
+def control(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """The control worker."""
+    yield from _started_again(world.control, chance.uniform(1, 8))
+
+
+@blow
+def worker(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """A node's worker."""
+    yield from _started_again(chance.choice(world.nodes).parts["node_worker"], chance.uniform(1, 8))
+
+
+@blow
+def half_worker(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """Only the first process of a node's worker: the others go on, beside those of the next."""
+    part = chance.choice(world.nodes).parts["node_worker"]
+    left = part.tree()
+    os.kill(left[-2].pid if len(left) > 1 else left[-1].pid, signal.SIGKILL)
+    yield f"first process of the {part.name}", chance.uniform(1, 4)
+    part.process = None
+    part.start()
+    time.sleep(chance.uniform(4, 10))
+    for process in left:
+        if process.is_running():
+            process.kill()
+
+
+@blow
+def agent(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """A node's agent."""
+    yield from _started_again(chance.choice(world.nodes).parts["node_agent"], chance.uniform(1, 8))
+
+
+@blow
+def redis(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """Redis."""
+    yield from _started_again(world.redis, chance.uniform(1, 8))
+
+
+@blow
+def postgres(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """PostgreSQL, all of its processes."""
+    yield from _started_again(world.postgres, chance.uniform(1, 8))
+
+
+@blow
+def engine(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """A node's Docker Engine; its containers go on."""
+    node = chance.choice(world.engines)
+    node.engine_kill()
+    yield f"dockerd of {node.name}", chance.uniform(1, 8)
+    node.engine().start()
+
+
+@blow
+def network(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """The network of a node, for so short that nobody gives it up."""
+    node = chance.choice(world.nodes)
+    node.cut()
+    yield f"network of {node.name}", chance.uniform(5, 30)
+    node.mend()
+
+
+@blow
+def silence(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """The network of a node, for so long that its work is given up and goes on elsewhere."""
+    node = chance.choice(world.engines)
+    world.excuse(node, "lost")
+    node.cut()
+    yield f"network of {node.name}", LOST_SECONDS + chance.uniform(15, 30)
+    node.mend()
+
+
+@blow
+def power(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """A whole node."""
+    yield from _without_power(world, chance.choice(world.engines), chance)
+
+
+def _without_power(world: World, node: Machine, chance: Random) -> Iterator[tuple[str, float]]:
+    world.excuse(node, "lost")
+    node.power_off()
+    yield f"power of {node.name}", chance.uniform(1, 12)
+    node.boot()
+
+
+@blow
+def training(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """The node that trains, once the training has gone on since the last time."""
+    before = world.job.get("step", 0)
+    until(lambda: world.step() >= before + HIT_STEPS, 240, "the training goes on")
+    world.job["step"] = world.step()
+    world.job["hits"] = world.job.get("hits", 0) + 1
+    yield from _without_power(world, world.trainer, chance)
+
+
+@blow
+def disk(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """A node's disk is full."""
+    node = chance.choice(world.engines)
+    world.excuse(node, "error")
+    big = node.home / "big"
+    node.inside("sh", "-c", f"dd if=/dev/zero of={big} bs=64k 2>/dev/null; sync; true")
+    yield f"disk of {node.name} full", chance.uniform(5, 15)
+    world.excuse(node, "error")  # also what came there meanwhile
+    node.inside("rm", "-f", str(big))
+
+
+@blow
+def clock(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """A node's clock jumps by hours, and back. Simulated, for its worker and its agent only."""
+    assert FAKETIME.exists(), "libfaketime is not installed"
+    node = chance.choice(world.nodes)
+    hours = chance.choice((-5, -2, 2, 5))
+    node.clock.write_text(f"{hours:+}h")
+    yield f"clock of {node.name} by {hours:+} h", chance.uniform(5, 20)
+    node.clock.write_text("+0")
+
+
+@blow
+def messages(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """Old messages come again, and to nodes that they do not concern."""
+    from django_q.tasks import async_task
+
+    from nodes.models import Node, Workload
+
+    queues = [node.queue for node in Node.objects.all()]
+    rows = list(Workload.objects.values_list("pk", "epoch"))
+    for pk, epoch in chance.sample(rows, min(12, len(rows))):
+        for task in ("workload_start", "workload_stop"):
+            number = max(0, epoch - chance.choice((0, 0, 1)))
+            async_task(f"nodes.tasks.{task}", str(pk), number, cluster=chance.choice(queues))
+    yield "messages doubled and late", 1

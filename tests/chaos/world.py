@@ -1,0 +1,258 @@
+"""An installation on PostgreSQL and Redis with three machines as nodes, and work for them.
+
+Two nodes run containers, each with a Docker Engine of its own; the third runs the real engine as
+processes. None of them shares a directory with the control plane.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import redis
+
+from tests.chaos.machines import BRIDGE, GATEWAY, Machine, Part, call, network
+from tests.dockerd import BASE
+from tests.e2e.running import Platform
+from tests.services import engines_dir
+
+LOST_SECONDS = 75
+WEB, POSTGRES, REDIS = 8000, 5432, 6379
+SLOTS = 3  # workloads that one node holds at once
+WAITING = 6  # that many shall wait at any time
+STEP_SECONDS = 0.25
+
+
+@dataclass
+class Excuse:
+    """Workloads that stood on a node when it was struck, and how they may end besides well."""
+
+    workloads: set[str]
+    outcomes: set[str]
+
+
+class World:
+    """All of it. Must be made before Django is set up, whose settings it puts in place."""
+
+    def __init__(self) -> None:
+        network()
+        self.folder = Path(tempfile.mkdtemp(prefix="chaos-", dir="/tmp"))
+        self.folder.chmod(0o755)
+        self.home = self.folder / "control"
+        self.home.mkdir()
+        self.excuses: list[Excuse] = []
+        self.submitted: list[str] = []
+        self.job: dict[str, Any] = {}
+        kept = {name: text for name, text in os.environ.items() if not name.startswith("TRAINER_")}
+        self.env = {
+            **kept,
+            "TRAINER_HOME": str(self.home),
+            "TRAINER_ENGINES_DIR": str(engines_dir()),
+            "TRAINER_SECRET_KEY": secrets.token_urlsafe(32),
+            "TRAINER_DATABASE_URL": f"postgres://trainer@{GATEWAY}:{POSTGRES}/postgres",
+            "TRAINER_REDIS_URL": f"redis://{GATEWAY}:{REDIS}/0",
+            "TRAINER_ALLOWED_HOSTS": f"{GATEWAY},127.0.0.1",
+            "TRAINER_NODE_LOST_SECONDS": str(LOST_SECONDS),
+            "TRAINER_LOG_LEVEL": "WARNING",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+        }
+        self.platform = Platform(self.home, WEB, self.env)
+        self.postgres, self.redis = self._postgres(), self._redis()
+        python = sys.executable
+        asgi = ["-m", "uvicorn", "config.asgi:application", "--lifespan", "off"]
+        listen = ["--host", "0.0.0.0", "--port", str(WEB)]
+        self.web = self._part("web", [python, *asgi, *listen], ready=lambda: listens(WEB))
+        self.control = self._part("control worker", [python, "manage.py", "qcluster"])
+        self.nodes = [self._machine(number, name) for number, name in enumerate("abc")]
+
+    def _part(self, name: str, command: list[str], ready: Callable[[], object] = bool) -> Part:
+        path = f"{Path.cwd()}:{Path.cwd() / 'platform'}"
+        env = {**self.env, "PYTHONPATH": path}
+        log = self.folder / f"{name}.log"
+        return Part(name, command, env, log, ready=ready if ready is not bool else lambda: True)
+
+    def _machine(self, number: int, name: str) -> Machine:
+        folder, contained = self.folder / name, name != "c"
+        env = {
+            **self.env,
+            "TRAINER_HOME": str(folder / "disk"),
+            "TRAINER_NODE": f"node-{name}",
+            "TRAINER_CONTROL_URL": f"http://{GATEWAY}:{WEB}",
+            "TRAINER_RUNNER": "docker" if contained else "process",
+            "DOCKER_HOST": f"unix://{folder}/run/docker.sock",
+        }
+        return Machine(f"node-{name}", number, folder, env, contained)
+
+    @property
+    def engines(self) -> list[Machine]:
+        """Nodes with a Docker Engine."""
+        return [node for node in self.nodes if node.contained]
+
+    @property
+    def trainer(self) -> Machine:
+        """The node that trains."""
+        return self.nodes[-1]
+
+    def _postgres(self) -> Part:
+        places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: one.parts[-2])
+        data = self.folder / "postgres"
+        data.mkdir()
+        shutil.chown(data, "postgres")
+        who = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+        call(*who, str(places[-1] / "initdb"), "-D", str(data), "-U", "trainer", "--auth=trust")
+        with (data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all 10.99.0.0/24 trust\n")
+        options = [
+            f"listen_addresses={GATEWAY}", f"port={POSTGRES}", f"unix_socket_directories={data}",
+        ]  # fmt: skip
+        given = [word for option in options for word in ("-c", option)]
+        who += ["--pdeathsig=KILL"]  # changing the user took it away
+        command = [*who, str(places[-1] / "postgres"), "-D", str(data), *given]
+        return self._part("postgres", command, ready=lambda: listens(POSTGRES))
+
+    def _redis(self) -> Part:
+        words = ["--bind", GATEWAY, "--port", str(REDIS), "--protected-mode", "no", "--save", ""]
+        return self._part("redis", ["redis-server", *words], ready=self._redis_answers)
+
+    def _redis_answers(self) -> bool:
+        try:
+            return bool(redis.Redis(GATEWAY, REDIS, socket_timeout=1).ping())
+        except redis.RedisError:
+            return False
+
+    def start(self) -> None:
+        """Everything, until the nodes beat."""
+        self.postgres.start()
+        self.redis.start()
+        self.platform.manage("migrate", "--verbosity", "0")
+        for command in ("createcachetable", "catalogue_import", "demo_model_create"):
+            self.platform.manage(command)
+        self.web.start()
+        self.control.start()
+        images = self._images()
+        for node in self.nodes:
+            node.make()
+        for node in self.engines:
+            node.boot()
+            call("docker", "--host", node.docker_host, "load", "--quiet", "--input", str(images))
+        self.trainer.boot()
+        images.unlink()
+
+    def _images(self) -> Path:
+        """The small engine's image, listed for the nodes, as a file to load."""
+        from nodes import services
+        from tests.nodes.contained import DOCKERFILE, SMALL, built, listed
+
+        small = Path("tests/nodes/small_engine.py").read_text("utf-8")
+        facts = json.dumps({"name": "small", "version": "1"})
+        files = {"Dockerfile": DOCKERFILE, "small_engine.py": small, "engine.json": facts}
+        built(docker.from_env(), SMALL, files)
+        listed()
+        services.images_publish()
+        file = self.folder / "images.tar"
+        call("docker", "save", "--output", str(file), BASE, SMALL)
+        return file
+
+    def feed(self, chance: Any) -> None:
+        """Submits sleepers until enough of them wait."""
+        from accounts.models import User
+        from nodes.models import Workload
+        from nodes.services import workload_submit
+
+        waiting = Workload.objects.filter(state="waiting", engine="small").count()
+        user = User.objects.get(username="chaos")
+        for _number in range(WAITING - waiting):
+            seconds = chance.uniform(8, 30)
+            config = {"steps": int(seconds / STEP_SECONDS), "seconds": STEP_SECONDS, "weigh": 32000}
+            made = workload_submit(
+                project=user.personal_project,
+                created_by=user,
+                name=f"small {len(self.submitted)}",
+                engine="small",
+                verb="train",
+                inputs={},
+                files={"config.yaml": json.dumps(config)},
+                memory_bytes=2**20,
+                cpus=2 / SLOTS - 0.01,
+            )
+            self.submitted.append(str(made.pk))
+
+    def people(self) -> None:
+        """Somebody who submits, without a limit."""
+        from accounts.models import Project
+
+        self.key = self.platform.register("chaos")
+        Project.objects.filter(personal_of__username="chaos").update(max_active_jobs=10000)
+
+    def train(self) -> None:
+        """Submits a real training of the demo model."""
+        from tests.e2e.running import Upload
+
+        demo = Path("deploy/demo")
+        upload = Upload({"name": "chaos"}, "dataset.jsonl", (demo / "dataset.jsonl").read_bytes())
+        call = self.platform.call
+        data = call("POST", "/api/v1/datasets/", upload, self.key)["latest_version"]
+        base = call("GET", "/api/v1/model-versions/?kind=base&source=demo", key=self.key)
+        recipe = json.loads((demo / "train.json").read_text("utf-8"))
+        recipe["settings"] |= {"num_train_epochs": 60, "logging_steps": 1, "save_steps": 50}
+        body = {
+            "kind": "train",
+            "name": "hit three times",
+            "model_version": base["results"][0]["id"],
+            "dataset_versions": [data["id"]],
+            **recipe,
+        }
+        self.job = call("POST", "/api/v1/jobs/", body, self.key)
+
+    def step(self) -> int:
+        """How far the training is."""
+        return int(
+            self.platform.call("GET", f"/api/v1/jobs/{self.job['id']}/", key=self.key)["step"]
+        )
+
+    def excuse(self, node: Machine, *outcomes: str) -> None:
+        """What stands on the node now may end so."""
+        from nodes.models import Workload
+
+        rows = Workload.objects.filter(node__name=node.name).exclude(state__in=("placed", "ended"))
+        self.excuses.append(
+            Excuse({str(pk) for pk in rows.values_list("pk", flat=True)}, set(outcomes))
+        )
+
+    def end(self) -> None:
+        """Ends everything and removes its files."""
+        for node in self.nodes:
+            if node.is_on:
+                node.power_off()
+        for part in (self.web, self.control, self.redis, self.postgres):
+            part.kill()
+        call("ip", "link", "delete", BRIDGE)
+        for name in "ab":
+            for group in Path("/sys/fs/cgroup").glob(f"*/{self.folder.name}-node-{name}"):
+                _remove_groups(group)
+        shutil.rmtree(self.folder)
+
+
+def _remove_groups(group: Path) -> None:
+    """An empty control group and those below it."""
+    for inner in group.iterdir():
+        if inner.is_dir():
+            _remove_groups(inner)
+    group.rmdir()
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does there."""
+    try:
+        with socket.create_connection((GATEWAY, port), 1):
+            return True
+    except OSError:
+        return False
