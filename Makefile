@@ -126,3 +126,4 @@ bench-web: setup .venv/development ## the web process' memory with big datasets,
 
 bench-nodes: setup .venv/development ## 500 running and 5,000 waiting workloads on 20 nodes
 	@.venv/bin/python benchmarks/nodes.py
+	@.venv/bin/python benchmarks/containers.py

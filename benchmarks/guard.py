@@ -12,7 +12,9 @@ import signal
 import sys
 from pathlib import Path
 
+import docker
 import psutil
+from docker.errors import DockerException
 
 POLITE_SECONDS = 20.0  # for `serve` to end its parts
 
@@ -33,6 +35,14 @@ def belonging(home: Path) -> list[psutil.Process]:
     return found
 
 
+def containers(home: Path) -> None:
+    """Takes away what is left of its containers."""
+    filters = {"label": "trainer.workload"}
+    for one in docker.from_env().containers.list(all=True, filters=filters):
+        if (home / "output" / one.labels["trainer.workload"]).is_dir():
+            one.remove(force=True, v=True)
+
+
 def end(home: Path) -> None:
     """Asks `serve` to end, then ends what is left, and removes the directory."""
     served = []
@@ -47,6 +57,8 @@ def end(home: Path) -> None:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(left, 5)
+    with contextlib.suppress(DockerException):
+        containers(home)
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -65,8 +65,11 @@ def _machine() -> str:
 
 
 @contextlib.contextmanager
-def platform() -> Iterator[Platform]:
-    """A really started platform with a home of its own, on SQLite, with engine and demo model."""
+def platform(**env: str) -> Iterator[Platform]:
+    """A really started platform with a home of its own, on SQLite, with engine and demo model.
+
+    `env` goes to its environment.
+    """
     if reason := missing("engine"):
         raise Failed(reason)
     home = Path(tempfile.mkdtemp(prefix="trainer-bench-"))
@@ -76,6 +79,7 @@ def platform() -> Iterator[Platform]:
     assert guard.stdin is not None
     try:
         running = prepared(home)
+        running.env |= env
         running.start()
         try:
             yield running
