@@ -129,7 +129,7 @@ class Agent:
             except Error as error:
                 logger.warning("node %s: the database does not answer: %s", self.name, error)
                 self.heard_since = time.monotonic()
-                await sync_to_async(connection.close)()
+                await sync_to_async(lambda: connection.close())()  # that thread's, not this one's
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return

@@ -34,13 +34,16 @@ def main() -> int:
     parser.add_argument("--no-training", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    os.chdir(ROOT)
+    sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
+    from tests.chaos.machines import FAKETIME
+    from tests.chaos.world import World
+
     libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() or libc.unshare(CLONE_NEWNET):
         sys.exit("This makes network namespaces and machines of its own: run it as root.")
-    os.chdir(ROOT)
-    sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
-    from tests.chaos.world import World
-
+    if not FAKETIME.exists():
+        sys.exit(f"{FAKETIME} is missing: install libfaketime.")
     world = World()
     try:
         os.environ.update({name: world.env[name] for name in world.env if "TRAINER" in name})
@@ -50,7 +53,7 @@ def main() -> int:
         django.setup()
         return Chaos(world, options).run()
     except BaseException:
-        for log in sorted(world.folder.glob("**/*.log")):
+        for log in sorted([*world.folder.glob("*.log"), *world.folder.glob("?/*.log")]):
             print(f"--- {log}\n{log.read_text(errors='replace')[-1500:]}", file=sys.stderr)
         raise
     finally:

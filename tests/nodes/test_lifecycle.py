@@ -1,5 +1,6 @@
 """Workloads with real processes: how they start, end, stop, and who notices."""
 
+import asyncio
 import json
 import os
 import signal
@@ -8,13 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from accounts.models import Event
 from common.errors import DomainError
 from nodes import services
 from nodes.agent import Agent
-from nodes.models import Lease, Workload
+from nodes.models import Lease, Node, Workload
 from nodes.services import follow
 from nodes.signals import workload_changed, workload_progressed
 from tests.nodes.conftest import (
@@ -271,6 +272,19 @@ def test_agent_starts_what_no_worker_claims(agent, submit, monkeypatch) -> None:
     monkeypatch.setattr("nodes.agent.UNCLAIMED_SECONDS", 0.1)
     workload = followed(agent, submit({}))
     assert workload.outcome == "ok"
+
+
+def test_a_database_that_does_not_answer_is_waited_for(agent, monkeypatch) -> None:
+    monkeypatch.setattr("nodes.agent.RETRY_SECONDS", 0.01)
+    tried = []
+
+    def step() -> None:
+        tried.append(Node.objects.count())
+        if len(tried) < 3:
+            raise OperationalError("the server closed the connection unexpectedly")
+
+    asyncio.run(agent._patiently(step))
+    assert tried == [1, 1, 1]
 
 
 def test_older_epochs_change_nothing(agent, submit) -> None:
