@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from common.phrases import gettext as _
 from nodes.staging.trees import Entry, identity, sha256_of
 
 RESERVE_BYTES = 512 * 2**20  # left free on the disk
@@ -139,7 +140,14 @@ class InputCache:
         self._drop_blobs(wanted)
         free = shutil.disk_usage(self.root).free
         if free < needed + RESERVE_BYTES:
-            raise NoRoom(f"{needed >> 20} MB are to come, and {free >> 20} MB are free")
+            facts = {"needed": needed >> 20, "free": free >> 20, "kept": RESERVE_BYTES >> 20}
+            raise NoRoom(
+                _(
+                    "%(needed)s MB are to come, and of the %(free)s MB free on its disk %(kept)s MB"
+                    " have to stay so. Make room there."
+                )
+                % facts
+            )
 
     def _fits(self, needed: int) -> bool:
         free = shutil.disk_usage(self.root).free

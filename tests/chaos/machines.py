@@ -24,7 +24,7 @@ from tests.e2e.running import MANAGE
 from tests.services import ROOT
 
 BRIDGE, GATEWAY = "cluster", "10.99.0.1"
-DISK_BYTES = 400 * 2**20
+SMALL_DISK, LARGE_DISK = 400 * 2**20, 2 * 2**30
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 WITH_US = ("setpriv", "--pdeathsig", "KILL")  # ends with whoever started it
 FIRST = """
@@ -142,7 +142,7 @@ class Machine:
         self.home.mkdir(parents=True)
         image = self.folder / "disk.img"
         with image.open("wb") as file:
-            file.truncate(DISK_BYTES)
+            file.truncate(SMALL_DISK if self.contained else LARGE_DISK)
         call("mkfs.ext4", "-q", "-F", str(image))
         self.clock.write_text("+0")
 
