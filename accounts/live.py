@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+from redis import RedisError
 
 from accounts.models import Event, Pulse
 
@@ -46,9 +47,15 @@ def _message(subject_id: uuid.UUID, project_id: uuid.UUID | None) -> dict[str, s
 
 
 def send(subject_id: uuid.UUID, project_id: uuid.UUID | None) -> None:
-    """Tells listeners in all processes that a thing changed. Needs a layer that reaches them."""
+    """Tells listeners in all processes that a thing changed. Needs a layer that reaches them.
+
+    While that is away nobody is told: pages look again by themselves.
+    """
     layer = get_channel_layer()
-    async_to_sync(layer.group_send)(group_of(subject_id), _message(subject_id, project_id))
+    try:
+        async_to_sync(layer.group_send)(group_of(subject_id), _message(subject_id, project_id))
+    except (OSError, RedisError) as error:
+        logger.warning("Redis does not answer: %s", error)
 
 
 class Poller:

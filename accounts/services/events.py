@@ -4,13 +4,13 @@ import time
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 
 from accounts import live
 from accounts.models import Event, Project, Pulse, User
+from common.commits import after_commit
 
 PULSE_SECONDS = 0.5
 _touched: dict[uuid.UUID, float] = {}
@@ -40,8 +40,7 @@ def event_record(
         data=dict(data or {}),
     )
     if live.sends_directly():
-        tell = partial(live.send, event.subject_id, event.project_id)
-        transaction.on_commit(tell, robust=True)
+        after_commit(live.send, event.subject_id, event.project_id)
     return event
 
 
@@ -58,7 +57,7 @@ def live_touch(subject_id: uuid.UUID, project_id: uuid.UUID | None) -> None:
         _touched.clear()
     _touched[subject_id] = now
     if live.sends_directly():
-        transaction.on_commit(partial(live.send, subject_id, project_id), robust=True)
+        after_commit(live.send, subject_id, project_id)
         return
     at = timezone.now()
     # Another process may touch the same thing: the row keeps the pace for all of them.

@@ -2,13 +2,13 @@
 
 import shutil
 import uuid
-from functools import partial
 
 from django.db import transaction
 from django.db.models import ProtectedError
 
 from accounts.models import Role, User
 from accounts.services import event_record, role_require
+from common.commits import after_commit
 from common.errors import Conflict
 from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion
@@ -99,8 +99,8 @@ def dataset_remove(dataset: Dataset, *, by: User | None) -> None:
     event_record(dataset, project=dataset.project, actor=by, verb="deleted", old=dataset.name[:24])
     folder = data_root() / str(dataset.pk)
     _delete(dataset)
-    transaction.on_commit(info_write, robust=True)
-    transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))
+    after_commit(info_write)
+    after_commit(shutil.rmtree, folder, ignore_errors=True)
 
 
 @transaction.atomic
@@ -129,7 +129,7 @@ def version_delete(version_id: uuid.UUID, *, by: User) -> None:
     folder = version.directory
     _delete(version)
     dataset_touch(dataset)
-    transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))
+    after_commit(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _delete(thing: Dataset | DatasetVersion) -> None:

@@ -1,13 +1,12 @@
 """The one door through which a version changes its state, and what follows every change."""
 
-from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import event_record
+from common.commits import after_commit
 from common.errors import Conflict
 from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion
@@ -48,4 +47,4 @@ def version_move(
 def dataset_touch(dataset: Dataset) -> None:
     """Notes the moment of a change, and brings the shared list of data in step after commit."""
     Dataset.objects.filter(pk=dataset.pk).update(updated_at=timezone.now())
-    transaction.on_commit(partial(info_write), robust=True)
+    after_commit(info_write)

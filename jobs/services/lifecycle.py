@@ -2,7 +2,6 @@
 
 import shutil
 import uuid
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +9,7 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.services import event_record, project_hold
+from common.commits import after_commit
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from jobs.engines import engine_named
@@ -190,7 +190,7 @@ def job_delete(job_id: uuid.UUID, *, by: User | None) -> None:
     event_record(job, project=job.project, actor=by, verb="deleted", data={"name": job.name})
     job.delete()
     Workload.objects.filter(pk__in=[workload.pk for workload in workloads]).delete()
-    transaction.on_commit(partial(_files_remove, doomed), robust=True)
+    after_commit(_files_remove, doomed)
 
 
 def _files_remove(paths: list[Path]) -> None:

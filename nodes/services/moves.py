@@ -1,13 +1,12 @@
 """The one door for a workload's state."""
 
 import uuid
-from functools import partial
 
-from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import event_record
+from common.commits import after_commit
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from nodes.models import Lease, Workload
@@ -75,7 +74,6 @@ def move(
 
 def announce(workload_id: uuid.UUID, old: str, new: str) -> None:
     """Tells those above, once the change stands."""
-    tell = partial(
+    after_commit(
         workload_changed.send_robust, sender=Workload, workload_id=workload_id, old=old, new=new
     )
-    transaction.on_commit(tell, robust=True)

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from accounts.models import Project, User
 from accounts.services import event_record
+from common.commits import after_commit
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from registry import rows
@@ -96,7 +97,7 @@ def evaluation_delete(evaluation_id: uuid.UUID, *, by: User) -> None:
     )
     scores = evaluation.row_scores
     evaluation.delete()
-    transaction.on_commit(lambda: scores.unlink(missing_ok=True), robust=True)
+    after_commit(scores.unlink, missing_ok=True)
 
 
 def _score(evaluation: Evaluation) -> None:

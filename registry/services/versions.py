@@ -3,7 +3,6 @@
 import shutil
 import uuid
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -12,6 +11,7 @@ from django.db.models import Max, ProtectedError
 
 from accounts.models import Project, User
 from accounts.services import event_record
+from common.commits import after_commit
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from registry import weights
@@ -155,7 +155,7 @@ def _version_remove(version: ModelVersion, *, by: User) -> None:
             data={"users": users[:50]},
         ) from error
     if directory is not None and not shared:
-        transaction.on_commit(partial(_files_remove, directory), robust=True)
+        after_commit(_files_remove, directory)
 
 
 def _described(item: object) -> str:
