@@ -109,9 +109,8 @@ def training(world: World) -> list[str]:
     """What is wrong with the training that was hit."""
     if not world.job:
         return []
-    path = f"/api/v1/jobs/{world.job['id']}/"
-    job = world.platform.call("GET", path, key=world.key)
-    points = world.platform.call("GET", f"{path}metrics/", key=world.key)["points"]
+    job = world.platform.call("GET", world.job_path, key=world.key)
+    points = world.platform.call("GET", f"{world.job_path}metrics/", key=world.key)["points"]
     steps = [point["step"] for point in points if "loss" in point["values"]]
     print(
         f"training: {job['state']} after {world.job.get('hits', 0)} hits in"

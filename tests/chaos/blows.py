@@ -11,7 +11,7 @@ from tests.chaos.world import LOST_SECONDS, World
 
 Blow = Callable[[World, Random], Iterator[tuple[str, float]]]
 BLOWS: dict[str, Blow] = {}
-HIT_STEPS = 60  # of the training between two hits: more than between two checkpoints
+HIT_STEPS = 25  # of the training between two hits: more than between two checkpoints
 
 
 def blow(function: Blow) -> Blow:
@@ -122,7 +122,12 @@ def _without_power(world: World, node: Machine, chance: Random) -> Iterator[tupl
 def training(world: World, chance: Random) -> Iterator[tuple[str, float]]:
     """The node that trains, once the training has gone on since the last time."""
     before = world.job.get("step", 0)
-    until(lambda: world.step() >= before + HIT_STEPS, 400, "the training goes on")
+    try:
+        until(lambda: world.step() >= before + HIT_STEPS, 400, "the training goes on")
+    except AssertionError as error:
+        raise AssertionError(
+            f"{error}: {world.platform.call('GET', world.job_path, key=world.key)}"
+        ) from error
     world.job["step"] = world.step()
     world.job["hits"] = world.job.get("hits", 0) + 1
     yield from _without_power(world, world.trainer, chance)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CLONE_NEWNET = 0x40000000
 PAUSE = (2.0, 12.0)  # seconds between two blows
 SETTLE_SECONDS = 420.0
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 3.0
 HITS = 3
 
 

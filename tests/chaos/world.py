@@ -26,9 +26,9 @@ from tests.services import engines_dir
 
 LOST_SECONDS = 75
 WEB, POSTGRES, REDIS = 8000, 5432, 6379
-SLOTS = 3  # workloads that one node holds at once
-WAITING = 6  # that many shall wait at any time
-STEP_SECONDS = 0.25
+SLOTS = 2  # workloads that one node holds at once
+WAITING = 4  # that many shall wait at any time
+STEP_SECONDS = 0.5
 
 
 @dataclass
@@ -202,7 +202,7 @@ class World:
         data = call("POST", "/api/v1/datasets/", upload, self.key)["latest_version"]
         base = call("GET", "/api/v1/model-versions/?kind=base&source=demo", key=self.key)
         recipe = json.loads((demo / "train.json").read_text("utf-8"))
-        recipe["settings"] |= {"num_train_epochs": 60, "logging_steps": 1, "save_steps": 50}
+        recipe["settings"] |= {"num_train_epochs": 20, "logging_steps": 1, "save_steps": 20}
         body = {
             "kind": "train",
             "name": "hit three times",
@@ -214,9 +214,12 @@ class World:
 
     def step(self) -> int:
         """How far the training is."""
-        return int(
-            self.platform.call("GET", f"/api/v1/jobs/{self.job['id']}/", key=self.key)["step"]
-        )
+        return int(self.platform.call("GET", self.job_path, key=self.key)["step"])
+
+    @property
+    def job_path(self) -> str:
+        """Where the API tells of the training."""
+        return f"/api/v1/jobs/{self.job['id']}/"
 
     def excuse(self, node: Machine, *outcomes: str) -> None:
         """What stands on the node now may end so."""
