@@ -21,6 +21,7 @@ CONNECT_SECONDS = 5
 ANSWER_SECONDS = 60  # until the next byte of an answer
 LONG_SECONDS = 900  # for answers that need a whole file to be read first
 TRANSIENT = frozenset({408, 425, 429, 502, 503, 504, HTTPStatus.INSUFFICIENT_STORAGE})
+KEPT_SECONDS = 3.0  # an idle connection; the web process closes it after five
 FAILED = (aiohttp.ClientError, TimeoutError, OSError)
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
 
@@ -98,7 +99,10 @@ class Control:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(headers=self._headers, timeout=_TIMEOUT)
+            connector = aiohttp.TCPConnector(keepalive_timeout=KEPT_SECONDS)
+            self._session = aiohttp.ClientSession(
+                headers=self._headers, timeout=_TIMEOUT, connector=connector
+            )
         return self._session
 
     async def close(self) -> None:

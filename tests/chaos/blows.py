@@ -150,9 +150,15 @@ def clock(world: World, chance: Random) -> Iterator[tuple[str, float]]:
     """A node's clock jumps by hours, and back. Simulated, for its agent only."""
     node = chance.choice(world.nodes)
     hours = chance.choice((-5, -2, 2, 5))
+    node.parts["node_agent"].kill()
+    node.part("node_agent", clocked=True).start()
+    yield f"simulated clock of {node.name} runs", chance.uniform(4, 6)
     node.clock.write_text(f"{hours:+}h")
     yield f"clock of {node.name} by {hours:+} h", chance.uniform(5, 20)
     node.clock.write_text("+0")
+    yield f"clock of {node.name} back", chance.uniform(4, 6)
+    node.parts["node_agent"].kill()
+    node.part("node_agent").start()
 
 
 @blow

@@ -194,10 +194,10 @@ class Machine:
         """Runs a program of the system on this machine."""
         call(*self.command(*command))
 
-    def part(self, name: str) -> Part:
-        """One of its services: `node_worker` or `node_agent`, the agent with a simulated clock."""
+    def part(self, name: str, *, clocked: bool = False) -> Part:
+        """Its `node_worker` or `node_agent`; if `clocked`, with a simulated clock."""
         env = dict(self.env)
-        if name == "node_agent":  # under it, Python cannot sleep in the worker
+        if clocked:
             env |= {
                 "LD_PRELOAD": str(FAKETIME),
                 "FAKETIME_TIMESTAMP_FILE": str(self.clock),
