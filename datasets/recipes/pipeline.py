@@ -1,0 +1,186 @@
+"""Steps one after another, and a few rows through them with what changed."""
+
+import difflib
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from datasets.recipes.kinds import KINDS
+from datasets.recipes.rows import Row, StepOutcome, Work, decoded, plain, texts_of
+from datasets.shapes.mapping import Mapping
+
+SHOWN = 2000  # characters of a text that are compared in a preview
+WORDS = 600  # words that may differ; where more do, the whole stretch counts as changed
+_WORD = re.compile("[\u3400-\u9fff]|\\w+|\\s+|.", re.DOTALL)
+Dropped = Callable[[int, Row, str], None]  # the step's place, the row, the reason
+
+
+def nobody(_place: int, _row: Row, _reason: str) -> None:
+    """Nobody wants to know which rows are dropped."""
+
+
+def apply(
+    values: Iterable[Any],
+    steps: list[dict[str, Any]],
+    *,
+    mapping: Mapping,
+    seed: int,
+    folder: Path,
+    dropped: Dropped = nobody,
+) -> tuple[Iterator[Row], list[StepOutcome]]:
+    """The rows that are left, as a stream, and what each step did, complete when it ends.
+
+    Nothing is read before the stream is. `folder` takes what steps lay down on the disk.
+    """
+    rows: Iterator[Row] = (
+        Row(number, decoded(value, mapping)) for number, value in enumerate(values)
+    )
+    outcomes = []
+    for place, step in enumerate(steps):
+        outcome = StepOutcome(step["kind"])
+        work = Work(
+            plain(mapping), folder / f"step-{place}", seed, outcome, partial(dropped, place)
+        )
+        run = KINDS[step["kind"]].run
+        rows = _counted_out(run(_counted_in(rows, outcome), work, step["parameters"]), outcome)
+        outcomes.append(outcome)
+    return rows, outcomes
+
+
+def _counted_in(rows: Iterator[Row], outcome: StepOutcome) -> Iterator[Row]:
+    for row in rows:
+        outcome.rows_in += 1
+        yield row
+
+
+def _counted_out(rows: Iterator[Row], outcome: StepOutcome) -> Iterator[Row]:
+    for row in rows:
+        outcome.rows_out += 1
+        yield row
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of a text: the same on both sides, or not."""
+
+    text: str
+    changed: bool
+
+
+@dataclass(frozen=True)
+class TextChange:
+    """One text of a row before and after; `after` is empty when nothing changed."""
+
+    role: str
+    before: list[Stretch]
+    after: list[Stretch]
+
+
+@dataclass
+class RowChange:
+    """What became of one row: its texts, its part, or which step dropped it and why."""
+
+    number: int
+    texts: list[TextChange] = field(default_factory=list)
+    changed: bool = False
+    part: str = ""
+    step: int | None = None
+    reason: str = ""
+
+
+@dataclass
+class Preview:
+    """What the steps do with the first rows."""
+
+    rows: list[RowChange]
+    outcomes: list[StepOutcome]
+
+    @property
+    def changed(self) -> int:
+        """How many rows stay and are changed."""
+        return sum(1 for row in self.rows if row.changed and row.step is None)
+
+    @property
+    def lost(self) -> int:
+        """How many rows are dropped."""
+        return sum(1 for row in self.rows if row.step is not None)
+
+
+def preview(
+    values: list[Any], steps: list[dict[str, Any]], *, mapping: Mapping, seed: int
+) -> Preview:
+    """What the steps do with these rows. DomainError as in a run."""
+    ends: dict[int, tuple[int, str, Any]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        rows, outcomes = apply(
+            values,
+            steps,
+            mapping=mapping,
+            seed=seed,
+            folder=Path(folder),
+            dropped=lambda place, row, why: ends.update({row.number: (place, why, row.value)}),
+        )
+        kept = {row.number: row for row in rows}
+    found = []
+    for number, value in enumerate(values):
+        before = decoded(value, mapping)
+        after = kept[number].value if number in kept else ends[number][2]
+        change = RowChange(number + 1, changes(before, after, plain(mapping)), before != after)
+        if number in kept:
+            change.part = kept[number].part
+        else:
+            change.step, change.reason = ends[number][0] + 1, ends[number][1]
+        found.append(change)
+    return Preview(found, outcomes)
+
+
+def changes(before: Any, after: Any, mapping: Mapping) -> list[TextChange]:
+    """Each text before and after, with what differs."""
+    old, new = texts_of(before, mapping), texts_of(after, mapping)
+    found = []
+    new += [("", "")] * (len(old) - len(new))  # a text that became empty may be left out
+    for (role, one), (_role, other) in zip(old, new, strict=False):
+        if one == other:
+            found.append(TextChange(role, [Stretch(_short(one), changed=False)], []))
+        else:
+            found.append(TextChange(role, *compared(_short(one), _short(other))))
+    return found
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def compared(before: str, after: str) -> tuple[list[Stretch], list[Stretch]]:
+    """Both texts in stretches, word by word, Han character by Han character."""
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    head = 0
+    while head < min(len(old), len(new)) and old[head] == new[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    sides: tuple[list[Stretch], list[Stretch]] = ([], [])
+    middles = old[head : len(old) - tail], new[head : len(new) - tail]
+    for side in sides:
+        _add(side, old[:head], changed=False)
+    if max(map(len, middles)) > WORDS:
+        for side, middle in zip(sides, middles, strict=True):
+            _add(side, middle, changed=True)
+    else:
+        matcher = difflib.SequenceMatcher(None, *middles, autojunk=False)
+        for tag, a, b, c, d in matcher.get_opcodes():
+            _add(sides[0], middles[0][a:b], changed=tag != "equal")
+            _add(sides[1], middles[1][c:d], changed=tag != "equal")
+    for side in sides:
+        _add(side, old[len(old) - tail :], changed=False)
+    return sides
+
+
+def _add(side: list[Stretch], words: list[str], *, changed: bool) -> None:
+    if words:
+        side.append(Stretch("".join(words), changed))

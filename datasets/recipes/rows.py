@@ -1,0 +1,255 @@
+"""Rows on their way through a recipe, and the texts in them whatever their shape."""
+
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datasets.shapes.mapping import Mapping
+
+Change = Callable[[str], str]
+_PLAIN = frozenset({"prompt", "query", "response", "system"})
+_KEPT = frozenset({"tools", "kto_tag"})  # descriptions of functions, and marks: no texts of people
+_MARKS = {"true": True, "false": False}
+KEY_BYTES = 16
+
+
+@dataclass(slots=True)
+class Row:
+    """A value, its number in the input (from 0), and the part it was put in by a split."""
+
+    number: int
+    value: Any
+    part: str = ""
+
+
+@dataclass
+class StepOutcome:
+    """What a step did: rows in and out, rows changed, and counts by reason, kind and part."""
+
+    kind: str
+    rows_in: int = 0
+    rows_out: int = 0
+    changed: int = 0
+    clusters: int = 0  # of rows that are alike, with two members or more
+    dropped: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)  # what was masked
+    parts: Counter[str] = field(default_factory=Counter)
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "kind": self.kind,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "changed": self.changed,
+            "clusters": self.clusters,
+            "dropped": dict(self.dropped),
+            "found": dict(self.found),
+            "parts": dict(self.parts),
+        }
+
+
+def nobody(_row: Row, _reason: str) -> None:
+    """Nobody wants to know which rows are dropped."""
+
+
+@dataclass
+class Work:
+    """What a step works with: how rows are read, a folder of its own, the seed, its outcome."""
+
+    mapping: Mapping
+    folder: Path
+    seed: int
+    outcome: StepOutcome
+    dropped: Callable[[Row, str], None] = nobody
+
+    def drop(self, row: Row, reason: str) -> None:
+        """Counts a row that ends here."""
+        self.outcome.dropped[reason] += 1
+        self.dropped(row, reason)
+
+
+def plain(mapping: Mapping) -> Mapping:
+    """How rows are read once `decoded` has parsed their cells."""
+    return replace(mapping, from_csv=False)
+
+
+def decoded(value: Any, mapping: Mapping) -> Any:
+    """A row of CSV with lists, messages and marks as such; any other row as it is."""
+    if not mapping.from_csv or not isinstance(value, dict):
+        return value
+    row = dict(value)
+    keys = ["history", "messages", *(["chosen", "rejected"] if mapping.by_messages else [])]
+    for key in keys:
+        cell = row.get(mapping.columns.get(key, ""))
+        if isinstance(cell, str):
+            row[mapping.columns[key]] = _json(cell) if cell.strip() else None
+    mark = row.get(mapping.columns.get("kto_tag", ""))
+    if isinstance(mark, str):
+        row[mapping.columns["kto_tag"]] = _MARKS.get(mark.strip().lower(), mark)
+    return row
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def texts_of(value: Any, mapping: Mapping) -> list[tuple[str, str]]:
+    """The texts of a row with their roles (system, text, chosen, … or the file's own), in order."""
+    found: list[tuple[str, str]] = []
+    if not isinstance(value, dict):
+        return found
+    names = {"prompt": "text" if mapping.shape == "text" else "user", "query": "user"}
+    names |= {"response": "assistant"}
+    for key in ("system", "history", "prompt", "query", "messages", "response", *_CHOICES):
+        cell = value.get(mapping.columns.get(key, ""))
+        if key == "messages" and isinstance(cell, list):
+            for message in cell:
+                found += _said(message, mapping, "")
+        elif key in _CHOICES and isinstance(cell, dict):
+            found += _said(cell, mapping, key)
+        elif key == "history" and isinstance(cell, list):
+            for pair in cell:
+                if isinstance(pair, list):
+                    sides = zip(("user", "assistant"), pair, strict=False)
+                    found += [(role, text) for role, text in sides if isinstance(text, str)]
+        elif isinstance(cell, str) and cell:
+            found.append((names.get(key, key), cell))
+    return found
+
+
+_CHOICES = ("chosen", "rejected")
+
+
+def _said(message: Any, mapping: Mapping, role: str) -> list[tuple[str, str]]:
+    if not isinstance(message, dict):
+        return []
+    name = message.get(mapping.tags["role_tag"])
+    role = role or mapping.role(name) or str(name)
+    content = message.get(mapping.tags["content_tag"])
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [one.get("text") for one in parts if isinstance(one, dict)]
+    found = [(role, text) for text in texts if isinstance(text, str)]
+    if message.get("tool_calls"):
+        found.append(("function", orjson.dumps(message["tool_calls"]).decode()))
+    return found
+
+
+def texts_change(
+    value: Any, mapping: Mapping, change: Change, *, everywhere: bool = False
+) -> dict[str, Any] | Any:
+    """The row with `change` applied to each of its texts, the same whatever shape it has.
+
+    JSON in calls of tools stays JSON: its values are changed, not its signs. `everywhere` takes
+    columns that the mapping does not name, too. Descriptions of tools, roles and marks stay.
+    """
+    if not isinstance(value, dict):
+        return leaves_change(value, change) if everywhere else value
+    keys = {column: key for key, column in mapping.columns.items()}
+    return {
+        column: _cell(cell, keys.get(column, ""), mapping, change, everywhere)
+        for column, cell in value.items()
+    }
+
+
+def _cell(cell: Any, key: str, mapping: Mapping, change: Change, everywhere: bool) -> Any:
+    if key in _KEPT:
+        return cell
+    if isinstance(cell, str):
+        return change(cell) if key or everywhere else cell
+    if key == "messages" and isinstance(cell, list):
+        return [_message(one, mapping, change, everywhere) for one in cell]
+    if key in _CHOICES and isinstance(cell, dict):
+        return _message(cell, mapping, change, everywhere)
+    if key == "history" or everywhere:
+        return leaves_change(cell, change)
+    return cell
+
+
+def _message(message: Any, mapping: Mapping, change: Change, everywhere: bool) -> Any:
+    if not isinstance(message, dict) or "role_tag" not in mapping.tags:
+        return leaves_change(message, change) if everywhere else message
+    role_key, content_key = mapping.tags["role_tag"], mapping.tags["content_tag"]
+    calls = mapping.role(message.get(role_key)) == "function"
+    changed: dict[str, Any] = {}
+    for key, part in message.items():
+        if key == content_key and isinstance(part, str):
+            changed[key] = json_change(part, change) if calls else change(part)
+        elif key == content_key and isinstance(part, list):
+            changed[key] = [_part(one, change) for one in part]
+        elif key == "tool_calls" and isinstance(part, list):
+            changed[key] = [_call(one, change) for one in part]
+        else:
+            changed[key] = leaves_change(part, change) if everywhere and key != role_key else part
+    return changed
+
+
+def _part(part: Any, change: Change) -> Any:
+    if isinstance(part, dict) and isinstance(part.get("text"), str):
+        return {**part, "text": change(part["text"])}
+    return part
+
+
+def _call(call: Any, change: Change) -> Any:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or "arguments" not in function:
+        return call
+    arguments = function["arguments"]
+    is_text = isinstance(arguments, str)
+    changed = json_change(arguments, change) if is_text else leaves_change(arguments, change)
+    return {**call, "function": {**function, "arguments": changed}}
+
+
+def json_change(text: str, change: Change) -> str:
+    """A text that holds JSON with its values changed; any other text changed as it is."""
+    found = _json(text)
+    if not isinstance(found, dict | list):
+        return change(text)
+    changed = leaves_change(found, change)
+    return text if changed == found else orjson.dumps(changed).decode()
+
+
+def leaves_change(value: Any, change: Change) -> Any:
+    """Every text inside a value changed; a number becomes a text when its digits change."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: leaves_change(part, change) for key, part in value.items()}
+    if isinstance(value, list):
+        return [leaves_change(part, change) for part in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        digits = str(value)
+        changed = change(digits)
+        return value if changed == digits else changed
+    return value
+
+
+def comparable(text: str) -> str:
+    """The text as rows are compared: neither Unicode forms nor white space make a difference."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def mark_of(value: Any, mapping: Mapping) -> str:
+    """The mark of an answer, good or bad, as a text; empty where the shape has none."""
+    column = mapping.columns.get("kto_tag")
+    return repr(value.get(column)) if column and isinstance(value, dict) else ""
+
+
+def content_key(value: Any, mapping: Mapping, salt: str = "") -> bytes:
+    """What rows with the same texts have in common; `salt` parts the same texts further."""
+    digest = hashlib.blake2b(salt.encode(), digest_size=KEY_BYTES)
+    texts = texts_of(value, mapping)
+    for role, text in texts:
+        digest.update(f"\x1e{role}\x1f{comparable(text)}".encode("utf-8", "surrogatepass"))
+    if not texts:
+        digest.update(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+    return digest.digest()
