@@ -8,9 +8,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.http import actor
-from common.admin import ThroughServices
+from common.admin import ReadOnly, ThroughServices
 from datasets import services
-from datasets.models import Dataset, DatasetVersion
+from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 
 
 class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -104,3 +104,44 @@ class DatasetVersionAdmin(ThroughServices):
     def delete_model(self, request: HttpRequest, obj: DatasetVersion) -> None:
         """Deletes through the service."""
         services.version_delete(obj.pk, by=actor(request))
+
+
+@admin.register(Recipe)
+class RecipeAdmin(ThroughServices):
+    """Recipes: steps are JSON here; a refusal names step and parameter."""
+
+    list_display = ("name", "project", "created_by", "created_at", "updated_at")
+    search_fields = ("name", "remark", "project__name")
+    list_select_related = ("project", "created_by")
+    fields = ("project", "name", "remark", "steps")
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Recipe | None = None
+    ) -> tuple[str, ...]:
+        """A recipe stays in its project."""
+        return ("project",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Recipe, form: Any, change: bool) -> None:
+        """Creates or changes through the services."""
+        given = {key: form.cleaned_data[key] for key in ("name", "remark", "steps")}
+        if change:
+            services.recipe_update(obj.pk, by=actor(request), **given)
+            return
+        project = form.cleaned_data["project"]
+        created = services.recipe_create(project=project, created_by=actor(request), **given)
+        obj.pk = created.pk
+        obj.refresh_from_db()
+
+    def delete_model(self, request: HttpRequest, obj: Recipe) -> None:
+        """Deletes through the service."""
+        services.recipe_delete(obj.pk, by=actor(request))
+
+
+@admin.register(RecipeRun)
+class RecipeRunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Runs of recipes, to be looked at."""
+
+    list_display = ("__str__", "project", "state", "created_by", "created_at", "ended_at")
+    list_filter = ("state",)
+    search_fields = ("recipe_name", "source_name", "name", "project__name")
+    list_select_related = ("project", "created_by")

@@ -7,6 +7,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from datasets.models import DatasetVersion
+from datasets.recipes.kinds import Kind
+from datasets.recipes.parameters import Choice, Flag, Number, Parameter, Several
 from datasets.services import Wish
 from datasets.shapes.mapping import (
     COLUMN_NAMES,
@@ -142,3 +144,78 @@ class MappingForm(forms.Form):
             columns={key: data[key] for key in self.column_keys},
             tags={key: data[key] for key in self.tag_keys} if data.get("messages") else {},
         )
+
+
+class RecipeForm(forms.Form):
+    """Name and remark of a recipe; its steps are forms of their own."""
+
+    name = forms.CharField(label=_("Name"), max_length=80)
+    remark = forms.CharField(
+        label=_("Remark"),
+        max_length=2000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("What it is for."),
+    )
+
+
+class StepForm(forms.Form):
+    """One step of a recipe: a field for each parameter of its kind."""
+
+    def __init__(self, *args: Any, kind: Kind, number: int, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "prefix": f"step-{number}"})
+        self.kind = kind
+        self.number = number
+        for parameter in kind.parameters:
+            self.fields[parameter.name] = _field(parameter)
+
+    def written(self) -> dict[str, Any]:
+        """What stands in the fields now, right or wrong."""
+        return {name: self[name].value() for name in self.fields}
+
+    def step(self) -> dict[str, Any]:
+        """The step as the service takes it; the form must be valid."""
+        return {"kind": self.kind.name, "parameters": dict(self.cleaned_data)}
+
+
+def _field(parameter: Parameter) -> forms.Field:
+    words: dict[str, Any] = {
+        "label": parameter.label,
+        "help_text": parameter.help,
+        "initial": parameter.default,
+        "required": False,
+    }
+    if isinstance(parameter, Flag):
+        return forms.BooleanField(**words)
+    if isinstance(parameter, Number):
+        words |= {"required": not parameter.optional}
+        words |= {"min_value": parameter.least, "max_value": parameter.most}
+        if parameter.whole:
+            return forms.IntegerField(**words)
+        return forms.FloatField(**words, widget=forms.NumberInput({"step": "any"}))
+    if isinstance(parameter, Several):
+        return forms.MultipleChoiceField(
+            **words, choices=parameter.choices, widget=forms.CheckboxSelectMultiple
+        )
+    if isinstance(parameter, Choice):
+        return forms.ChoiceField(**words | {"required": True}, choices=parameter.choices)
+    return forms.CharField(**words, strip=False, max_length=1000)
+
+
+class RunForm(forms.Form):
+    """Where the rows of a run go."""
+
+    version = forms.UUIDField(widget=forms.HiddenInput)
+    name = forms.CharField(
+        label=_("New dataset"),
+        max_length=80,
+        required=False,
+        help_text=_("Left empty, the rows become new versions of the same dataset."),
+    )
+    seed = forms.IntegerField(
+        label=_("Seed"),
+        min_value=0,
+        max_value=2**31 - 1,
+        required=False,
+        help_text=_("The same seed draws the same rows. Left empty, one is drawn."),
+    )

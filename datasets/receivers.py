@@ -15,7 +15,7 @@ from accounts.signals import (
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets import services
-from datasets.models import Dataset, DatasetVersion
+from datasets.models import Dataset, DatasetVersion, RecipeRun
 
 
 @receiver(project_usage, dispatch_uid="datasets.project_usage")
@@ -26,14 +26,21 @@ def tell_storage(sender: object, *, project: Project, **kwargs: Any) -> dict[str
 
 @receiver(project_working, dispatch_uid="datasets.project_working")
 def tell_checks(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
-    """Uploads that are still being checked."""
+    """Uploads that are still being checked, and recipes that still run."""
     checking = DatasetVersion.objects.filter(
         dataset__project=project, state=DatasetVersion.State.CHECKING
     )
+    running = RecipeRun.objects.filter(project=project).active()
     return [
-        _("“%(version)s” was just uploaded and is being checked. Wait for it.")
-        % {"version": version}
-        for version in checking.select_related("dataset")
+        *(
+            _("“%(version)s” was just uploaded and is being checked. Wait for it.")
+            % {"version": version}
+            for version in checking.select_related("dataset")
+        ),
+        *(
+            _("The recipe “%(run)s” still runs. Cancel it, or wait for it.") % {"run": run}
+            for run in running
+        ),
     ]
 
 

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.phrases import gettext as _
 from datasets import services
-from datasets.models import Dataset, DatasetVersion
+from datasets.lineage import lineage_seen
+from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.shapes.findings import words
 
 
@@ -20,6 +22,7 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     dropped = serializers.IntegerField(read_only=True)
     stages = serializers.SerializerMethodField()
     report = serializers.SerializerMethodField()
+    lineage = serializers.SerializerMethodField()
 
     class Meta:
         model = DatasetVersion
@@ -30,6 +33,7 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
             "dataset_name",
             "number",
             "parent",
+            "lineage",
             "state",
             "shape",
             "columns",
@@ -57,6 +61,15 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
         return [stage for stage, _name, unfit in services.stages_of(version) if not unfit]
 
     @extend_schema_field(serializers.JSONField())
+    def get_lineage(self, version: DatasetVersion) -> dict[str, Any]:
+        """Recipe, steps, seed, part and counts of rows that a recipe made; else empty.
+
+        `source`, the version they come from by its name, is for those who may see it.
+        """
+        request = self.context.get("request")
+        return lineage_seen(version, request.user if request else AnonymousUser())
+
+    @extend_schema_field(serializers.JSONField())
     def get_report(self, version: DatasetVersion) -> dict[str, Any]:
         """What the check found."""
         report = dict(version.report)
@@ -74,7 +87,7 @@ class VersionBriefSerializer(serializers.ModelSerializer[DatasetVersion]):
 
     class Meta:
         model = DatasetVersion
-        fields = ("id", "number", "state", "shape", "rows", "bytes", "created_at")
+        fields = ("id", "dataset", "number", "state", "shape", "rows", "bytes", "created_at")
         read_only_fields = fields
 
 
@@ -216,3 +229,141 @@ class CutsSerializer(serializers.Serializer[Any]):
     rows = serializers.IntegerField()
     cut = serializers.IntegerField()
     tokens = serializers.JSONField()
+
+
+class RecipeSerializer(serializers.ModelSerializer[Recipe]):
+    """Named steps."""
+
+    project_name = serializers.CharField(source="project.name", read_only=True)
+    created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
+
+    class Meta:
+        model = Recipe
+        fields = (
+            "id",
+            "name",
+            "remark",
+            "steps",
+            "project",
+            "project_name",
+            "created_by",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+
+class RecipeChangeSerializer(serializers.Serializer[Any]):
+    """What can be changed of a recipe."""
+
+    name = serializers.CharField(max_length=200, required=False)
+    remark = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    steps = serializers.JSONField(
+        required=False, help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.'
+    )
+
+
+class RecipeCreateSerializer(RecipeChangeSerializer):
+    """A new recipe."""
+
+    name = serializers.CharField(max_length=200)
+    steps = serializers.JSONField(
+        help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.'
+    )
+    project = serializers.UUIDField(
+        required=False, allow_null=True, help_text="Your personal project by default."
+    )
+
+
+class ParameterSerializer(serializers.Serializer[Any]):
+    """A parameter of a kind of step."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    help = serializers.CharField()
+    type = serializers.CharField(help_text="flag, number, choice, several or pattern.")
+    default = serializers.JSONField()
+
+
+class KindSerializer(serializers.Serializer[Any]):
+    """A kind of step."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    text = serializers.CharField()
+    parameters = ParameterSerializer(many=True)
+
+
+class SeenTextSerializer(serializers.Serializer[Any]):
+    """A text before and after; `after` is null when nothing changed."""
+
+    role = serializers.CharField()
+    before = serializers.CharField()
+    after = serializers.CharField(allow_null=True)
+
+
+class SeenRowSerializer(serializers.Serializer[Any]):
+    """What becomes of a row."""
+
+    number = serializers.IntegerField(help_text="From 1.")
+    changed = serializers.BooleanField()
+    part = serializers.CharField(help_text="train or test, where the recipe splits.")
+    dropped_by = serializers.IntegerField(allow_null=True, help_text="Number of the step, from 1.")
+    reason = serializers.CharField()
+    texts = SeenTextSerializer(many=True)
+
+
+class RecipePreviewSerializer(serializers.Serializer[Any]):
+    """What a recipe does with the first rows of a version."""
+
+    report = serializers.JSONField(help_text="What each step did with these rows.")
+    rows = SeenRowSerializer(many=True)
+
+
+class RunCreateSerializer(serializers.Serializer[Any]):
+    """On which version a recipe runs, and where its rows go."""
+
+    version = serializers.UUIDField()
+    name = serializers.CharField(
+        max_length=80,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Of a new dataset; left out, the rows become versions of the same dataset.",
+    )
+    seed = serializers.IntegerField(
+        min_value=0, max_value=2**31 - 1, required=False, allow_null=True, default=None
+    )
+
+
+class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
+    """One use of a recipe, what each step did and what came of it."""
+
+    project_name = serializers.CharField(source="project.name", read_only=True)
+    created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
+    outputs = VersionBriefSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = RecipeRun
+        fields = (
+            "id",
+            "recipe",
+            "recipe_name",
+            "steps",
+            "seed",
+            "source",
+            "source_name",
+            "dataset",
+            "name",
+            "project",
+            "project_name",
+            "state",
+            "progress",
+            "report",
+            "problem",
+            "outputs",
+            "created_by",
+            "created_at",
+            "ended_at",
+        )
+        read_only_fields = fields

@@ -3,7 +3,7 @@
 import uuid
 
 from datasets import services
-from datasets.models import DatasetVersion
+from datasets.models import DatasetVersion, RecipeRun
 
 
 def version_check(version_id: str) -> None:
@@ -15,6 +15,17 @@ def version_check(version_id: str) -> None:
         services.version_check(uuid.UUID(version_id))
     else:
         services.check_start(uuid.UUID(version_id))
+
+
+def recipe_run(run_id: str) -> None:
+    """Runs a recipe on a small version here, on a big one in a process of its own."""
+    run = RecipeRun.objects.filter(pk=run_id).select_related("source").first()
+    if run is None or not run.is_active:
+        return
+    if run.source is None or run.source.bytes < services.SMALL:
+        services.run_execute(run.pk)
+    else:
+        services.run_start(run.pk)
 
 
 def datasets_sweep() -> None:

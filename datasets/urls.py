@@ -11,6 +11,14 @@ urlpatterns = [
     path("", views.dataset_list, name="dataset_list"),
     path("public/", views.dataset_public, name="dataset_public"),
     path("new/", views.dataset_create, name="dataset_create"),
+    path("recipes/", views.recipe_list, name="recipe_list"),
+    path("recipes/new/", views.recipe_create, name="recipe_create"),
+    path("recipes/<uuid:recipe_id>/", views.recipe_detail, name="recipe_detail"),
+    path("recipes/<uuid:recipe_id>/steps/", views.recipe_update, name="recipe_update"),
+    path("recipes/<uuid:recipe_id>/delete/", views.recipe_delete, name="recipe_delete"),
+    path("recipes/<uuid:recipe_id>/run/", views.run_create, name="run_create"),
+    path("recipes/runs/<uuid:run_id>/", views.run_detail, name="run_detail"),
+    path("recipes/runs/<uuid:run_id>/cancel/", views.run_cancel, name="run_cancel"),
     path("<uuid:dataset_id>/", views.dataset_detail, name="dataset_detail"),
     path("<uuid:dataset_id>/settings/", views.dataset_update, name="dataset_update"),
     path("<uuid:dataset_id>/delete/", views.dataset_delete, name="dataset_delete"),
@@ -31,4 +39,6 @@ _router.register(
     api.VersionViewSet,
     basename="api-dataset-version",
 )
+_router.register("recipes", api.RecipeViewSet, basename="api-recipe")
+_router.register("recipe-runs", api.RecipeRunViewSet, basename="api-recipe-run")
 api_urlpatterns = _router.urls

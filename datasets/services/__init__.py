@@ -3,8 +3,17 @@
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
 from datasets.services.info import dataset_name, info_write, versions_materialise
+from datasets.services.recipes import (
+    PREVIEWED,
+    recipe_create,
+    recipe_delete,
+    recipe_preview,
+    recipe_update,
+)
 from datasets.services.removal import project_empty
-from datasets.services.sweeping import check_start, checks_run, sweep
+from datasets.services.running import run_execute
+from datasets.services.runs import run_cancel, run_create
+from datasets.services.sweeping import check_start, checks_run, run_start, runs_run, sweep
 from datasets.services.uploads import (
     SMALL,
     Wish,
@@ -21,6 +30,7 @@ from datasets.services.uses import (
 )
 
 __all__ = [
+    "PREVIEWED",
     "SMALL",
     "Wish",
     "check_start",
@@ -32,6 +42,15 @@ __all__ = [
     "dataset_update",
     "info_write",
     "project_empty",
+    "recipe_create",
+    "recipe_delete",
+    "recipe_preview",
+    "recipe_update",
+    "run_cancel",
+    "run_create",
+    "run_execute",
+    "run_start",
+    "runs_run",
     "stages_of",
     "storage_used",
     "sweep",

@@ -15,6 +15,7 @@ from datasets.models import Dataset, DatasetVersion
 from datasets.services.files import data_root
 from datasets.services.info import info_write
 from datasets.services.moves import dataset_touch
+from datasets.services.runs import runs_refuse
 from datasets.services.uploads import name_checked
 from datasets.signals import dataset_deleting
 
@@ -95,6 +96,7 @@ def dataset_remove(dataset: Dataset, *, by: User | None) -> None:
     The files go after the commit; what a killed process leaves of them is swept away.
     """
     versions = list(dataset.versions.all())
+    runs_refuse(versions, dataset)
     dataset_deleting.send(Dataset, dataset=dataset, versions=versions)
     event_record(dataset, project=dataset.project, actor=by, verb="deleted", old=dataset.name[:24])
     folder = data_root() / str(dataset.pk)
@@ -118,6 +120,7 @@ def version_delete(version_id: uuid.UUID, *, by: User) -> None:
             _("This is the only version of “%(name)s”. Delete the dataset instead.")
             % {"name": dataset.name}
         )
+    runs_refuse([version])
     dataset_deleting.send(Dataset, dataset=dataset, versions=[version])
     event_record(
         dataset,

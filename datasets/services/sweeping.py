@@ -7,18 +7,22 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
 from django_q.tasks import async_task
 
-from datasets.models import Dataset, DatasetVersion
+from datasets.models import Dataset, DatasetVersion, RecipeRun
 from datasets.reading.locks import locked
 from datasets.services.checks import version_check
 from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.info import info_write
+from datasets.services.running import run_execute
+from datasets.services.runs import recipes_root
 
 CHECKS_AT_ONCE = 2
+RUNS_AT_ONCE = 1  # a recipe reads and writes whole datasets: more at once would not be faster
 FORGOTTEN = 24 * 3600  # seconds; a request's own upload file is never that old
 
 
@@ -32,7 +36,22 @@ def sweep() -> None:
     for version in DatasetVersion.objects.filter(state=DatasetVersion.State.CHECKING):
         if _is_free(version.directory):
             async_task("datasets.tasks.version_check", str(version.pk), cluster="web")
+    _runs_sweep()
     info_write()
+
+
+def _runs_sweep() -> None:
+    """Starts runs of recipes that nobody works at; removes what ended ones left."""
+    active = {run.pk: run for run in RecipeRun.objects.active()}
+    for folder in recipes_root().iterdir():
+        if folder.name not in map(str, active):
+            with locked(folder) as mine:
+                if mine:
+                    shutil.rmtree(folder, ignore_errors=True)
+    for run in active.values():
+        run.directory.mkdir(exist_ok=True)
+        if _is_free(run.directory):
+            async_task("datasets.tasks.recipe_run", str(run.pk), cluster="web")
 
 
 def _is_free(directory: Path) -> bool:
@@ -87,11 +106,19 @@ def _temporary_sweep() -> None:
 
 def check_start(version_id: uuid.UUID) -> None:
     """Starts a process that checks this version; it goes on when the queue's worker ends."""
+    _start("dataset_check", version_id)
+
+
+def run_start(run_id: uuid.UUID) -> None:
+    """Starts a process that runs this recipe; it goes on when the queue's worker ends."""
+    _start("recipe_run", run_id)
+
+
+def _start(command: str, which: uuid.UUID) -> None:
     log = Path(settings.TRAINER_HOME) / "logs" / "dataset-checks.log"
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "dataset_check"]
     with log.open("ab") as errors:
         subprocess.Popen(
-            [*command, str(version_id)],
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), command, str(which)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -103,14 +130,31 @@ def check_start(version_id: uuid.UUID) -> None:
 
 def checks_run(version_id: uuid.UUID) -> None:
     """Checks this version and then all others that wait, unless enough processes are at it."""
-    for slot in range(CHECKS_AT_ONCE):
-        directory = data_root() / ".checks" / str(slot)
+    with _slot(".checks", CHECKS_AT_ONCE) as mine:
+        if mine:
+            version_check(version_id)
+            _checks_waiting()
+
+
+def runs_run(run_id: uuid.UUID) -> None:
+    """Runs this recipe and then all others that wait, unless enough processes are at it."""
+    with _slot(".runs", RUNS_AT_ONCE) as mine:
+        if mine:
+            run_execute(run_id)
+            _runs_waiting()
+
+
+@contextlib.contextmanager
+def _slot(name: str, number: int) -> Iterator[bool]:
+    """Whether this process may work as one of so many at once."""
+    for place in range(number):
+        directory = data_root() / name / str(place)
         directory.mkdir(parents=True, exist_ok=True)
         with locked(directory) as mine:
             if mine:
-                version_check(version_id)
-                _checks_waiting()
+                yield True
                 return
+    yield False
 
 
 def _checks_waiting() -> None:
@@ -125,3 +169,15 @@ def _checks_waiting() -> None:
             return
         seen.add(version.pk)
         version_check(version.pk)
+
+
+def _runs_waiting() -> None:
+    """Goes on while there is a run that nobody works at."""
+    seen: set[uuid.UUID] = set()
+    while True:
+        waiting = RecipeRun.objects.filter(state=RecipeRun.State.WAITING).exclude(pk__in=seen)
+        run = waiting.order_by("created_at").first()
+        if run is None:
+            return
+        seen.add(run.pk)
+        run_execute(run.pk)

@@ -55,7 +55,7 @@ def dataset_create(
     """
     role_require(created_by, project, Role.MANAGER if is_public else Role.RESEARCHER)
     name = name_checked(name)
-    _refuse_taken(project, name)
+    refuse_taken(project, name)
     with _received(upload, project, wish) as received:
         dataset = Dataset(
             project=project,
@@ -117,7 +117,8 @@ def name_checked(name: str) -> str:
     return name
 
 
-def _refuse_taken(project: Project, name: str) -> None:
+def refuse_taken(project: Project, name: str) -> None:
+    """Conflict when the project has a dataset of this name."""
     if Dataset.objects.filter(project=project, name=name).exists():
         raise Conflict(
             _("%(project)s already has a dataset “%(name)s”. Add a version to it, or rename.")
@@ -147,7 +148,7 @@ class _received:  # noqa: N801  a context manager
     def __enter__(self) -> _Received:
         filename = Path(str(self._upload.name or "")).name[:255]
         file_format = format_of(filename)
-        _refuse_size(self._upload.size or 0, self._project)
+        refuse_size(self._upload.size or 0, self._project)
         self._folder = incoming(self._upload)
         stored = self._folder.__enter__()
         try:
@@ -182,7 +183,8 @@ class _received:  # noqa: N801  a context manager
         return contents
 
 
-def _refuse_size(size: int, project: Project) -> None:
+def refuse_size(size: int, project: Project) -> None:
+    """`BadFile` or `QuotaExceeded` when so many bytes are too many for one file or the project."""
     if size > settings.UPLOAD_MAX_BYTES:
         raise BadFile(
             _("The file has %(size)s MB; at most %(limit)s MB are taken. Split it.")
@@ -215,14 +217,14 @@ def _version_store(
     project_hold(dataset.project_id)
     verb = "version_added"
     if dataset._state.adding:
-        _refuse_taken(dataset.project, dataset.name)
+        refuse_taken(dataset.project, dataset.name)
         dataset.save()
         verb = "created"
     else:
         Dataset.objects.select_for_update().get(pk=dataset.pk)
     version = DatasetVersion(
         dataset=dataset,
-        number=_next_number(dataset),
+        number=next_number(dataset),
         parent=parent,
         filename=received.filename,
         file_format=received.file_format,
@@ -246,7 +248,8 @@ def _version_store(
     return version
 
 
-def _next_number(dataset: Dataset) -> int:
+def next_number(dataset: Dataset) -> int:
+    """The number of the dataset's next version; the caller has locked the dataset."""
     last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
     # A deleted version's number is not given again while its folder is being swept.
     while (DatasetVersion(dataset=dataset, number=last + 1).directory).exists():
@@ -263,7 +266,7 @@ def _version_copy(
     dataset = Dataset.objects.select_for_update().get(pk=version.dataset_id)
     copied = DatasetVersion.objects.create(
         dataset=dataset,
-        number=_next_number(dataset),
+        number=next_number(dataset),
         parent=version,
         filename=version.filename,
         file_format=version.file_format,

@@ -9,6 +9,14 @@ from datasets.views.datasets import (
     dataset_update,
     version_list,
 )
+from datasets.views.recipes import (
+    recipe_create,
+    recipe_delete,
+    recipe_detail,
+    recipe_list,
+    recipe_update,
+)
+from datasets.views.runs import run_cancel, run_create, run_detail
 from datasets.views.versions import (
     version_delete,
     version_download,
@@ -26,6 +34,14 @@ __all__ = [
     "dataset_list",
     "dataset_public",
     "dataset_update",
+    "recipe_create",
+    "recipe_delete",
+    "recipe_detail",
+    "recipe_list",
+    "recipe_update",
+    "run_cancel",
+    "run_create",
+    "run_detail",
     "version_delete",
     "version_download",
     "version_findings",

@@ -17,9 +17,11 @@ from common.phrases import gettext as _
 from datasets import services
 from datasets.downloads import version_file
 from datasets.forms import MappingForm
-from datasets.models import DatasetVersion
+from datasets.lineage import lineage_seen, steps_shown
+from datasets.models import DatasetVersion, RecipeRun
 from datasets.previews import mapping_of, rows_page
 from datasets.reading.indexed import IndexedReader
+from datasets.recipes.kinds import PARTS
 from datasets.shapes.findings import words
 from datasets.shapes.mapping import Mapping
 from datasets.views.shared import add_refusal, version_context, version_or_404
@@ -105,7 +107,22 @@ def version_use(request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UU
         "engine_name": services.dataset_name(version),
         "entry": version.report.get("entry"),
     }
-    return render(request, "datasets/version_use.html", context)
+    return render(request, "datasets/version_use.html", context | _origin(request, version))
+
+
+def _origin(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
+    """Where rows that a recipe made come from, as far as the reader may know."""
+    lineage = lineage_seen(version, request.user)
+    if not lineage:
+        return {}
+    parents = DatasetVersion.objects.visible_to(request.user).select_related("dataset")
+    return {
+        "lineage": lineage,
+        "steps": steps_shown(lineage["steps"], lineage["report"]),
+        "part": PARTS.get(lineage["part"], ""),
+        "parent": parents.filter(children=version).first(),
+        "run": RecipeRun.objects.visible_to(request.user).filter(outputs=version).first(),
+    }
 
 
 @require_GET

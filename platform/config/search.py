@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models import Project, User
 from common.phrases import gettext as _
-from datasets.models import Dataset
+from datasets.models import Dataset, Recipe
 from inference.models import Deployment
 from jobs.models import Job
 from registry.models import Model
@@ -37,13 +37,14 @@ class Group:
 
 
 def everything(user: User, text: str) -> list[Group]:
-    """Datasets, models, jobs, deployments and projects that the user may see, newest first."""
+    """Datasets, recipes, models, jobs, deployments and projects the user may see, newest first."""
     text = text.strip()[:100]
     if not text:
         return []
     named = Q(name__icontains=text)
     kinds: Iterable[tuple[str, str, QuerySet[Any], Callable[[Any], Hit]]] = (
         (_("Datasets"), "database", Dataset.objects.visible_to(user).filter(named), _dataset),
+        (_("Recipes"), "brush-cleaning", Recipe.objects.visible_to(user).filter(named), _recipe),
         (
             _("Training and other jobs"),
             "graduation-cap",
@@ -74,6 +75,10 @@ def _with_project(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 def _dataset(row: Dataset) -> Hit:
     return Hit(row.name, row.project.name, reverse("datasets:dataset_detail", args=[row.pk]))
+
+
+def _recipe(row: Recipe) -> Hit:
+    return Hit(row.name, row.project.name, reverse("datasets:recipe_detail", args=[row.pk]))
 
 
 def _job(row: Job) -> Hit:

@@ -295,6 +295,7 @@ SPECTACULAR_SETTINGS = {
         "MessageRole": "inference.models.Message.Role",
         "MessageState": "inference.models.Message.State",
         "NodeState": "nodes.models.Node.State",
+        "RecipeRunState": "datasets.models.RecipeRun.State",
         "ProjectRole": "accounts.serializers.ROLE_WORDS",
         "VersionKind": "registry.models.ModelVersion.Kind",
         "WorkloadState": "nodes.models.Workload.State",

@@ -18,6 +18,8 @@ from config import search as finding
 
 COLLECTIONS = {
     "datasets": "api-dataset-list",
+    "recipes": "api-recipe-list",
+    "recipe_runs": "api-recipe-run-list",
     "jobs": "api-job-list",
     "models": "api-model-list",
     "model_versions": "api-model-version-list",

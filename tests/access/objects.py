@@ -30,7 +30,7 @@ def of_accounts(people: SimpleNamespace) -> dict[str, object]:
 
 
 def of_datasets(people: SimpleNamespace) -> dict[str, object]:
-    """A private and a public dataset, checked."""
+    """A private and a public dataset, checked, a recipe, and a run of it that waits."""
     found: dict[str, object] = {}
     for word, public in (("dataset", False), ("public_dataset", True)):
         dataset = datasets.dataset_create(
@@ -42,7 +42,11 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
         )
         found[word] = dataset
         found[word.replace("dataset", "version")] = dataset.versions.get()
-    return found
+    recipe = datasets.recipe_create(
+        project=people.team, created_by=people.owner, name="team", steps=[{"kind": "clean"}]
+    )
+    run = datasets.run_create(recipe.pk, by=people.owner, version_id=found["version"].pk)
+    return found | {"recipe": recipe, "recipe_run": run}
 
 
 def of_registry(people: SimpleNamespace, home: Path, version: object) -> dict[str, object]:

@@ -19,6 +19,7 @@ from tests.access.table import (
 VIEWERS_OR_404 = {**VIEWERS, "anonymous": 404}
 OF_DATASET = {"pk": "dataset", "dataset_pk": "dataset"}
 OF_VERSION = {"pk": "version", "dataset_pk": "dataset"}
+OF_RUN = {"run_id": "recipe_run"}
 PUBLIC = {"dataset_id": "public_dataset", "version_id": "public_version"}
 
 DATASETS = {
@@ -36,6 +37,22 @@ DATASETS = {
     "datasets:version_remap": Row(get=RESEARCHERS, post=RESEARCHERS),
     "datasets:version_download": Row(get=VIEWERS_OR_404),
     "datasets:version_delete": Row(post=RESEARCHERS),
+    "datasets:recipe_list": Row(get=SIGNED_IN),
+    "datasets:recipe_create": Row(get=SIGNED_IN, post=SIGNED_IN),
+    "datasets:recipe_detail": Row(get=VIEWERS),
+    "datasets:recipe_update": Row(get=RESEARCHERS, post=RESEARCHERS),
+    "datasets:recipe_delete": Row(post=RESEARCHERS),
+    "datasets:run_create": Row(post=RESEARCHERS),
+    "datasets:run_detail": Row(get=VIEWERS, objects=OF_RUN),
+    "datasets:run_cancel": Row(post=RESEARCHERS, objects=OF_RUN),
+    "api-recipe-list": api(get=SIGNED_IN, post=SIGNED_IN),
+    "api-recipe-detail": api("recipe", get=VIEWERS, patch=RESEARCHERS, delete=RESEARCHERS),
+    "api-recipe-kinds": api(get=SIGNED_IN),
+    "api-recipe-preview": api("recipe", get=VIEWERS),
+    "api-recipe-run": api("recipe", post=RESEARCHERS, data={"version": "version"}),
+    "api-recipe-run-list": api(get=SIGNED_IN),
+    "api-recipe-run-detail": api("recipe_run", get=VIEWERS),
+    "api-recipe-run-cancel": api("recipe_run", post=RESEARCHERS),
     "api-dataset-list": Row(get=EVERYBODY, post=at_least(0, anonymous=401)),
     "api-dataset-detail": Row(
         get=VIEWERS_OR_404,

@@ -1,0 +1,90 @@
+"""Steps, what they did, and where versions come from, as people read it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.utils.translation import gettext_lazy
+
+from accounts.models import User
+from datasets.models import DatasetVersion
+from datasets.recipes.kinds import KINDS, MASKED, PARTS, REASONS
+from datasets.recipes.parameters import Choice, Flag, Parameter, Several, Text
+
+
+@dataclass(frozen=True)
+class StepShown:
+    """A step: its number from 1, its name and sign, its settings, and what it did if it ran."""
+
+    number: int
+    label: Text
+    icon: str
+    settings: list[tuple[Text, Any]]
+    rows_in: int | None = None
+    rows_out: int | None = None
+    counts: list[tuple[Text, int]] = field(default_factory=list)
+
+
+def steps_shown(
+    steps: list[dict[str, Any]], report: list[dict[str, Any]] | None = None
+) -> list[StepShown]:
+    """The steps in order, with what they did where there is a report."""
+    found = []
+    for place, step in enumerate(steps):
+        kind, given = KINDS[step["kind"]], step["parameters"]
+        settings = [
+            line
+            for one in kind.parameters
+            if one.counts(given) and (line := _setting(one, given[one.name])) is not None
+        ]
+        did = report[place] if report and place < len(report) else None
+        found.append(
+            StepShown(
+                place + 1,
+                kind.label,
+                kind.icon,
+                settings,
+                did["rows_in"] if did else None,
+                did["rows_out"] if did else None,
+                _counts(did) if did else [],
+            )
+        )
+    return found
+
+
+def _setting(parameter: Parameter, value: Any) -> tuple[Text, Any] | None:
+    if value is None or value == "" or value is False:
+        return None
+    if isinstance(parameter, Flag):
+        return parameter.label, ""
+    if isinstance(parameter, Several):
+        names = dict(parameter.choices)
+        return parameter.label, ", ".join(str(names[word]) for word in value)
+    if isinstance(parameter, Choice):
+        return parameter.label, dict(parameter.choices)[value]
+    return parameter.label, value
+
+
+def _counts(did: dict[str, Any]) -> list[tuple[Text, int]]:
+    found: list[tuple[Text, int]] = []
+    if did["changed"]:
+        found.append((gettext_lazy("rows changed"), did["changed"]))
+    if did["clusters"]:
+        found.append((gettext_lazy("clusters of rows that are alike"), did["clusters"]))
+    found += [(REASONS[reason], count) for reason, count in did["dropped"].items()]
+    found += [(MASKED[kind], count) for kind, count in did["found"].items()]
+    return found + [(PARTS[part], count) for part, count in did["parts"].items()]
+
+
+def lineage_seen(version: DatasetVersion, user: User | AnonymousUser) -> dict[str, Any]:
+    """Where the rows come from; the source's name only for those who may see it."""
+    lineage = dict(version.lineage)
+    if lineage and not _sees_source(version, user):
+        del lineage["source"]
+    return lineage
+
+
+def _sees_source(version: DatasetVersion, user: User | AnonymousUser) -> bool:
+    if version.parent_id is None:
+        return version.dataset.project.role_of(user) > 0
+    return DatasetVersion.objects.visible_to(user).filter(pk=version.parent_id).exists()

@@ -1,0 +1,96 @@
+"""Recipes: named steps, and a look at what they would do."""
+
+import uuid
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import Project, Role, User
+from accounts.services import event_record, role_require
+from common.errors import Conflict
+from common.phrases import gettext as _
+from datasets.models import DatasetVersion, Recipe
+from datasets.previews import mapping_of
+from datasets.reading.indexed import IndexedReader
+from datasets.recipes.kinds import steps_checked
+from datasets.recipes.pipeline import Preview, preview
+from datasets.services.uploads import name_checked
+
+PREVIEWED = 50  # rows; fewer where they are long
+
+
+@transaction.atomic
+def recipe_create(
+    *, project: Project, created_by: User, name: str, steps: Any, remark: str = ""
+) -> Recipe:
+    """A recipe. DomainError names the step and the parameter that cannot be so."""
+    role_require(created_by, project, Role.RESEARCHER)
+    name = name_checked(name)
+    _refuse_taken(project, name)
+    recipe = Recipe.objects.create(
+        project=project,
+        created_by=created_by,
+        name=name,
+        remark=remark.strip()[:2000],
+        steps=steps_checked(steps),
+    )
+    event_record(recipe, project=project, actor=created_by, verb="created")
+    return recipe
+
+
+@transaction.atomic
+def recipe_update(
+    recipe_id: uuid.UUID,
+    *,
+    by: User,
+    name: str | None = None,
+    steps: Any = None,
+    remark: str | None = None,
+) -> Recipe:
+    """Changes what is given. Runs, also those that still wait, keep the steps as they were."""
+    recipe = (
+        Recipe.objects.editable_by(by)
+        .select_for_update(of=("self",))
+        .select_related("project")
+        .get(pk=recipe_id)
+    )
+    if name is not None and name.strip() != recipe.name:
+        recipe.name = name_checked(name)
+        _refuse_taken(recipe.project, recipe.name)
+    if steps is not None:
+        recipe.steps = steps_checked(steps)
+    if remark is not None:
+        recipe.remark = remark.strip()[:2000]
+    recipe.save()
+    event_record(recipe, project=recipe.project, actor=by, verb="changed")
+    return recipe
+
+
+@transaction.atomic
+def recipe_delete(recipe_id: uuid.UUID, *, by: User) -> None:
+    """Deletes a recipe. Its runs go on, and versions know what made them."""
+    recipe = (
+        Recipe.objects.editable_by(by)
+        .select_for_update(of=("self",))
+        .select_related("project")
+        .get(pk=recipe_id)
+    )
+    event_record(recipe, project=recipe.project, actor=by, verb="deleted", old=recipe.name[:24])
+    recipe.delete()
+
+
+def recipe_preview(steps: list[dict[str, Any]], version: DatasetVersion, *, seed: int) -> Preview:
+    """What checked steps do with the first rows of a version. DomainError as in a run."""
+    lines = IndexedReader(version.rows_path).page(0, PREVIEWED)
+    values = [line.value for line in lines if line.data is not None]
+    return preview(values, steps, mapping=mapping_of(version), seed=seed)
+
+
+def _refuse_taken(project: Project, name: str) -> None:
+    if Recipe.objects.filter(project=project, name=name).exists():
+        raise Conflict(
+            _("%(project)s already has a recipe “%(name)s”. Choose another name.")
+            % {"project": project.name, "name": name},
+            field="name",
+            code="name_taken",
+        )

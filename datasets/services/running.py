@@ -1,0 +1,217 @@
+"""The work of a run: rows through the steps into folders that become versions in one stroke."""
+
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from accounts.services import live_touch
+from common.errors import DomainError
+from common.phrases import gettext as _
+from datasets.models import RecipeRun
+from datasets.previews import mapping_of
+from datasets.reading.indexed import IndexedReader, IndexedWriter
+from datasets.reading.locks import locked
+from datasets.recipes.pipeline import apply
+from datasets.recipes.rows import Row, StepOutcome
+from datasets.services.checks import version_check
+from datasets.services.outputs import Output, output_of, outputs_store
+from datasets.services.runs import recipes_root, run_move
+
+TRIES = 5  # of a run that is killed, or fails for another reason than recipe and rows
+REPORTED = 1.0  # seconds between two looks at whether the run was called off
+
+
+class _Over(Exception):
+    """The run was called off, or is gone."""
+
+
+def run_execute(run_id: uuid.UUID) -> bool:
+    """Works at a run that waits, or whose worker was killed; whether this call did it.
+
+    Does nothing when another process is at it or it has ended. May be killed at any moment: the
+    sweep begins it again, and nothing it wrote counts before the row says so.
+    """
+    run = RecipeRun.objects.filter(pk=run_id).first()
+    if run is None:
+        return False
+    recipes_root()
+    run.directory.mkdir(exist_ok=True)
+    with locked(run.directory) as mine:
+        if not mine:
+            return False
+        try:
+            versions = _execute(run_id)
+        except _Over:
+            versions = []
+        except DomainError as refused:
+            versions = []
+            _fail(run_id, refused)
+        finally:
+            shutil.rmtree(run.directory, ignore_errors=True)
+    for version_id in versions:
+        version_check(version_id, by=run.created_by)
+    return True
+
+
+def _execute(run_id: uuid.UUID) -> list[uuid.UUID]:
+    run = _begin(run_id)
+    for left in run.directory.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+    outcomes, outputs = _work(run)
+    with ExitStack() as locks:
+        for output in outputs:  # the sweep leaves folders alone whose maker lives
+            locks.enter_context(locked(output.directory, wait=True))
+        return _finish(run_id, outcomes, outputs)
+
+
+def _locked(run_id: uuid.UUID) -> RecipeRun:
+    run = (
+        RecipeRun.objects.select_for_update(of=("self",))
+        .select_related("project", "source__dataset", "created_by")
+        .filter(pk=run_id)
+        .first()
+    )
+    if run is None or not run.is_active:
+        raise _Over
+    return run
+
+
+@transaction.atomic
+def _begin(run_id: uuid.UUID) -> RecipeRun:
+    """Notes that the work begins. A run that never came to its end so often is given up."""
+    run = _locked(run_id)
+    tries = int(run.progress.get("tries", 0)) + 1
+    if tries > TRIES:
+        raise DomainError(
+            _("The run was begun %(tries)s times and never ended. Try it on fewer rows.")
+            % {"tries": TRIES}
+        )
+    progress = {"tries": tries}
+    if run.state == RecipeRun.State.WAITING:
+        return run_move(run, RecipeRun.State.RUNNING, by=None, progress=progress)
+    run.progress = progress
+    run.save(update_fields=["progress"])
+    return run
+
+
+class _Reporter:
+    """Tells live pages how far a run is, and looks whether it was called off."""
+
+    def __init__(self, run: RecipeRun, total: int) -> None:
+        self._run = run
+        self._total = max(total, 1)
+        self._last = time.monotonic()
+        self.read = self.done = 0
+
+    def look(self) -> None:
+        """`_Over` when the run has ended; about once a second."""
+        now = time.monotonic()
+        if now - self._last < REPORTED:
+            return
+        self._last = now
+        share = (self.read + self.done) / 2 / self._total
+        progress = {**self._run.progress, "rows": self.read, "percent": int(100 * min(share, 1))}
+        running = RecipeRun.objects.filter(pk=self._run.pk).active()
+        if not running.update(progress=progress):
+            raise _Over
+        live_touch(self._run.pk, self._run.project_id)
+
+    def values(self, reader: IndexedReader) -> Iterator[Any]:
+        """The rows of the input, counted."""
+        for number, _line, value in reader.all():
+            self.read = number + 1
+            self.look()
+            yield value
+
+    def passed(self, row: Row) -> None:
+        """A row came to its end, whether it is kept or dropped."""
+        self.done = max(self.done, row.number + 1)
+        self.look()
+
+
+def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
+    if run.source is None:
+        raise DomainError(_("The version that the recipe was to run on is gone."))
+    reader = IndexedReader(run.source.rows_path)
+    reporter = _Reporter(run, reader.count)
+    rows, outcomes = apply(
+        reporter.values(reader),
+        run.steps,
+        mapping=mapping_of(run.source),
+        seed=run.seed,
+        folder=run.directory / "steps",
+        dropped=lambda _place, row, _reason: reporter.passed(row),
+    )
+    parts = _write(rows, run.directory, reporter)
+    if not parts:
+        _refuse_empty(outcomes)
+    return outcomes, [output_of(part, folder, count) for part, (folder, count) in parts.items()]
+
+
+def _write(
+    rows: Iterator[Row], directory: Path, reporter: _Reporter
+) -> dict[str, tuple[Path, int]]:
+    """Writes the rows of each part into a folder; where, and how many they are."""
+    writers: dict[str, IndexedWriter] = {}
+    with ExitStack() as files:
+        for row in rows:
+            if row.part not in writers:
+                folder = _folder(directory, row.part)
+                folder.mkdir()
+                writers[row.part] = files.enter_context(IndexedWriter(folder / "rows.jsonl"))
+            writer = writers[row.part]
+            writer.write(row.value, writer.count + 1)
+            reporter.passed(row)
+    return {part: (_folder(directory, part), writers[part].count) for part in sorted(writers)}
+
+
+def _folder(directory: Path, part: str) -> Path:
+    return directory / f"made-{part or 'all'}"
+
+
+def _refuse_empty(outcomes: list[StepOutcome]) -> None:
+    number = next((n for n, one in enumerate(outcomes, start=1) if not one.rows_out), 1)
+    raise _NothingLeft(
+        _("No row is left after step %(number)s. Loosen what it drops.") % {"number": number},
+        outcomes,
+    )
+
+
+class _NothingLeft(DomainError):
+    """All rows were dropped; `outcomes` say where."""
+
+    def __init__(self, message: str, outcomes: list[StepOutcome]) -> None:
+        super().__init__(message, code="nothing_left")
+        self.outcomes = outcomes
+
+
+@transaction.atomic
+def _finish(
+    run_id: uuid.UUID, outcomes: list[StepOutcome], outputs: list[Output]
+) -> list[uuid.UUID]:
+    """Versions, files and the run's end together."""
+    run = _locked(run_id)
+    report = [outcome.stored() for outcome in outcomes]
+    versions = outputs_store(run, outputs, report)
+    run_move(run, RecipeRun.State.SUCCEEDED, by=None, report=report, progress={})
+    return [version.pk for version in versions]
+
+
+def _fail(run_id: uuid.UUID, refused: DomainError) -> None:
+    outcomes = refused.outcomes if isinstance(refused, _NothingLeft) else []
+    with transaction.atomic(), suppress(_Over):
+        run_move(
+            _locked(run_id),
+            RecipeRun.State.FAILED,
+            by=None,
+            problem=refused.message,
+            report=[outcome.stored() for outcome in outcomes],
+            progress={},
+        )

@@ -1,0 +1,155 @@
+"""Runs of recipes: asked for, called off, and the one door through which their state changes."""
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from accounts.models import Project, Role, User
+from accounts.services import event_record, role_require
+from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
+from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
+from datasets.recipes.kinds import PARTS, splits
+from datasets.services.files import data_root
+from datasets.services.uploads import name_checked, refuse_size, refuse_taken
+
+SEED_MAX = 2**31 - 1
+_LONGEST_PART = max(map(len, PARTS)) + 1
+
+
+def recipes_root() -> Path:
+    """Where runs work; each has a folder of its own there while it lasts."""
+    root = data_root() / ".recipes"
+    root.mkdir(parents=True, exist_ok=True)
+    return root
+
+
+@transaction.atomic
+def run_create(
+    recipe_id: uuid.UUID,
+    *,
+    by: User,
+    version_id: uuid.UUID,
+    name: str = "",
+    seed: int | None = None,
+) -> RecipeRun:
+    """Has the recipe run on a version in the background.
+
+    With `name` its rows become a new dataset of the recipe's project (two of them, `name train`
+    and `name test`, when it splits), without one new versions of the version's dataset. Without
+    a `seed` one is drawn. Conflict when the version is not ready, DomainError and QuotaExceeded
+    when there is no place for what is made.
+    """
+    recipe = Recipe.objects.editable_by(by).select_related("project").get(pk=recipe_id)
+    version = (
+        DatasetVersion.objects.visible_to(by).select_related("dataset__project").get(pk=version_id)
+    )
+    if version.state != DatasetVersion.State.READY:
+        raise Conflict(
+            _("%(version)s is %(state)s. Recipes run on versions that are ready.")
+            % {
+                "version": str(version),
+                "state": DatasetVersion.State(version.state).label,
+            },
+            field="version",
+        )
+    project = _place_checked(recipe, version, name, by=by)
+    refuse_size(version.rows_path.stat().st_size, project)
+    run = RecipeRun.objects.create(
+        project=project,
+        created_by=by,
+        recipe=recipe,
+        recipe_name=recipe.name,
+        steps=recipe.steps,
+        seed=secrets.randbelow(SEED_MAX) if seed is None else seed,
+        source=version,
+        source_name=str(version),
+        dataset=None if name.strip() else version.dataset,
+        name=name.strip(),
+    )
+    event_record(run, project=project, actor=by, verb="submitted")
+    async_task("datasets.tasks.recipe_run", str(run.pk), cluster="web")
+    return run
+
+
+def _place_checked(recipe: Recipe, version: DatasetVersion, name: str, *, by: User) -> Project:
+    """The project that gets what the run makes; a refusal when it cannot be put there."""
+    if not name.strip():
+        if not Dataset.objects.editable_by(by).filter(pk=version.dataset_id).exists():
+            raise DomainError(
+                _("You cannot add versions to “%(name)s”. Name a new dataset for the rows.")
+                % {"name": version.dataset.name},
+                field="name",
+                code="name",
+            )
+        return version.dataset.project
+    role_require(by, recipe.project, Role.RESEARCHER)
+    for wanted in dataset_names(name.strip(), recipe.steps):
+        refuse_taken(recipe.project, name_checked(wanted))
+    return recipe.project
+
+
+def dataset_names(name: str, steps: list[dict[str, Any]]) -> list[str]:
+    """What the new datasets of a run are called."""
+    return [f"{name} {part}" for part in PARTS] if splits(steps) else [name]
+
+
+@transaction.atomic
+def run_cancel(run_id: uuid.UUID, *, by: User) -> RecipeRun:
+    """Ends a run; nothing it made is kept. Conflict when it has ended."""
+    run = RecipeRun.objects.editable_by(by).select_for_update(of=("self",)).get(pk=run_id)
+    return run_move(run, RecipeRun.State.CANCELLED, by=by)
+
+
+def run_move(run: RecipeRun, to: str, *, by: User | None, **fields: Any) -> RecipeRun:
+    """Moves a locked run to another state, with further fields; Conflict when it must not."""
+    old = RecipeRun.State(run.state)
+    if to not in RecipeRun.MOVES[old]:
+        raise Conflict(
+            _("This run is %(state)s and cannot become %(to)s.")
+            % {"state": old.label, "to": RecipeRun.State(to).label}
+        )
+    run.state = to
+    if not run.is_active:
+        fields["ended_at"] = timezone.now()
+    for name, value in fields.items():
+        setattr(run, name, value)
+    run.save(update_fields=["state", *fields])
+    event_record(
+        run,
+        project=run.project,
+        actor=by,
+        verb=_VERBS[RecipeRun.State(to)],
+        old=old,
+        new=to,
+        reason=fields.get("problem", ""),
+    )
+    return run
+
+
+_VERBS = {
+    RecipeRun.State.RUNNING: "recipe_begun",
+    RecipeRun.State.SUCCEEDED: "recipe_done",
+    RecipeRun.State.FAILED: "recipe_failed",
+    RecipeRun.State.CANCELLED: "cancelled",
+}
+
+
+def runs_refuse(versions: Sequence[DatasetVersion], dataset: Dataset | None = None) -> None:
+    """Conflict while a recipe runs on one of the versions, or into the dataset."""
+    involved = Q(source__in=versions)
+    if dataset is not None:
+        involved |= Q(dataset=dataset)
+    run = RecipeRun.objects.active().filter(involved).first()
+    if run is not None:
+        raise Conflict(
+            _("The recipe “%(run)s” still runs. Cancel it, or wait for it.") % {"run": str(run)},
+            code="in_use",
+        )

@@ -1,0 +1,230 @@
+"""Pages of recipes."""
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from accounts.http import actor, project_of
+from accounts.models import Project, Role
+from common.errors import DomainError
+from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
+from datasets import services
+from datasets.forms import RecipeForm, RunForm, StepForm
+from datasets.lineage import steps_shown
+from datasets.models import DatasetVersion, Recipe, RecipeRun
+from datasets.recipes.kinds import KINDS, PARTS, REASONS, STEPS_MAX, splits
+from datasets.views.shared import add_refusal
+
+OFFERED = 200  # versions to choose from
+RUNS_SHOWN = 8
+SEED = 1  # of what is shown before a run has one
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+@login_required
+def recipe_list(request: HtmxRequest) -> HttpResponse:
+    """The project's recipes, and the latest runs."""
+    user, project = actor(request), project_of(request)
+    search = request.GET.get("q", "").strip()[:100]
+    recipes = Recipe.objects.visible_to(user).filter(project=project)
+    if search:
+        recipes = recipes.with_words(search)
+    runs = RecipeRun.objects.visible_to(user).filter(project=project)
+    counted = recipes.annotate(run_count=Count("runs")).order_by("-updated_at", "name")
+    page = Paginator(counted, 25).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "rows": [(recipe, steps_shown(recipe.steps)) for recipe in page.object_list],
+        "search": search,
+        "project": project,
+        "runs": runs.select_related("created_by")[:RUNS_SHOWN],
+        "version": _version(request),
+        "may_create": project.role_of(user) >= Role.RESEARCHER,
+        "nav": "datasets",
+    }
+    part = wants_fragment(request.htmx)
+    template = "datasets/_recipe_table.html" if part else "datasets/recipe_list.html"
+    return render(request, template, context)
+
+
+def _version(request: HttpRequest) -> DatasetVersion | None:
+    """The version that the address names, if the reader may see it and it is ready."""
+    try:
+        wanted = uuid.UUID(request.GET.get("version") or request.POST.get("version") or "")
+    except ValueError:
+        return None
+    ready = DatasetVersion.objects.visible_to(request.user).ready()
+    return ready.select_related("dataset").filter(pk=wanted).first()
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def recipe_create(request: HtmxRequest) -> HttpResponse:
+    """The form of a new recipe."""
+    return _editor(request, project_of(request), None)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def recipe_update(request: HtmxRequest, recipe_id: uuid.UUID) -> HttpResponse:
+    """The form that changes a recipe."""
+    recipes = Recipe.objects.editable_by(actor(request)).select_related("project")
+    recipe = get_object_or_404(recipes, pk=recipe_id)
+    return _editor(request, recipe.project, recipe)
+
+
+def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> HttpResponse:
+    """Name, remark and steps. Buttons of steps change the form only; saving is one of them."""
+    initial = {"name": recipe.name, "remark": recipe.remark} if recipe else {}
+    form = RecipeForm(initial=initial)
+    steps = [
+        StepForm(kind=KINDS[step["kind"]], number=number, initial=step["parameters"])
+        for number, step in enumerate(recipe.steps if recipe else [], start=1)
+    ]
+    status = 200
+    if request.method == "POST":
+        form, steps = RecipeForm(request.POST), _steps_sent(request)
+        act = request.POST.get("act", "save")
+        if act != "save":
+            form = RecipeForm(initial={name: form[name].value() for name in form.fields})
+            steps = _arranged(steps, act)
+        elif saved := _save(request, project, recipe, form, steps):
+            messages.success(request, _("Saved."))
+            return redirect("datasets:recipe_detail", saved.pk)
+        else:
+            status = 422
+    context = {
+        "form": form,
+        "steps": steps,
+        "kinds": KINDS.values(),
+        "recipe": recipe,
+        "project": project,
+        "may_create": project.role_of(actor(request)) >= Role.RESEARCHER,
+        "nav": "datasets",
+    }
+    return render(request, "datasets/recipe_edit.html", context, status=status)
+
+
+def _steps_sent(request: HttpRequest) -> list[StepForm]:
+    names = [name for name in request.POST.getlist("kind") if name in KINDS][: STEPS_MAX + 1]
+    return [
+        StepForm(request.POST, kind=KINDS[name], number=number)
+        for number, name in enumerate(names, start=1)
+    ]
+
+
+def _arranged(steps: list[StepForm], act: str) -> list[StepForm]:
+    """The steps with one added (`add:clean`), removed (`remove:2`) or moved up (`up:2`)."""
+    written: list[tuple[str, dict[str, Any]]] = [(one.kind.name, one.written()) for one in steps]
+    what, _colon, which = act.partition(":")
+    place = int(which) - 1 if which.isdigit() and len(which) < 4 else -1
+    if what == "add" and which in KINDS:
+        written.append((which, {}))
+    elif what == "remove" and 0 <= place < len(written):
+        del written[place]
+    elif what == "up" and 0 < place < len(written):
+        written[place - 1], written[place] = written[place], written[place - 1]
+    return [
+        StepForm(kind=KINDS[name], number=number, initial=values)
+        for number, (name, values) in enumerate(written, start=1)
+    ]
+
+
+def _save(
+    request: HttpRequest,
+    project: Project,
+    recipe: Recipe | None,
+    form: RecipeForm,
+    steps: list[StepForm],
+) -> Recipe | None:
+    if not all([form.is_valid(), *(step.is_valid() for step in steps)]):
+        return None
+    given = {**form.cleaned_data, "steps": [step.step() for step in steps]}
+    user = actor(request)
+    try:
+        if recipe is None:
+            return services.recipe_create(project=project, created_by=user, **given)
+        return services.recipe_update(recipe.pk, by=user, **given)
+    except DomainError as refused:
+        _blame(refused, form, steps)
+        return None
+
+
+def _blame(refused: DomainError, form: RecipeForm, steps: list[StepForm]) -> None:
+    """Puts a refusal where the reader can do something about it."""
+    number = refused.data.get("step")
+    if not isinstance(number, int) or number > len(steps):
+        add_refusal(form, refused)
+        return
+    step = steps[number - 1]
+    field = str(refused.data.get("parameter", ""))
+    step.add_error(field if field in step.fields else None, str(refused.data["reason"]))
+
+
+@require_GET
+@login_required
+def recipe_detail(request: HtmxRequest, recipe_id: uuid.UUID) -> HttpResponse:
+    """The steps; with a version what they would do with its first rows; the runs."""
+    recipes = Recipe.objects.visible_to(actor(request)).select_related("project", "created_by")
+    return recipe_page(request, get_object_or_404(recipes, pk=recipe_id))
+
+
+def recipe_page(request: HtmxRequest, recipe: Recipe, form: RunForm | None = None) -> HttpResponse:
+    """The page of a recipe; with a bound form that was refused."""
+    user, version = actor(request), _version(request)
+    ready = DatasetVersion.objects.ready().select_related("dataset")
+    offered = ready.filter(dataset__project=recipe.project).order_by("dataset__name", "-number")
+    versions = list(offered[:OFFERED])
+    if version is not None and version not in versions:
+        versions.insert(0, version)
+    context = {
+        "recipe": recipe,
+        "steps": steps_shown(recipe.steps),
+        "splits": splits(recipe.steps),
+        "version": version,
+        "versions": versions,
+        "form": form or RunForm(initial={"version": version.pk if version else None}),
+        "runs": recipe.runs.select_related("created_by")[:RUNS_SHOWN],
+        "may_edit": Recipe.objects.editable_by(user).filter(pk=recipe.pk).exists(),
+        "nav": "datasets",
+    }
+    if version is not None:
+        context |= _previewed(recipe, version)
+    status = 422 if form is not None else 200
+    return render(request, "datasets/recipe_detail.html", context, status=status)
+
+
+def _previewed(recipe: Recipe, version: DatasetVersion) -> dict[str, Any]:
+    """What the steps do with the first rows; those that they touch come first."""
+    try:
+        found = services.recipe_preview(recipe.steps, version, seed=SEED)
+    except DomainError as refused:
+        return {"refused": refused.message}
+    except FileNotFoundError:
+        return {"refused": _("The rows of this version are not here. Choose another one.")}
+    rows = [
+        {"row": row, "reason": REASONS.get(row.reason, ""), "part": PARTS.get(row.part, "")}
+        for row in sorted(found.rows, key=lambda row: not row.changed and row.step is None)
+    ]
+    return {"preview": found, "rows": rows}
+
+
+@require_POST
+@login_required
+def recipe_delete(request: HtmxRequest, recipe_id: uuid.UUID) -> HttpResponse:
+    """Deletes a recipe; what it made stays."""
+    user = actor(request)
+    recipe = get_object_or_404(Recipe.objects.editable_by(user), pk=recipe_id)
+    services.recipe_delete(recipe.pk, by=user)
+    messages.success(request, _("“%(name)s” is deleted.") % {"name": recipe.name})
+    return redirect("datasets:recipe_list")

@@ -1,0 +1,83 @@
+"""Pages of runs of recipes."""
+
+import uuid
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from accounts.http import actor
+from accounts.models import Event
+from common.errors import DomainError
+from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
+from datasets import services
+from datasets.forms import RunForm
+from datasets.lineage import steps_shown
+from datasets.models import DatasetVersion, Recipe, RecipeRun
+from datasets.views.recipes import recipe_page
+from datasets.views.shared import add_refusal
+
+
+@require_POST
+@login_required
+def run_create(request: HtmxRequest, recipe_id: uuid.UUID) -> HttpResponse:
+    """Has the recipe run on the chosen version."""
+    user = actor(request)
+    recipes = Recipe.objects.editable_by(user).select_related("project", "created_by")
+    recipe = get_object_or_404(recipes, pk=recipe_id)
+    form = RunForm(request.POST)
+    if form.is_valid():
+        data = form.cleaned_data
+        seen = DatasetVersion.objects.visible_to(user)
+        version = get_object_or_404(seen, pk=data["version"])
+        try:
+            run = services.run_create(
+                recipe.pk, by=user, version_id=version.pk, name=data["name"], seed=data["seed"]
+            )
+        except DomainError as refused:
+            add_refusal(form, refused)
+        else:
+            return redirect("datasets:run_detail", run.pk)
+    return recipe_page(request, recipe, form)
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+@login_required
+def run_detail(request: HtmxRequest, run_id: uuid.UUID) -> HttpResponse:
+    """How far a run is, what each step did, and what came of it; renews itself while it lasts."""
+    user = actor(request)
+    runs = RecipeRun.objects.visible_to(user).select_related("project", "created_by", "recipe")
+    run = get_object_or_404(runs, pk=run_id)
+    seen = DatasetVersion.objects.visible_to(user).select_related("dataset")
+    context = {
+        "run": run,
+        "steps": steps_shown(run.steps, run.report),
+        "outputs": seen.filter(run=run).order_by("dataset__name", "number"),
+        "source": seen.filter(pk=run.source_id).first() if run.source_id else None,
+        "may_edit": RecipeRun.objects.editable_by(user).filter(pk=run.pk).exists(),
+        "events": Event.objects.filter(subject_id=run.pk).select_related("actor").order_by("-id"),
+        "nav": "datasets",
+    }
+    part = wants_fragment(request.htmx)
+    template = "datasets/_run_state.html" if part else "datasets/run_detail.html"
+    return render(request, template, context)
+
+
+@require_POST
+@login_required
+def run_cancel(request: HtmxRequest, run_id: uuid.UUID) -> HttpResponse:
+    """Ends a run."""
+    user = actor(request)
+    run = get_object_or_404(RecipeRun.objects.editable_by(user), pk=run_id)
+    try:
+        services.run_cancel(run.pk, by=user)
+    except DomainError as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, _("The run is cancelled. Nothing it made is kept."))
+    return redirect("datasets:run_detail", run.pk)
