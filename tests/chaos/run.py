@@ -86,8 +86,7 @@ class Chaos:
             plan += once
         del plan[options.blows :]
         if self.trains and (not options.only or "training" in names):
-            for number in range(HITS):
-                plan.insert((number + 1) * len(plan) // (HITS + 1), "training")
+            plan[:0] = HITS * ["training"]  # while it lasts
         return plan
 
     def say(self, text: str) -> None:

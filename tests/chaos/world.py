@@ -202,7 +202,7 @@ class World:
         data = call("POST", "/api/v1/datasets/", upload, self.key)["latest_version"]
         base = call("GET", "/api/v1/model-versions/?kind=base&source=demo", key=self.key)
         recipe = json.loads((demo / "train.json").read_text("utf-8"))
-        recipe["settings"] |= {"num_train_epochs": 20, "logging_steps": 1, "save_steps": 20}
+        recipe["settings"] |= {"num_train_epochs": 40, "logging_steps": 1, "save_steps": 20}
         body = {
             "kind": "train",
             "name": "hit three times",
