@@ -20,7 +20,7 @@ from accounts import services
 from accounts.models import Event, Invitation, Membership, Project
 from common.errors import Conflict, DomainError
 from datasets import services as datasets
-from datasets.models import Dataset, DatasetVersion
+from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from inference.models import Deployment
 from inference.services import conversation_create, deployment_create
 from jobs.models import Job
@@ -36,6 +36,7 @@ def things(people, home) -> dict[str, object]:
     """One thing of each kind in `team`, nothing of which works."""
     found = everything(people, home)
     Dataset.objects.filter(is_public=True).update(is_public=False)
+    RecipeRun.objects.update(state=RecipeRun.State.FAILED)
     return found
 
 
@@ -64,12 +65,12 @@ def sweep(django_capture_on_commit_callbacks):
 
 def rows_of(project: Project) -> list[str]:
     """Kinds of rows that belong to the project."""
-    kinds = (Dataset, Job, Workload, Deployment, Evaluation, Model, Membership)
+    kinds = (Dataset, Recipe, RecipeRun, Job, Workload, Deployment, Evaluation, Model, Membership)
     return [kind.__name__ for kind in kinds if kind.objects.filter(project_id=project.pk).exists()]
 
 
 def test_everything_of_it_goes_from_the_database_and_the_disk(people, home, things, sweep) -> None:
-    assert len(rows_of(people.team)) == 7
+    assert len(rows_of(people.team)) == 9
     assert files(home)
     team = people.team.pk
     delete(people)
@@ -121,7 +122,7 @@ def test_the_name_has_to_be_typed(client, people, home, things) -> None:
     assert client.get(address).status_code == 404
 
 
-@pytest.mark.parametrize("kind", ["job", "workload", "deployment", "upload"])
+@pytest.mark.parametrize("kind", ["job", "workload", "deployment", "recipe", "upload"])
 def test_what_works_keeps_it_and_is_named(client, people, things, kind) -> None:
     if kind == "job":
         Job.objects.update(state=Job.State.QUEUED)
@@ -132,6 +133,9 @@ def test_what_works_keeps_it_and_is_named(client, people, things, kind) -> None:
     elif kind == "deployment":
         Deployment.objects.update(state=Deployment.State.READY)
         words = "“team” is in service"
+    elif kind == "recipe":
+        RecipeRun.objects.update(state=RecipeRun.State.RUNNING)
+        words = "The recipe “team: dataset v1” still runs"
     else:
         version = DatasetVersion.objects.filter(dataset__name="dataset")
         version.update(state=DatasetVersion.State.CHECKING)
