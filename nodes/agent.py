@@ -5,6 +5,7 @@ its database work runs in one thread, step by step; a failing database is waited
 """
 
 import asyncio
+import errno
 import logging
 import socket
 import time
@@ -55,6 +56,7 @@ UNCLAIMED_SECONDS = 3.0  # then the agent starts a placed workload itself
 BEGUN_SECONDS = 15.0  # then a start that brought no process is taken over
 GRACE_SECONDS = {"kill": 5.0, "checkpoint": 600.0}  # between the polite signal and the last one
 RETRY_SECONDS = 1.0
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what may pass
 TRUST_SECONDS = 60.0  # how long the database must have answered before others count as silent
 
 
@@ -122,7 +124,7 @@ class Agent:
             await asyncio.sleep(seconds)
 
     async def _patiently(self, step: Callable[[], None]) -> None:
-        """Runs a step, again and again while the database does not answer."""
+        """Runs a step, again and again while database or disk refuse."""
         while True:
             try:
                 await sync_to_async(step)()
@@ -130,6 +132,11 @@ class Agent:
                 logger.warning("node %s: the database does not answer: %s", self.name, error)
                 self.heard_since = time.monotonic()
                 await sync_to_async(lambda: connection.close())()  # that thread's, not this one's
+                await asyncio.sleep(RETRY_SECONDS)
+            except OSError as error:
+                if error.errno not in DISK_REFUSES:
+                    raise
+                logger.warning("node %s: the disk takes nothing: %s", self.name, error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import psycopg
 import redis
 
 from tests.chaos.machines import BRIDGE, GATEWAY, Machine, Part, call, network
@@ -116,7 +117,15 @@ class World:
         given = [word for option in options for word in ("-c", option)]
         who += ["--pdeathsig=KILL"]  # changing the user took it away
         command = [*who, str(places[-1] / "postgres"), "-D", str(data), *given]
-        return self._part("postgres", command, ready=lambda: listens(POSTGRES))
+        return self._part("postgres", command, ready=self._database_answers)
+
+    def _database_answers(self) -> bool:
+        """Not while it still mends what the last end left."""
+        try:
+            psycopg.connect(self.env["TRAINER_DATABASE_URL"], connect_timeout=1).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _redis(self) -> Part:
         words = ["--bind", GATEWAY, "--port", str(REDIS), "--protected-mode", "no", "--save", ""]

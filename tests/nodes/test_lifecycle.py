@@ -1,6 +1,7 @@
 """Workloads with real processes: how they start, end, stop, and who notices."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -274,17 +275,29 @@ def test_agent_starts_what_no_worker_claims(agent, submit, monkeypatch) -> None:
     assert workload.outcome == "ok"
 
 
-def test_a_database_that_does_not_answer_is_waited_for(agent, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [OperationalError("the server closed the connection"), OSError(errno.ENOSPC, "disk full")],
+)
+def test_what_passes_is_waited_for(agent, monkeypatch, trouble) -> None:
     monkeypatch.setattr("nodes.agent.RETRY_SECONDS", 0.01)
     tried = []
 
     def step() -> None:
         tried.append(Node.objects.count())
         if len(tried) < 3:
-            raise OperationalError("the server closed the connection unexpectedly")
+            raise trouble
 
     asyncio.run(agent._patiently(step))
     assert tried == [1, 1, 1]
+
+
+def test_what_does_not_pass_ends_the_agent(agent) -> None:
+    def step() -> None:
+        raise FileNotFoundError(errno.ENOENT, "gone")
+
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(agent._patiently(step))
 
 
 def test_older_epochs_change_nothing(agent, submit) -> None:
