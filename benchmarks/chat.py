@@ -44,6 +44,11 @@ class Answer:
     whole: float
     tokens: int
 
+    @property
+    def rate(self) -> float:
+        """Tokens a second after the first word, whose delay is a figure of its own."""
+        return (self.tokens - 1) / (self.whole - self.first)
+
 
 class Door:
     """A kept connection to one of the two ways."""
@@ -124,8 +129,11 @@ def main(options: argparse.Namespace) -> None:
         print(f"first word: gateway {ours:.1f} ms, engine {own:.1f} ms, ratio {ours / own:.3f}")
         verdict("added to the first word", added, "ms", goal="under 10 ms", met=added < 10)
         long = in_turn(gateway, engine, options.rounds, options.tokens)
-        ours, own = middle(long, lambda answer: answer.tokens / answer.whole)
-        ratio = statistics.median(a.tokens / a.whole * b.whole / b.tokens for a, b in long)
+        length = statistics.median(b.tokens for _a, b in long)
+        whole = statistics.median(a.tokens / a.whole * b.whole / b.tokens for a, b in long)
+        print(f"whole answers of {length:.0f} tokens, with the first word: ratio {whole:.3f}")
+        ours, own = middle(long, lambda answer: answer.rate)
+        ratio = statistics.median(a.rate / b.rate for a, b in long)
         print(f"throughput: gateway {ours:.1f} tokens/s, engine {own:.1f} tokens/s")
         verdict("throughput ratio", ratio, "", goal="at least 0.97", met=ratio >= 0.97)
 
