@@ -18,7 +18,7 @@ from docker.errors import DockerException, ImageNotFound
 from overhead import through_platform
 from running import Failed, Platform, demo_job, p95, platform, run, spread, verdict
 
-from tests.nodes.contained import built
+from tests.dockerd import built
 
 ENGINE = "llm-cloud-trainer/llamafactory:cpu"
 SLEEPER = "llm-cloud-trainer/sleeper:bench"

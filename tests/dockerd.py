@@ -10,10 +10,12 @@ touches neither the machine's bridges nor its packet filter. Images lie below `-
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +130,20 @@ class Engine:
             if time.monotonic() > deadline:
                 raise RuntimeError((self.folder / "dockerd.log").read_text()[-3000:])
             time.sleep(0.05)
+
+
+def built(client: docker.DockerClient, name: str, files: dict[str, str]) -> str:
+    """Builds an image from texts; its id."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(path)
+            content = text.encode()
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    packed.seek(0)
+    image, _lines = client.images.build(fileobj=packed, custom_context=True, tag=name, rm=True)
+    return str(image.id)
 
 
 def _process(path: Path, name: str) -> int:

@@ -21,7 +21,7 @@ import psycopg
 import redis
 
 from tests.chaos.machines import BRIDGE, GATEWAY, Machine, Part, call, network
-from tests.dockerd import BASE
+from tests.dockerd import BASE, built
 from tests.e2e.running import Platform
 from tests.services import engines_dir
 
@@ -158,7 +158,7 @@ class World:
     def _images(self) -> Path:
         """The small engine's image, listed for the nodes, as a file to load."""
         from nodes import services
-        from tests.nodes.contained import DOCKERFILE, SMALL, built, listed
+        from tests.nodes.contained import DOCKERFILE, SMALL, listed
 
         small = Path("tests/nodes/small_engine.py").read_text("utf-8")
         facts = json.dumps({"name": "small", "version": "1"})

@@ -1,8 +1,6 @@
 """A node whose workloads run in containers of a real Docker Engine, with the small engine."""
 
-import io
 import json
-import tarfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ from nodes.agent import Agent
 from nodes.models import Image, Workload
 from nodes.runners.docker import name_of
 from nodes.runners.images import fetch
-from tests.dockerd import BASE, Engine
+from tests.dockerd import BASE, Engine, built
 from tests.services import DOCKER_DIR
 
 PREFIX = "trainer-"
@@ -26,20 +24,6 @@ COPY . /engine
 LABEL trainer.engine=small trainer.description=/engine
 ENTRYPOINT ["/usr/bin/python3", "-I", "-S", "/engine/small_engine.py"]
 """
-
-
-def built(client: docker.DockerClient, name: str, files: dict[str, str]) -> str:
-    """Builds an image from texts; its id."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path, text in files.items():
-            entry = tarfile.TarInfo(path)
-            content = text.encode()
-            entry.size, entry.mode = len(content), 0o644
-            archive.addfile(entry, io.BytesIO(content))
-    packed.seek(0)
-    image, _lines = client.images.build(fileobj=packed, custom_context=True, tag=name, rm=True)
-    return str(image.id)
 
 
 @pytest.fixture(scope="session")
