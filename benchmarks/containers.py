@@ -9,13 +9,14 @@ stood empty. It needs a Docker Engine with the engine's image (`make images`).
 
 import argparse
 import json
+import os
 import statistics
-import sys
+import time
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException, ImageNotFound
-from overhead import through_platform
+from overhead import LIMIT_SECONDS, through_platform
 from running import Failed, Platform, demo_job, p95, platform, run, spread, verdict
 
 from tests.dockerd import built
@@ -38,16 +39,16 @@ for reference in ("{engine}", "{sleeper}"):
 services.images_publish()
 """
 FILL = """
-from accounts.models import Project, User
+from accounts.models import User
 from nodes.services import workload_submit
 user = User.objects.get(username="bench")
 for number in range({count}):
-    workload_submit(
+    made = workload_submit(
         project=user.personal_project, created_by=user, name=f"sleeper {{number}}",
         engine="sleeper", verb="sleep", inputs={{}}, files={{}}, cpus={cpus}, memory_bytes=2**20,
     )
+    print(made.pk)
 """
-ENDED = "from nodes.models import Workload; print(Workload.objects.filter({which}).count())"
 
 
 def images() -> None:
@@ -86,20 +87,20 @@ def compare(process: Platform, container: Platform, rounds: int) -> None:
 
 def follow(container: Platform, count: int) -> None:
     """Containers that follow each other on a node with room for one."""
-    cpus = float(container.manage("shell", "-v", "0", "-c", "import os; print(os.cpu_count())"))
-    container.manage("shell", "-v", "0", "-c", FILL.format(count=count, cpus=cpus))
-    which = 'engine="sleeper", state="ended", outcome="ok"'
-    while int(container.manage("shell", "-v", "0", "-c", ENDED.format(which=which))) < count:
-        pass
-    which = 'engine="sleeper"'
-    command = f"from nodes.models import Workload; print(*Workload.objects.filter({which})"
-    rows = container.manage("shell", "-v", "0", "-c", f"{command}.values_list('pk', flat=True))")
-    times = []
-    for workload in rows.split():
-        folder = container.home / "output" / workload
-        times.append(
-            (_moment(folder, "process", "started_at"), _moment(folder, "exit", "ended_at"))
-        )
+    script = FILL.format(count=count, cpus=float(os.cpu_count() or 1))
+    folders = [
+        container.home / "output" / workload
+        for workload in container.manage("shell", "-v", "0", "-c", script).split()
+    ]
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not all((folder / "exit-1.json").exists() for folder in folders):
+        if time.monotonic() > deadline:
+            raise Failed(f"the containers did not end in {LIMIT_SECONDS:.0f} s")
+        time.sleep(0.5)
+    times = [
+        (_moment(folder, "process", "started_at"), _moment(folder, "exit", "ended_at"))
+        for folder in folders
+    ]
     times.sort()
     gaps = [times[number + 1][0] - times[number][1] for number in range(count - 1)]
     spread("end → next container's process", gaps)
@@ -125,5 +126,4 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--containers", type=int, default=25)
     wanted = parser.parse_args()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     run(lambda: main(wanted.rounds, wanted.containers), "containers and processes, in turn")

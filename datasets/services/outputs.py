@@ -13,8 +13,6 @@ from datasets.services.files import link_or_copy, settle
 from datasets.services.moves import dataset_touch
 from datasets.services.uploads import next_number, refuse_size, refuse_taken
 
-_CHUNK = 1 << 20
-
 
 @dataclass(frozen=True)
 class Output:
@@ -32,10 +30,8 @@ def output_of(part: str, directory: Path, rows: int) -> Output:
     original = directory / "original"
     link_or_copy(directory / "rows.jsonl", original)
     original.chmod(0o444)
-    digest = hashlib.sha256()
     with original.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+        digest = hashlib.file_digest(file, "sha256")
     return Output(part, directory, rows, original.stat().st_size, digest.hexdigest())
 
 

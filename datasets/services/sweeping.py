@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django_q.tasks import async_task
 
 from datasets.models import Dataset, DatasetVersion, RecipeRun
@@ -115,7 +117,7 @@ def run_start(run_id: uuid.UUID) -> None:
 
 
 def _start(command: str, which: uuid.UUID) -> None:
-    log = Path(settings.TRAINER_HOME) / "logs" / "dataset-checks.log"
+    log = Path(settings.TRAINER_HOME) / "logs" / "datasets.log"
     with log.open("ab") as errors:
         subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), command, str(which)],
@@ -130,54 +132,36 @@ def _start(command: str, which: uuid.UUID) -> None:
 
 def checks_run(version_id: uuid.UUID) -> None:
     """Checks this version and then all others that wait, unless enough processes are at it."""
-    with _slot(".checks", CHECKS_AT_ONCE) as mine:
-        if mine:
-            version_check(version_id)
-            _checks_waiting()
+    waiting = DatasetVersion.objects.filter(state=DatasetVersion.State.CHECKING)
+    _work_off(
+        version_id, waiting, version_check, slots=data_root() / ".checks", at_once=CHECKS_AT_ONCE
+    )
 
 
 def runs_run(run_id: uuid.UUID) -> None:
     """Runs this recipe and then all others that wait, unless enough processes are at it."""
-    with _slot(".runs", RUNS_AT_ONCE) as mine:
-        if mine:
-            run_execute(run_id)
-            _runs_waiting()
+    waiting = RecipeRun.objects.filter(state=RecipeRun.State.WAITING)
+    _work_off(run_id, waiting, run_execute, slots=data_root() / ".runs", at_once=RUNS_AT_ONCE)
 
 
-@contextlib.contextmanager
-def _slot(name: str, number: int) -> Iterator[bool]:
-    """Whether this process may work as one of so many at once."""
-    for place in range(number):
-        directory = data_root() / name / str(place)
+def _work_off(
+    first: uuid.UUID,
+    waiting: QuerySet[Any],
+    work: Callable[[uuid.UUID], object],
+    *,
+    slots: Path,
+    at_once: int,
+) -> None:
+    """Works at the first and then at all that wait, unless so many processes do already."""
+    for place in range(at_once):
+        directory = slots / str(place)
         directory.mkdir(parents=True, exist_ok=True)
         with locked(directory) as mine:
-            if mine:
-                yield True
-                return
-    yield False
-
-
-def _checks_waiting() -> None:
-    """Goes on while there is a version whose check nobody runs."""
-    seen: set[uuid.UUID] = set()
-    while True:
-        waiting = DatasetVersion.objects.filter(state=DatasetVersion.State.CHECKING).exclude(
-            pk__in=seen
-        )
-        version = waiting.order_by("created_at").first()
-        if version is None:
+            if not mine:
+                continue
+            work(first)
+            seen: set[uuid.UUID] = set()
+            while row := waiting.exclude(pk__in=seen).order_by("created_at").first():
+                seen.add(row.pk)
+                work(row.pk)
             return
-        seen.add(version.pk)
-        version_check(version.pk)
-
-
-def _runs_waiting() -> None:
-    """Goes on while there is a run that nobody works at."""
-    seen: set[uuid.UUID] = set()
-    while True:
-        waiting = RecipeRun.objects.filter(state=RecipeRun.State.WAITING).exclude(pk__in=seen)
-        run = waiting.order_by("created_at").first()
-        if run is None:
-            return
-        seen.add(run.pk)
-        run_execute(run.pk)

@@ -120,7 +120,7 @@ class Watch:
         self.kills_before = oom_kills(contained=self.contained)
         lease = spec.get("lease_seconds")
         self.lease_seconds = float(str(lease)) if lease else None
-        self.renewed, self.renewed_at = self.marked(), time.monotonic()
+        self.renewed, self.renewed_at = self.marked(), since_boot()
         self.is_held = False
 
     def text(self, name: str) -> str:
@@ -210,7 +210,7 @@ class Watch:
         """Holds the engine still while nobody renews its lease. Clocks that jump do not matter."""
         if self.lease_seconds is None:
             return
-        now, renewed = time.monotonic(), self.marked()
+        now, renewed = since_boot(), self.marked()
         if renewed != self.renewed:
             self.renewed, self.renewed_at = renewed, now
             if self.is_held:
@@ -317,6 +317,11 @@ def descendants() -> list[int]:
     for pid in found:  # it grows on the way
         found += children(pid)
     return found
+
+
+def since_boot() -> float:
+    """Seconds that also pass while the machine sleeps, and that no clock can change."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def is_called_off(marker: str) -> bool:

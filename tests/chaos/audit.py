@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from docker.errors import DockerException
 from requests.exceptions import RequestException
@@ -19,6 +20,7 @@ class Watch:
     def __init__(self, world: World) -> None:
         self._world = world
         self._since: dict[tuple[str, str], float] = {}
+        self.seen: set[str] = set()  # the workloads that it saw running
         self.orphaned: set[tuple[str, str]] = set()
         self.doubled: set[str] = set()
 
@@ -28,6 +30,7 @@ class Watch:
 
         runs = list(self._runs())
         counted = Counter(workload for _node, workload, alive in runs if alive)
+        self.seen |= counted.keys()
         self.doubled |= {workload for workload, count in counted.items() if count > 1}
         active = {
             (name, str(pk))
@@ -84,6 +87,8 @@ def audit(world: World, watch: Watch) -> dict[str, list[str]]:
                 found["holes"].append(
                     f"{pk}, {row.outcome}: the {what} has {len(steps)} of {wanted}"
                 )
+    if not watch.seen:
+        found["doubled"].append("nothing was seen running, so nobody can say")
     found["doubled"] += [f"{one} ran twice at the same time" for one in watch.doubled]
     found["orphaned"] += [f"{what} of {pk}" for what, pk in watch.orphaned]
     held = Lease.objects.filter(released_at=None).exclude(workload__state__in=Workload.ACTIVE)
@@ -91,16 +96,16 @@ def audit(world: World, watch: Watch) -> dict[str, list[str]]:
     return found
 
 
-def _curve(row: "object") -> list[int]:
-    path = row.metrics_path  # type: ignore[attr-defined]
+def _curve(row: Any) -> list[int]:
+    path = row.metrics_path
     if not path.exists():
         return []
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     return [line["step"] for line in lines if line["kind"] == "log"]
 
 
-def _log(row: "object") -> list[int]:
-    path = row.log_path  # type: ignore[attr-defined]
+def _log(row: Any) -> list[int]:
+    path = row.log_path
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     return [int(line.split()[1]) for line in lines if line.startswith("step ")]
 

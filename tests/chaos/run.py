@@ -16,6 +16,10 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.chaos.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 CLONE_NEWNET = 0x40000000
@@ -63,7 +67,7 @@ def main() -> int:
 class Chaos:
     """One run."""
 
-    def __init__(self, world: "World", options: argparse.Namespace) -> None:  # noqa: F821
+    def __init__(self, world: "World", options: argparse.Namespace) -> None:
         from tests.chaos.audit import Watch
 
         self.world = world
@@ -154,7 +158,7 @@ class Chaos:
         rows = Workload.objects.filter(pk__in=self.world.submitted)
         outcomes = Counter(rows.values_list("outcome", flat=True))
         self.say(
-            f"{len(self.world.submitted)} workloads: "
+            f"{len(self.world.submitted)} workloads, {len(self.watch.seen)} seen running: "
             + ", ".join(f"{count} {name or 'not ended'}" for name, count in outcomes.most_common())
         )
         found = audit(self.world, self.watch)

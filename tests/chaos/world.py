@@ -74,11 +74,13 @@ class World:
         self.control = self._part("control worker", [python, "manage.py", "qcluster"])
         self.nodes = [self._machine(number, name) for number, name in enumerate("abc")]
 
-    def _part(self, name: str, command: list[str], ready: Callable[[], object] = bool) -> Part:
+    def _part(
+        self, name: str, command: list[str], ready: Callable[[], object] = lambda: True
+    ) -> Part:
         path = f"{Path.cwd()}:{Path.cwd() / 'platform'}"
         env = {**self.env, "PYTHONPATH": path}
         log = self.folder / f"{name}.log"
-        return Part(name, command, env, log, ready=ready if ready is not bool else lambda: True)
+        return Part(name, command, env, log, ready=ready)
 
     def _machine(self, number: int, name: str) -> Machine:
         folder, contained = self.folder / name, name != "c"
