@@ -14,7 +14,7 @@ RUN := .venv/bin/python manage.py
 SCRIPTS := $(shell find static/src static/build.mjs -type f 2>/dev/null)
 MESSAGES := $(wildcard locale/*/LC_MESSAGES/django.po)
 
-.PHONY: help setup engine database demo run node backup restore test chaos check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web bench-nodes
+.PHONY: help setup engine database demo run node backup restore test chaos check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web bench-nodes bench-recipes
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -127,3 +127,6 @@ bench-web: setup .venv/development ## the web process' memory with big datasets,
 bench-nodes: setup .venv/development ## 500 running and 5,000 waiting workloads on 20 nodes
 	@.venv/bin/python benchmarks/nodes.py
 	@.venv/bin/python benchmarks/containers.py
+
+bench-recipes: .venv/development ## what recipes mask and find twice of what was planted, and how fast
+	@.venv/bin/python benchmarks/masking.py

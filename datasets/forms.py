@@ -7,8 +7,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from datasets.models import DatasetVersion
-from datasets.recipes.kinds import Kind
-from datasets.recipes.parameters import Choice, Flag, Number, Parameter, Several
+from datasets.recipes.kind import Kind
+from datasets.recipes.parameters import Choice, Flag, Number, Parameter, Several, Written
 from datasets.services import Wish
 from datasets.shapes.mapping import (
     COLUMN_NAMES,
@@ -199,6 +199,9 @@ def _field(parameter: Parameter) -> forms.Field:
         )
     if isinstance(parameter, Choice):
         return forms.ChoiceField(**words | {"required": True}, choices=parameter.choices)
+    if isinstance(parameter, Written) and parameter.lines:
+        area = forms.Textarea({"rows": 3, "spellcheck": "false"})
+        return forms.CharField(**words, max_length=parameter.longest, widget=area)
     return forms.CharField(**words, strip=False, max_length=1000)
 
 

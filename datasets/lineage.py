@@ -8,8 +8,9 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from datasets.models import DatasetVersion
-from datasets.recipes.kinds import KINDS, MASKED, PARTS, REASONS
+from datasets.recipes.kinds import KINDS
 from datasets.recipes.parameters import Choice, Flag, Parameter, Several, Text
+from datasets.recipes.words import MASKED, PARTS, REASONS
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ def steps_shown(
     """The steps in order, with what they did where there is a report."""
     found = []
     for place, step in enumerate(steps):
-        kind, given = KINDS[step["kind"]], step["parameters"]
+        kind = KINDS[step["kind"]]
+        given = kind.complete(step["parameters"])
         settings = [
             line
             for one in kind.parameters
@@ -53,7 +55,7 @@ def steps_shown(
 
 
 def _setting(parameter: Parameter, value: Any) -> tuple[Text, Any] | None:
-    if value is None or value == "" or value is False:
+    if value in (None, "", [], False):
         return None
     if isinstance(parameter, Flag):
         return parameter.label, ""
@@ -72,7 +74,7 @@ def _counts(did: dict[str, Any]) -> list[tuple[Text, int]]:
     if did["clusters"]:
         found.append((gettext_lazy("clusters of rows that are alike"), did["clusters"]))
     found += [(REASONS[reason], count) for reason, count in did["dropped"].items()]
-    found += [(MASKED[kind], count) for kind, count in did["found"].items()]
+    found += [(MASKED.get(kind, kind), count) for kind, count in did["found"].items()]
     return found + [(PARTS[part], count) for part, count in did["parts"].items()]
 
 

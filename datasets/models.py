@@ -131,7 +131,7 @@ class DatasetVersion(models.Model):
         "RecipeRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="outputs"
     )
     # Where rows that a recipe made come from, in words that outlive recipe, run and parent:
-    # recipe, steps, seed, source, part (train, test or none) and what each step did.
+    # recipe, steps, seed, source, part (train, validation, test or none) and what each step did.
     lineage = models.JSONField(default=dict, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"

@@ -281,7 +281,9 @@ class ParameterSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     title = serializers.CharField()
     help = serializers.CharField()
-    type = serializers.CharField(help_text="flag, number, choice, several or pattern.")
+    type = serializers.CharField(
+        help_text="flag, number, choice, several, written, rules or pattern."
+    )
     default = serializers.JSONField()
 
 
@@ -307,7 +309,7 @@ class SeenRowSerializer(serializers.Serializer[Any]):
 
     number = serializers.IntegerField(help_text="From 1.")
     changed = serializers.BooleanField()
-    part = serializers.CharField(help_text="train or test, where the recipe splits.")
+    part = serializers.CharField(help_text="train, validation or test, where the recipe splits.")
     dropped_by = serializers.IntegerField(allow_null=True, help_text="Number of the step, from 1.")
     reason = serializers.CharField()
     texts = SeenTextSerializer(many=True)

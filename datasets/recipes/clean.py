@@ -1,19 +1,20 @@
-"""Repairs texts, and drops rows by their length, repetition, signs and a pattern."""
+"""Repairs texts, and drops rows by their length, repetition, signs, language and a pattern."""
 
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import regex
 
-from common.errors import DomainError
-from common.phrases import gettext as _
+from datasets.recipes.boilerplate import RepeatedLines, is_phrase, lines_drop
+from datasets.recipes.languages import Recogniser
 from datasets.recipes.markup import markup_strip
+from datasets.recipes.patterns import fits
 from datasets.recipes.rows import Row, Work, texts_change, texts_of
+from datasets.recipes.spool import Spool
 
-PATTERN_MAX = 200  # characters of a pattern
-PATTERN_SECONDS = 0.5  # for one row: a pattern may take time that doubles with each letter
 LOOKED_AT = 100_000  # characters of a row that ratios are computed from
 SHINGLE = 10  # characters; what occurs again in this length counts as repeated
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
@@ -23,20 +24,39 @@ _LINES = re.compile(r"\n{3,}")
 
 def clean(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iterator[Row]:
     """Each row with its texts repaired, unless it is dropped: too_short, too_long, repetitive,
-    symbols, pattern. Lengths are characters of all texts of the row.
+    symbols, language, pattern. Lengths are characters of all texts of the row.
 
     DomainError when the pattern takes too long.
     """
-    pattern = regex.compile(parameters["pattern"]) if parameters["pattern"] else None
+    if parameters["repeated_lines"]:
+        rows = _unrepeated(rows, work, parameters["repeated_lines"])
+    reasons = _Reasons(work, parameters)
     for row in rows:
         value = texts_change(row.value, work.mapping, lambda text: repaired(text, parameters))
-        if value != row.value:
-            work.outcome.changed += 1
-            row = Row(row.number, value, row.part)
-        if reason := _reason(row, work, parameters, pattern):
-            work.drop(row, reason)
+        changed = _with(row, value, work)
+        if reason := reasons.of(changed):
+            work.drop(changed, reason)
         else:
-            yield row
+            yield changed
+
+
+def _with(row: Row, value: Any, work: Work) -> Row:
+    """The row with another value, counted where it is another."""
+    if value == row.value:
+        return row
+    work.outcome.changed += 1
+    return replace(row, value=value)
+
+
+def _unrepeated(rows: Iterator[Row], work: Work, often: int) -> Iterator[Row]:
+    """The rows without the lines that stand in so many of them."""
+    lines, spool = RepeatedLines(work.folder / "lines"), Spool(work.folder / "rows")
+    for row in spool.fill(rows):
+        lines.see(text for _role, text in texts_of(row.value, work.mapping))
+    lines.count(often)
+    for row in spool.read():
+        value = texts_change(row.value, work.mapping, lambda text: lines_drop(text, lines.repeated))
+        yield _with(row, value, work)
 
 
 def repaired(text: str, parameters: Mapping[str, Any]) -> str:
@@ -47,6 +67,8 @@ def repaired(text: str, parameters: Mapping[str, Any]) -> str:
         text = unicodedata.normalize("NFC", text)
     if parameters["markup"]:
         text = markup_strip(text)
+    if parameters["boilerplate"]:
+        text = lines_drop(text, is_phrase)
     if parameters["space"]:
         text = _space(text)
     return text
@@ -76,27 +98,41 @@ def _space(text: str) -> str:
     return _LINES.sub("\n\n", text).strip(" \t\n")
 
 
-def _reason(
-    row: Row, work: Work, parameters: Mapping[str, Any], pattern: regex.Pattern[str] | None
-) -> str:
-    texts = [text for _role, text in texts_of(row.value, work.mapping)]
-    length = sum(len(text) for text in texts)
-    if length < (parameters["min_chars"] or 0):
-        return "too_short"
-    if parameters["max_chars"] is not None and length > parameters["max_chars"]:
-        return "too_long"
-    whole = "\n".join(texts)
-    limit = parameters["max_repetition"]
-    if limit is not None and repetition(whole) > limit:
-        return "repetitive"
-    limit = parameters["max_symbols"]
-    if limit is not None and symbols(whole) > limit:
-        return "symbols"
-    if pattern is not None:
-        matches = _matches(pattern, whole, row.number)
-        if matches == (parameters["pattern_drops"] == "matching"):
-            return "pattern"
-    return ""
+class _Reasons:
+    """Why rows are dropped, with what is needed to tell made ready once."""
+
+    def __init__(self, work: Work, parameters: Mapping[str, Any]) -> None:
+        self._mapping = work.mapping
+        self._given = parameters
+        self._pattern = regex.compile(parameters["pattern"]) if parameters["pattern"] else None
+        self._recogniser = Recogniser() if parameters["languages"] else None
+
+    def of(self, row: Row) -> str:
+        """The reason; empty when the row stays."""
+        texts = [text for _role, text in texts_of(row.value, self._mapping)]
+        length = sum(len(text) for text in texts)
+        if length < (self._given["min_chars"] or 0):
+            return "too_short"
+        if self._given["max_chars"] is not None and length > self._given["max_chars"]:
+            return "too_long"
+        return self._of_whole("\n".join(texts), row.number)
+
+    def _of_whole(self, whole: str, number: int) -> str:
+        limit = self._given["max_repetition"]
+        if limit is not None and repetition(whole) > limit:
+            return "repetitive"
+        limit = self._given["max_symbols"]
+        if limit is not None and symbols(whole) > limit:
+            return "symbols"
+        if self._recogniser is not None:
+            language = self._recogniser.language(whole)
+            if language and language not in self._given["languages"]:
+                return "language"
+        if self._pattern is not None:
+            matches = fits(self._pattern, whole, number)
+            if matches == (self._given["pattern_drops"] == "matching"):
+                return "pattern"
+        return ""
 
 
 def repetition(text: str) -> float:
@@ -114,29 +150,3 @@ def symbols(text: str) -> float:
     if not signs:
         return 0.0
     return sum(unicodedata.category(sign)[0] not in "LMN" for sign in signs) / len(signs)
-
-
-def _matches(pattern: regex.Pattern[str], text: str, number: int) -> bool:
-    try:
-        return pattern.search(text, timeout=PATTERN_SECONDS) is not None
-    except TimeoutError as error:
-        raise DomainError(
-            _(
-                "The pattern “%(pattern)s” takes too long on row %(row)s."
-                " Write it without repetitions inside repetitions."
-            )
-            % {"pattern": pattern.pattern, "row": number + 1},
-            field="steps",
-            code="pattern_slow",
-        ) from error
-
-
-def pattern_problem(pattern: str) -> str:
-    """Why the pattern cannot be used; empty when it can."""
-    if len(pattern) > PATTERN_MAX:
-        return _("At most %(limit)s characters are taken.") % {"limit": PATTERN_MAX}
-    try:
-        regex.compile(pattern)
-    except regex.error as error:
-        return _("This is no regular expression: %(reason)s.") % {"reason": str(error)}
-    return ""

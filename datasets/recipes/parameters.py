@@ -1,5 +1,6 @@
 """What the parameters of steps may be. A refusal is a `ValueError` with a sentence for people."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 from django.utils.functional import Promise
 
 from common.phrases import gettext as _
+from datasets.recipes.patterns import pattern_problem
 
 Text = str | Promise
+RULES_MAX = 20
+_RULE = re.compile(r"([A-Z_]{2,12})[ ]*[:=][ ]*(.+)")
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,67 @@ class Choice(Parameter):
 
 @dataclass(frozen=True)
 class Several(Choice):
-    """At least one of several words."""
+    """Some of several words, at least one unless `optional`."""
+
+    optional: bool = False
 
     def checked(self, value: Any) -> list[str]:  # type: ignore[override]
         """The words in the order of the choices, each once."""
         known = dict(self.choices)
-        if not isinstance(value, list) or not value or any(one not in known for one in value):
+        wrong = not isinstance(value, list) or any(one not in known for one in value)
+        if wrong or not (value or self.optional):
             raise ValueError(_("Choose at least one of: %(words)s.") % {"words": ", ".join(known)})
         return [word for word in known if word in value]
+
+
+@dataclass(frozen=True)
+class Written(Parameter):
+    """A text; of several lines with `lines`."""
+
+    longest: int = 200
+    lines: bool = False
+
+    def checked(self, value: Any) -> str:
+        """A text that is not too long, without white space around it."""
+        if not isinstance(value, str):
+            raise ValueError(_("This must be a text."))
+        if len(value) > self.longest:
+            raise ValueError(_("At most %(limit)s characters are taken.") % {"limit": self.longest})
+        return value.strip()
+
+
+@dataclass(frozen=True)
+class Rules(Written):
+    """Names with regular expressions, one a line: `ORDER = PO-[0-9]{6}`."""
+
+    lines: bool = True
+    longest: int = RULES_MAX * 250
+
+    def checked(self, value: Any) -> str:
+        """Rules that can be read, one a line."""
+        text = super().checked(value).replace("\r\n", "\n")
+        names = set()
+        for line in filter(None, map(str.strip, text.split("\n"))):
+            match = _RULE.fullmatch(line)
+            if match is None:
+                raise ValueError(
+                    _("“%(line)s” is no rule. Write a name of 2 to 12 capitals, = and a pattern.")
+                    % {"line": line[:60]}
+                )
+            if problem := pattern_problem(match[2]):
+                raise ValueError(f"{match[1]}: {problem}")
+            if match[1] in names:
+                raise ValueError(_("There are two rules called %(name)s.") % {"name": match[1]})
+            names.add(match[1])
+        if len(names) > RULES_MAX:
+            raise ValueError(_("At most %(limit)s rules are taken.") % {"limit": RULES_MAX})
+        return text
+
+
+def rules_of(text: str) -> list[tuple[str, str]]:
+    """Names and patterns of checked rules."""
+    found = (_RULE.fullmatch(line.strip()) for line in text.split("\n"))
+    return [(match[1], match[2]) for match in found if match is not None]
 
 
 @dataclass(frozen=True)
@@ -104,8 +161,6 @@ class Pattern(Parameter):
 
     def checked(self, value: Any) -> str:
         """A pattern that can be read."""
-        from datasets.recipes.clean import pattern_problem
-
         if not isinstance(value, str):
             raise ValueError(_("This must be a text."))
         if value and (problem := pattern_problem(value)):

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import phonenumbers
 
-KINDS = ("key", "email", "id_card", "bank_card", "phone", "ip")  # in the order of the search
+from datasets.recipes.names import ADDRESSES, NAMES
+
+# In the order of the search.
+KINDS = ("key", "email", "id_card", "bank_card", "phone", "ip", "address", "name")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
 
@@ -80,7 +83,7 @@ def _phone_abroad(text: str) -> str:
     return world if phonenumbers.is_valid_number(number) else ""
 
 
-def _address(text: str) -> str:
+def _ip(text: str) -> str:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -176,13 +179,15 @@ _PATTERNS: dict[str, tuple[_Rule, ...]] = {
     "ip": (
         (
             re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])"),
-            _address,
+            _ip,
         ),
         (
             re.compile(
                 r"(?<![0-9A-Za-z:.])(?=[0-9A-Fa-f:]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{3,39}(?![0-9A-Za-z:])"
             ),
-            _address,
+            _ip,
         ),
     ),
+    "address": tuple((pattern, str.strip) for pattern in ADDRESSES),
+    "name": tuple((pattern, str.strip) for pattern in NAMES),
 }

@@ -45,8 +45,9 @@ def apply(
         work = Work(
             plain(mapping), folder / f"step-{place}", seed, outcome, partial(dropped, place)
         )
-        run = KINDS[step["kind"]].run
-        rows = _counted_out(run(_counted_in(rows, outcome), work, step["parameters"]), outcome)
+        kind = KINDS[step["kind"]]
+        given = kind.complete(step["parameters"])
+        rows = _counted_out(kind.run(_counted_in(rows, outcome), work, given), outcome)
         outcomes.append(outcome)
     return rows, outcomes
 

@@ -244,6 +244,21 @@ def mark_of(value: Any, mapping: Mapping) -> str:
     return repr(value.get(column)) if column and isinstance(value, dict) else ""
 
 
+def question_of(value: Any, mapping: Mapping) -> str:
+    """What is asked first, without case, white space and punctuation; of a plain text all of it.
+
+    Empty where nothing is asked.
+    """
+    asked: list[str] = []
+    for role, text in texts_of(value, mapping):
+        if role in {"user", "text"}:
+            asked.append(text)
+        elif asked:
+            break
+    plain = unicodedata.normalize("NFKC", " ".join(asked)).casefold()
+    return "".join(sign for sign in plain if sign.isalnum()) or plain.strip()
+
+
 def content_key(value: Any, mapping: Mapping, salt: str = "") -> bytes:
     """What rows with the same texts have in common; `salt` parts the same texts further."""
     digest = hashlib.blake2b(salt.encode(), digest_size=KEY_BYTES)

@@ -1,14 +1,23 @@
-"""Takes some of the rows, or parts them into training and test. Equal seeds give equal rows."""
+"""Takes some of the rows, or parts them into training, validation and test.
+
+Equal seeds give equal rows.
+"""
 
 import hashlib
 from array import array
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from datasets.recipes.rows import Row, Work, content_key
-from datasets.recipes.spool import Spool
+import orjson
 
-TRAIN, TEST = "train", "test"
+from common.errors import DomainError
+from common.phrases import gettext as _
+from datasets.recipes.rows import Row, Work, content_key, question_of
+from datasets.recipes.spool import Spool
+from datasets.shapes.mapping import Mapping as RowMapping
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 def sample(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iterator[Row]:
@@ -34,27 +43,67 @@ def sample(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> It
 
 
 def split(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iterator[Row]:
-    """All rows, each put into `train` or `test`; rows with the same texts are never parted.
+    """All rows, each put into `train`, `validation` or `test`; groups are never parted.
 
-    The test part has the share that comes nearest, and a row at least where there are two
-    different ones.
+    A group are rows with the same texts, with the same first question, or with the same value in
+    a column (rows without one are grouped by their texts). Each part has the share that comes
+    nearest, and a group at least while there are enough. DomainError when no row has the column.
     """
     import numpy as np
 
+    group = _Groups(work.mapping, parameters)
     spool = Spool(work.folder / "rows")
     lots = bytearray()
     for row in spool.fill(rows):
-        lots += _lot(work.seed, content_key(row.value, work.mapping))
+        lots += _lot(work.seed, group.key(row.value))
+    group.check(spool.count)
     drawn = np.frombuffer(lots, dtype=np.uint64)
     groups, belongs, sizes = np.unique(drawn, return_inverse=True, return_counts=True)
-    wanted = parameters["test_share"] * spool.count
     sums = np.cumsum(sizes)
-    nearest = int(np.argmin(np.abs(sums - wanted))) + 1 if len(groups) else 0
-    tested = min(max(nearest, 1), len(groups) - 1)
+    ends: list[tuple[str, int]] = []  # of groups in the order of their lots
+    begun, share = 0, 0.0
+    shares = [(TEST, parameters["test_share"]), (VALIDATION, parameters["validation_share"])]
+    shares = [(part, wanted) for part, wanted in shares if wanted]
+    for left, (part, wanted) in zip(range(len(shares), 0, -1), shares, strict=True):
+        share += wanted
+        nearest = int(np.argmin(np.abs(sums - share * spool.count))) + 1 if len(groups) else 0
+        begun = min(max(nearest, begun + 1), max(len(groups) - left, begun))
+        ends.append((part, begun))
     for place, row in enumerate(spool.read()):
-        part = TEST if belongs[place] < tested else TRAIN
+        part = next((part for part, end in ends if belongs[place] < end), TRAIN)
         work.outcome.parts[part] += 1
-        yield Row(row.number, row.value, part)
+        yield replace(row, part=part)
+
+
+class _Groups:
+    """What must stay together has the same key."""
+
+    def __init__(self, mapping: RowMapping, parameters: Mapping[str, Any]) -> None:
+        self._mapping = mapping
+        self._by = parameters["by"]
+        self._column = parameters["column"]
+        self._grouped = 0
+
+    def key(self, value: Any) -> bytes:
+        """The key of a row's group."""
+        if self._by == "question" and (question := question_of(value, self._mapping)):
+            return b"question " + question.encode("utf-8", "replace")
+        if self._by == "column" and isinstance(value, dict):
+            cell = value.get(self._column)
+            self._grouped += self._column in value
+            if cell is not None and cell != "":
+                return b"column " + orjson.dumps(cell, option=orjson.OPT_SORT_KEYS)
+        return content_key(value, self._mapping)
+
+    def check(self, rows: int) -> None:
+        """DomainError when rows were to be grouped by a column that none has."""
+        if self._by == "column" and rows and not self._grouped:
+            raise DomainError(
+                _("No row has a column “%(column)s”. Name one of the file's columns.")
+                % {"column": self._column},
+                field="steps",
+                code="no_column",
+            )
 
 
 def _lot(seed: int, what: bytes) -> bytes:

@@ -16,12 +16,11 @@ from accounts.services import event_record, role_require
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
-from datasets.recipes.kinds import PARTS, splits
+from datasets.recipes.kinds import parts_of
 from datasets.services.files import data_root
 from datasets.services.uploads import name_checked, refuse_size, refuse_taken
 
 SEED_MAX = 2**31 - 1
-_LONGEST_PART = max(map(len, PARTS)) + 1
 
 
 def recipes_root() -> Path:
@@ -42,10 +41,10 @@ def run_create(
 ) -> RecipeRun:
     """Has the recipe run on a version in the background.
 
-    With `name` its rows become a new dataset of the recipe's project (two of them, `name train`
-    and `name test`, when it splits), without one new versions of the version's dataset. Without
-    a `seed` one is drawn. Conflict when the version is not ready, DomainError and QuotaExceeded
-    when there is no place for what is made.
+    With `name` its rows become a new dataset of the recipe's project (one for each part, such as
+    `name train` and `name test`, when it splits), without one new versions of the version's
+    dataset. Without a `seed` one is drawn. Conflict when the version is not ready, DomainError and
+    QuotaExceeded when there is no place for what is made.
     """
     recipe = Recipe.objects.editable_by(by).select_related("project").get(pk=recipe_id)
     version = (
@@ -98,7 +97,7 @@ def _place_checked(recipe: Recipe, version: DatasetVersion, name: str, *, by: Us
 
 def dataset_names(name: str, steps: list[dict[str, Any]]) -> list[str]:
     """What the new datasets of a run are called."""
-    return [f"{name} {part}" for part in PARTS] if splits(steps) else [name]
+    return [f"{name} {part}" for part in parts_of(steps)] or [name]
 
 
 @transaction.atomic

@@ -21,7 +21,8 @@ from datasets import services
 from datasets.forms import RecipeForm, RunForm, StepForm
 from datasets.lineage import steps_shown
 from datasets.models import DatasetVersion, Recipe, RecipeRun
-from datasets.recipes.kinds import KINDS, PARTS, REASONS, STEPS_MAX, splits
+from datasets.recipes.kinds import KINDS, STEPS_MAX, parts_of
+from datasets.recipes.words import PARTS, REASONS
 from datasets.views.shared import add_refusal
 
 OFFERED = 200  # versions to choose from
@@ -190,7 +191,7 @@ def recipe_page(request: HtmxRequest, recipe: Recipe, form: RunForm | None = Non
     context = {
         "recipe": recipe,
         "steps": steps_shown(recipe.steps),
-        "splits": splits(recipe.steps),
+        "parts": parts_of(recipe.steps),
         "version": version,
         "versions": versions,
         "form": form or RunForm(initial={"version": version.pk if version else None}),

@@ -21,7 +21,7 @@ from datasets.lineage import lineage_seen, steps_shown
 from datasets.models import DatasetVersion, RecipeRun
 from datasets.previews import mapping_of, rows_page
 from datasets.reading.indexed import IndexedReader
-from datasets.recipes.kinds import PARTS
+from datasets.recipes.words import PARTS
 from datasets.shapes.findings import words
 from datasets.shapes.mapping import Mapping
 from datasets.views.shared import add_refusal, version_context, version_or_404

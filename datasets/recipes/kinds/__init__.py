@@ -1,0 +1,63 @@
+"""The kinds of steps, and steps as people write them."""
+
+from typing import Any
+
+from common.errors import DomainError
+from common.phrases import gettext as _
+from datasets.recipes.kind import Kind
+from datasets.recipes.kinds.cleaning import CLEAN, DEDUPLICATE, MASK
+from datasets.recipes.kinds.drawing import SAMPLE, SPLIT
+from datasets.recipes.parameters import Refused, parameters_checked
+from datasets.recipes.words import PARTS
+
+STEPS_MAX = 20
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (CLEAN, DEDUPLICATE, MASK, SAMPLE, SPLIT)}
+
+
+def steps_checked(steps: Any) -> list[dict[str, Any]]:
+    """The steps complete with defaults. DomainError names the step and the parameter to blame."""
+    if not isinstance(steps, list) or not steps:
+        raise _refusal(None, "", _("A recipe needs at least one step."))
+    if len(steps) > STEPS_MAX:
+        raise _refusal(None, "", _("A recipe has at most %(limit)s steps.") % {"limit": STEPS_MAX})
+    found = [_checked(place, step) for place, step in enumerate(steps)]
+    for place, step in enumerate(found[:-1]):
+        if step["kind"] == SPLIT.name:
+            raise _refusal(place, "", _("A split must be the last step."))
+    return found
+
+
+def _checked(place: int, step: Any) -> dict[str, Any]:
+    name = step.get("kind") if isinstance(step, dict) else None
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        words = ", ".join(KINDS)
+        raise _refusal(place, "kind", _("Choose one of: %(words)s.") % {"words": words})
+    given = step.get("parameters", {})
+    if not isinstance(given, dict) or set(step) - {"kind", "parameters"}:
+        raise _refusal(place, "", _("A step has a “kind” and an object of “parameters”."))
+    try:
+        parameters = parameters_checked(kind.parameters, given)
+        kind.check(parameters)
+    except Refused as refused:
+        raise _refusal(place, refused.name, refused.reason) from refused
+    return {"kind": kind.name, "parameters": parameters}
+
+
+def _refusal(place: int | None, parameter: str, reason: str) -> DomainError:
+    message = reason
+    if place is not None:
+        message = _("Step %(number)s: %(reason)s") % {"number": place + 1, "reason": reason}
+    data: dict[str, object] = {"reason": reason}
+    if place is not None:
+        data |= {"step": place + 1, "parameter": parameter}
+    return DomainError(message, field="steps", code="steps", data=data)
+
+
+def parts_of(steps: list[dict[str, Any]]) -> list[str]:
+    """The parts that the recipe makes; none where it makes one whole."""
+    if not steps or steps[-1]["kind"] != SPLIT.name:
+        return []
+    given = SPLIT.complete(steps[-1]["parameters"])
+    shares = {"train": 1, "validation": given["validation_share"], "test": given["test_share"]}
+    return [part for part in PARTS if shares[part]]

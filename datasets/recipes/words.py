@@ -1,0 +1,32 @@
+"""What people read of what steps found, dropped and parted."""
+
+from django.utils.translation import gettext_lazy
+
+from datasets.recipes.parameters import Text
+
+MASKED: dict[str, Text] = {
+    "email": gettext_lazy("E-mail addresses"),
+    "phone": gettext_lazy("Phone numbers"),
+    "id_card": gettext_lazy("Chinese identity cards"),
+    "bank_card": gettext_lazy("Bank cards"),
+    "ip": gettext_lazy("IP addresses"),
+    "key": gettext_lazy("Keys and tokens"),
+    "name": gettext_lazy("Names"),
+    "address": gettext_lazy("Postal addresses"),
+}
+REASONS: dict[str, Text] = {
+    "too_short": gettext_lazy("too short"),
+    "too_long": gettext_lazy("too long"),
+    "repetitive": gettext_lazy("too repetitive"),
+    "symbols": gettext_lazy("too many signs"),
+    "language": gettext_lazy("another language"),
+    "pattern": gettext_lazy("by the pattern"),
+    "duplicate": gettext_lazy("said before"),
+    "near_duplicate": gettext_lazy("nearly said before"),
+    "not_sampled": gettext_lazy("not drawn"),
+}
+PARTS: dict[str, Text] = {
+    "train": gettext_lazy("Training"),
+    "validation": gettext_lazy("Validation"),
+    "test": gettext_lazy("Test"),
+}
