@@ -115,7 +115,7 @@ class RecipeViewSet(
     def preview(self, request: Request, **kwargs: Any) -> Response:
         """What the recipe would do with the first 50 rows of a version; nothing is made."""
         recipe = self.get_object()
-        version = _version(request)
+        version = _version(request, recipe)
         seed = request.query_params.get("seed", "")
         number = int(seed) if seed.isdigit() and len(seed) < 10 else SEED
         found = services.recipe_preview(recipe.steps, version, seed=number)
@@ -162,14 +162,14 @@ class RecipeRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
         return Response(RecipeRunSerializer(run).data)
 
 
-def _version(request: Request) -> DatasetVersion:
-    """The version that the query names; DomainError when the caller sees none that is ready."""
+def _version(request: Request, recipe: Recipe) -> DatasetVersion:
+    """The version that the query names; DomainError when the caller sees none that will do."""
     try:
         wanted = uuid.UUID(request.query_params.get("version", ""))
     except ValueError:
         wanted = None
-    ready = DatasetVersion.objects.visible_to(request.user).ready()
-    version = ready.filter(pk=wanted).first() if wanted else None
+    usable = services.recipe_versions(recipe.steps, request.user)
+    version = usable.filter(pk=wanted).first() if wanted else None
     if version is None:
         raise DomainError(
             _("Name a version that is ready in the query: ?version=ID."), field="version"

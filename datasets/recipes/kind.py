@@ -6,13 +6,14 @@ from typing import Any
 
 from datasets.recipes.parameters import Parameter, Text
 from datasets.recipes.rows import Row, Work
+from datasets.shapes.mapping import Mapping as RowMapping
 
 ROWS_MAX = 10**9
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of step."""
+    """A kind of step. `reads` tells how rows are read after it, from how they were before."""
 
     name: str
     label: Text
@@ -21,6 +22,7 @@ class Kind:
     parameters: tuple[Parameter, ...]
     run: Callable[[Iterator[Row], Work, Mapping[str, Any]], Iterator[Row]]
     check: Callable[[Mapping[str, Any]], None] = lambda _given: None  # of all together; `Refused`
+    reads: Callable[[RowMapping, Mapping[str, Any]], RowMapping] = lambda before, _given: before
 
     def defaults(self) -> dict[str, Any]:
         """The parameters of a new step."""

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from datasets.recipes.kinds import KINDS
 from datasets.recipes.rows import Row, StepOutcome, Work, decoded, plain, texts_of
 from datasets.shapes.mapping import Mapping
@@ -40,16 +42,26 @@ def apply(
         Row(number, decoded(value, mapping)) for number, value in enumerate(values)
     )
     outcomes = []
+    read_so = mappings_of(steps, mapping)
     for place, step in enumerate(steps):
         outcome = StepOutcome(step["kind"])
         work = Work(
-            plain(mapping), folder / f"step-{place}", seed, outcome, partial(dropped, place)
+            read_so[place], folder / f"step-{place}", seed, outcome, partial(dropped, place)
         )
         kind = KINDS[step["kind"]]
         given = kind.complete(step["parameters"])
         rows = _counted_out(kind.run(_counted_in(rows, outcome), work, given), outcome)
         outcomes.append(outcome)
     return rows, outcomes
+
+
+def mappings_of(steps: list[dict[str, Any]], mapping: Mapping) -> list[Mapping]:
+    """How rows are read before each step and, as the last one, in the end."""
+    found = [plain(mapping)]
+    for step in steps:
+        kind = KINDS[step["kind"]]
+        found.append(kind.reads(found[-1], kind.complete(step["parameters"])))
+    return found
 
 
 def _counted_in(rows: Iterator[Row], outcome: StepOutcome) -> Iterator[Row]:
@@ -126,11 +138,15 @@ def preview(
             dropped=lambda place, row, why: ends.update({row.number: (place, why, row.value)}),
         )
         kept = {row.number: row for row in rows}
+    read_so = mappings_of(steps, mapping)
     found = []
     for number, value in enumerate(values):
         before = decoded(value, mapping)
-        after = kept[number].value if number in kept else ends[number][2]
-        change = RowChange(number + 1, changes(before, after, plain(mapping)), before != after)
+        after, read_after = kept[number].value if number in kept else None, read_so[-1]
+        if number in ends:
+            after, read_after = ends[number][2], read_so[ends[number][0]]
+        texts = changes(before, after, read_so[0], read_after)
+        change = RowChange(number + 1, texts, before != after)
         if number in kept:
             change.part = kept[number].part
         else:
@@ -139,17 +155,39 @@ def preview(
     return Preview(found, outcomes)
 
 
-def changes(before: Any, after: Any, mapping: Mapping) -> list[TextChange]:
-    """Each text before and after, with what differs."""
-    old, new = texts_of(before, mapping), texts_of(after, mapping)
+def changes(before: Any, after: Any, read_so: Mapping, read_after: Mapping) -> list[TextChange]:
+    """Each text before and after, with what differs.
+
+    Of a row that got another form first its columns, as they were, and then its texts as new ones.
+    """
+    if read_after != read_so:
+        texts = [TextChange(name, [_plain(text)], []) for name, text in _columns(before)]
+        return texts + [
+            TextChange(role, [], [Stretch(_short(text), changed=True)])
+            for role, text in texts_of(after, read_after)
+        ]
+    old, new = texts_of(before, read_so), texts_of(after, read_after)
     found = []
     new += [("", "")] * (len(old) - len(new))  # a text that became empty may be left out
     for (role, one), (_role, other) in zip(old, new, strict=False):
         if one == other:
-            found.append(TextChange(role, [Stretch(_short(one), changed=False)], []))
+            found.append(TextChange(role, [_plain(one)], []))
         else:
             found.append(TextChange(role, *compared(_short(one), _short(other))))
     return found
+
+
+def _columns(value: Any) -> list[tuple[str, str]]:
+    if not isinstance(value, dict):
+        return [("", orjson.dumps(value).decode())]
+    return [
+        (name, cell if isinstance(cell, str) else orjson.dumps(cell).decode())
+        for name, cell in value.items()
+    ]
+
+
+def _plain(text: str) -> Stretch:
+    return Stretch(_short(text), changed=False)
 
 
 def _short(text: str) -> str:

@@ -9,6 +9,7 @@ from datasets.services.recipes import (
     recipe_delete,
     recipe_preview,
     recipe_update,
+    recipe_versions,
 )
 from datasets.services.removal import project_empty
 from datasets.services.running import run_execute
@@ -46,6 +47,7 @@ __all__ = [
     "recipe_delete",
     "recipe_preview",
     "recipe_update",
+    "recipe_versions",
     "run_cancel",
     "run_create",
     "run_execute",

@@ -9,6 +9,8 @@ from accounts.services import event_record, project_hold
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion, RecipeRun
+from datasets.previews import mapping_of
+from datasets.recipes.pipeline import mappings_of
 from datasets.services.files import link_or_copy, settle
 from datasets.services.moves import dataset_touch
 from datasets.services.uploads import next_number, refuse_size, refuse_taken
@@ -16,23 +18,27 @@ from datasets.services.uploads import next_number, refuse_size, refuse_taken
 
 @dataclass(frozen=True)
 class Output:
-    """Rows of one part in a folder as a version's: `original`, `rows.jsonl` and its index."""
+    """Rows of one part in a folder as a version's: `original`, `rows.jsonl` and its index.
+
+    `columns` are those of the rows, the most used first.
+    """
 
     part: str
+    columns: list[str]
     directory: Path
     rows: int
     size: int
     sha256: str
 
 
-def output_of(part: str, directory: Path, rows: int) -> Output:
+def output_of(part: str, directory: Path, columns: list[str], rows: int) -> Output:
     """Completes a folder of written rows: what is downloaded as the file are the rows."""
     original = directory / "original"
     link_or_copy(directory / "rows.jsonl", original)
     original.chmod(0o444)
     with original.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    return Output(part, directory, rows, original.stat().st_size, digest.hexdigest())
+    return Output(part, columns, directory, rows, original.stat().st_size, digest.hexdigest())
 
 
 def outputs_store(
@@ -63,6 +69,7 @@ def _store(
     if source is None:
         raise DomainError(_("The version that the recipe was to run on is gone."))
     number = next_number(dataset)
+    read_so = mappings_of(run.steps, mapping_of(source))[-1]
     part = f"-{output.part}" if output.part else ""
     version = DatasetVersion.objects.create(
         dataset=dataset,
@@ -77,10 +84,10 @@ def _store(
             "part": output.part,
             "report": report,
         },
-        shape=source.shape,
-        columns=source.columns,
-        tags=source.tags,
-        file_columns=source.file_columns,
+        shape=read_so.shape,
+        columns=read_so.columns,
+        tags=read_so.tags,
+        file_columns=output.columns,
         filename=f"{source.dataset.name}-v{source.number}{part}.jsonl",
         file_format="jsonl",
         encoding="utf-8",

@@ -3,19 +3,21 @@
 import uuid
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from accounts.models import Project, Role, User
 from accounts.services import event_record, role_require
 from common.errors import Conflict
 from common.phrases import gettext as _
-from datasets.models import DatasetVersion, Recipe
+from datasets.models import DatasetVersion, DatasetVersionQuerySet, Recipe
 from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader
-from datasets.recipes.kinds import steps_checked
+from datasets.recipes.kinds import reads_any, steps_checked
 from datasets.recipes.pipeline import Preview, preview
 from datasets.services.uploads import name_checked
 
+Seer = User | AnonymousUser
 PREVIEWED = 50  # rows; fewer where they are long
 
 
@@ -77,6 +79,16 @@ def recipe_delete(recipe_id: uuid.UUID, *, by: User) -> None:
     )
     event_record(recipe, project=recipe.project, actor=by, verb="deleted", old=recipe.name[:24])
     recipe.delete()
+
+
+def recipe_versions(steps: list[dict[str, Any]], by: Seer) -> DatasetVersionQuerySet:
+    """Versions that somebody may run these steps on: ready ones, and where the steps begin with
+    a conversion of columns also those whose columns nobody has named.
+    """
+    states = [DatasetVersion.State.READY]
+    if reads_any(steps):
+        states.append(DatasetVersion.State.MAPPING)
+    return DatasetVersion.objects.visible_to(by).filter(state__in=states)
 
 
 def recipe_preview(steps: list[dict[str, Any]], version: DatasetVersion, *, seed: int) -> Preview:

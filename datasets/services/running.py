@@ -3,6 +3,7 @@
 import shutil
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from datasets.models import RecipeRun
 from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.locks import locked
+from datasets.reading.rows import COLUMNS_MAX
 from datasets.recipes.pipeline import apply
 from datasets.recipes.rows import Row, StepOutcome
 from datasets.services.checks import version_check
@@ -152,24 +154,35 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
     parts = _write(rows, run.directory, reporter)
     if not parts:
         _refuse_empty(outcomes)
-    return outcomes, [output_of(part, folder, count) for part, (folder, count) in parts.items()]
+    return outcomes, [output_of(part, *written) for part, written in parts.items()]
 
 
 def _write(
     rows: Iterator[Row], directory: Path, reporter: _Reporter
-) -> dict[str, tuple[Path, int]]:
-    """Writes the rows of each part into a folder; where, and how many they are."""
+) -> dict[str, tuple[Path, list[str], int]]:
+    """Writes the rows of each part into a folder; where, their columns, and how many they are."""
     writers: dict[str, IndexedWriter] = {}
+    columns: dict[str, Counter[str]] = {}
     with ExitStack() as files:
         for row in rows:
             if row.part not in writers:
                 folder = _folder(directory, row.part)
                 folder.mkdir()
                 writers[row.part] = files.enter_context(IndexedWriter(folder / "rows.jsonl"))
+                columns[row.part] = Counter()
             writer = writers[row.part]
             writer.write(row.value, writer.count + 1)
+            if isinstance(row.value, dict) and len(columns[row.part]) < COLUMNS_MAX:
+                columns[row.part].update(row.value)
             reporter.passed(row)
-    return {part: (_folder(directory, part), writers[part].count) for part in sorted(writers)}
+    return {
+        part: (
+            _folder(directory, part),
+            [name for name, _count in columns[part].most_common()],
+            writers[part].count,
+        )
+        for part in sorted(writers)
+    }
 
 
 def _folder(directory: Path, part: str) -> Path:

@@ -18,6 +18,7 @@ from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.recipes.kinds import parts_of
 from datasets.services.files import data_root
+from datasets.services.recipes import recipe_versions
 from datasets.services.uploads import name_checked, refuse_size, refuse_taken
 
 SEED_MAX = 2**31 - 1
@@ -50,7 +51,7 @@ def run_create(
     version = (
         DatasetVersion.objects.visible_to(by).select_related("dataset__project").get(pk=version_id)
     )
-    if version.state != DatasetVersion.State.READY:
+    if not recipe_versions(recipe.steps, by).filter(pk=version.pk).exists():
         raise Conflict(
             _("%(version)s is %(state)s. Recipes run on versions that are ready.")
             % {

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, project_of
-from accounts.models import Project, Role
+from accounts.models import Project, Role, User
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -27,6 +27,8 @@ from datasets.views.shared import add_refusal
 
 OFFERED = 200  # versions to choose from
 RUNS_SHOWN = 8
+# Steps that may run on whatever version there is.
+ANY = [{"kind": "convert", "parameters": {"source": "columns"}}]
 SEED = 1  # of what is shown before a run has one
 
 
@@ -49,7 +51,7 @@ def recipe_list(request: HtmxRequest) -> HttpResponse:
         "search": search,
         "project": project,
         "runs": runs.select_related("created_by")[:RUNS_SHOWN],
-        "version": _version(request),
+        "version": _version(request, ANY),
         "may_create": project.role_of(user) >= Role.RESEARCHER,
         "nav": "datasets",
     }
@@ -58,14 +60,27 @@ def recipe_list(request: HtmxRequest) -> HttpResponse:
     return render(request, template, context)
 
 
-def _version(request: HttpRequest) -> DatasetVersion | None:
-    """The version that the address names, if the reader may see it and it is ready."""
+def _version(request: HttpRequest, steps: list[dict[str, Any]]) -> DatasetVersion | None:
+    """The version that the address names, if the reader may run the steps on it."""
     try:
         wanted = uuid.UUID(request.GET.get("version") or request.POST.get("version") or "")
     except ValueError:
         return None
-    ready = DatasetVersion.objects.visible_to(request.user).ready()
-    return ready.select_related("dataset").filter(pk=wanted).first()
+    usable = services.recipe_versions(steps, request.user)
+    return usable.select_related("dataset").filter(pk=wanted).first()
+
+
+def _offered(
+    project: Project, steps: list[dict[str, Any]], user: User, chosen: DatasetVersion | None
+) -> list[DatasetVersion]:
+    """The project's versions to choose from, and the chosen one wherever it is."""
+    usable = services.recipe_versions(steps, user).select_related("dataset")
+    versions = list(
+        usable.filter(dataset__project=project).order_by("dataset__name", "-number")[:OFFERED]
+    )
+    if chosen is not None and chosen not in versions:
+        versions.insert(0, chosen)
+    return versions
 
 
 @require_http_methods(["GET", "POST"])
@@ -104,9 +119,13 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
             return redirect("datasets:recipe_detail", saved.pk)
         else:
             status = 422
+    version = _version(request, ANY)
     context = {
         "form": form,
         "steps": steps,
+        "version": version,
+        "versions": _offered(project, ANY, actor(request), version),
+        "converts": any(step.kind.name == "convert" for step in steps),
         "kinds": KINDS.values(),
         "recipe": recipe,
         "project": project,
@@ -182,18 +201,13 @@ def recipe_detail(request: HtmxRequest, recipe_id: uuid.UUID) -> HttpResponse:
 
 def recipe_page(request: HtmxRequest, recipe: Recipe, form: RunForm | None = None) -> HttpResponse:
     """The page of a recipe; with a bound form that was refused."""
-    user, version = actor(request), _version(request)
-    ready = DatasetVersion.objects.ready().select_related("dataset")
-    offered = ready.filter(dataset__project=recipe.project).order_by("dataset__name", "-number")
-    versions = list(offered[:OFFERED])
-    if version is not None and version not in versions:
-        versions.insert(0, version)
+    user, version = actor(request), _version(request, recipe.steps)
     context = {
         "recipe": recipe,
         "steps": steps_shown(recipe.steps),
         "parts": parts_of(recipe.steps),
         "version": version,
-        "versions": versions,
+        "versions": _offered(recipe.project, recipe.steps, user, version),
         "form": form or RunForm(initial={"version": version.pk if version else None}),
         "runs": recipe.runs.select_related("created_by")[:RUNS_SHOWN],
         "may_edit": Recipe.objects.editable_by(user).filter(pk=recipe.pk).exists(),

@@ -17,6 +17,7 @@ from datasets import services
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.reading.locks import locked
 from datasets.receivers import tell_checks
+from datasets.recipes.kinds import KINDS
 from tests.datasets.conftest import GOOD
 from tests.datasets.test_uploads import _database_url
 from tests.services import ROOT
@@ -101,6 +102,40 @@ def test_a_split_makes_two_datasets_that_share_no_row(make, recipe, execute) -> 
     sides = [{json.dumps(row) for row in _values(version)} for version in (train, test)]
     assert not sides[0] & sides[1]
     assert {run.outputs.count(), train.parent_id == source.pk} == {2, True}
+
+
+def test_columns_that_nobody_has_named_are_converted(people, make, recipe, execute) -> None:
+    """A file that no shape fits becomes alpaca; other steps wait for its columns to be named."""
+    rows = [{"frage": f"q {n}", "dazu": "c", "erwiderung": f"a {n}"} for n in range(5)]
+    source = make(rows).latest
+    assert source.state == "mapping"
+    given = {"prompt": "{frage}", "query": "{dazu}", "response": "{erwiderung}"}
+    run = execute(recipe([{"kind": "convert", "parameters": given}]), source)
+    made = DatasetVersion.objects.get(run=run)
+    assert (made.state, made.shape, made.rows) == ("ready", "alpaca", 5)
+    assert made.columns["prompt"] == "instruction"
+    assert sorted(made.file_columns) == ["input", "instruction", "output", "system"]
+    assert _values(made)[1] == {"instruction": "q 1", "input": "c", "output": "a 1", "system": ""}
+    with pytest.raises(Conflict):
+        services.run_create(recipe(name="other").pk, by=people.member, version_id=source.pk)
+
+
+def test_three_parts_and_a_conversion_into_messages(make, recipe, execute) -> None:
+    source = make(GOOD).latest
+    steps = [
+        {"kind": "convert", "parameters": {"shape": "openai", "source": "turns"}},
+        {"kind": "split", "parameters": {"validation_share": 0.2, "by": "question"}},
+    ]
+    execute(recipe(steps), source, name="new")
+    parts = {
+        part: Dataset.objects.get(name=f"new {part}").latest
+        for part in ("train", "validation", "test")
+    }
+    assert {part: version.rows for part, version in parts.items()} == {
+        "train": 21, "validation": 6, "test": 3,
+    }  # fmt: skip
+    assert {(one.shape, one.state) for one in parts.values()} == {("openai", "ready")}
+    assert parts["validation"].lineage["part"] == "validation"
 
 
 def test_the_same_seed_makes_the_same_rows(make, recipe, execute) -> None:
@@ -328,6 +363,29 @@ def test_the_editor_adds_moves_removes_and_saves(client, people) -> None:
     assert not Recipe.objects.exists()
 
 
+def test_the_editor_shows_the_columns_to_convert(client, people, make) -> None:
+    version = make([{"frage": "q", "antwortet": "a"}] * 3).latest
+    client.force_login(people.member)
+    session = client.session
+    session["project"] = str(people.team.pk)
+    session.save()
+    url = reverse("datasets:recipe_create")
+    page = client.post(url, {"act": "add:convert", "version": str(version.pk)}).content.decode()
+    assert 'data-copy="{frage}"' in page
+    sent = {"name": "c", "kind": "convert", "step-1-shape": "alpaca", "step-1-source": "columns"}
+    wrong = client.post(url, {**sent, "step-1-prompt": "{frage", "act": "save"})
+    assert wrong.status_code == 422
+    assert "A brace stands alone" in wrong.content.decode()
+    sent |= {"step-1-prompt": "{frage}", "step-1-response": "{antwortet}"}
+    assert client.post(url, {**sent, "act": "save"}).status_code == 302
+    made = Recipe.objects.get()
+    seen = client.get(
+        reverse("datasets:recipe_detail", args=[made.pk]), {"version": str(version.pk)}
+    ).content.decode()
+    assert "<ins>q</ins>" in seen
+    assert "antwortet" in seen
+
+
 def test_from_the_preview_to_the_lineage_on_pages(client, people, make, recipe, execute) -> None:
     dataset = make(ROWS)
     tidy = recipe()
@@ -381,7 +439,7 @@ def test_the_api_does_all_of_it(people, make) -> None:
     api = APIClient()
     api.force_authenticate(people.member)
     kinds = api.get("/api/v1/recipes/kinds/").json()
-    assert [kind["name"] for kind in kinds] == ["clean", "deduplicate", "mask", "sample", "split"]
+    assert [kind["name"] for kind in kinds] == list(KINDS)
     body = {"name": "tidy", "steps": STEPS, "project": str(people.team.pk)}
     made = api.post("/api/v1/recipes/", body, format="json")
     assert made.status_code == 201

@@ -7,11 +7,14 @@ from common.phrases import gettext as _
 from datasets.recipes.kind import Kind
 from datasets.recipes.kinds.cleaning import CLEAN, DEDUPLICATE, MASK
 from datasets.recipes.kinds.drawing import SAMPLE, SPLIT
+from datasets.recipes.kinds.shaping import CONVERT
 from datasets.recipes.parameters import Refused, parameters_checked
 from datasets.recipes.words import PARTS
 
 STEPS_MAX = 20
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (CLEAN, DEDUPLICATE, MASK, SAMPLE, SPLIT)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (CLEAN, DEDUPLICATE, MASK, CONVERT, SAMPLE, SPLIT)
+}
 
 
 def steps_checked(steps: Any) -> list[dict[str, Any]]:
@@ -61,3 +64,9 @@ def parts_of(steps: list[dict[str, Any]]) -> list[str]:
     given = SPLIT.complete(steps[-1]["parameters"])
     shares = {"train": 1, "validation": given["validation_share"], "test": given["test_share"]}
     return [part for part in PARTS if shares[part]]
+
+
+def reads_any(steps: list[dict[str, Any]]) -> bool:
+    """Whether the recipe takes rows whose columns nobody has named yet."""
+    first = steps[0] if steps else {"kind": "", "parameters": {}}
+    return first["kind"] == CONVERT.name and first["parameters"]["source"] == "columns"

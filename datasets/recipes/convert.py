@@ -1,0 +1,186 @@
+"""Rows of any columns into the shapes that engines read."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from common.phrases import gettext as _
+from datasets.recipes.parameters import Refused
+from datasets.recipes.rows import Row, Work
+from datasets.shapes.engine import engine_row
+from datasets.shapes.examples import Example, Turn, example_of
+from datasets.shapes.findings import Dropped
+from datasets.shapes.mapping import Mapping as RowMapping
+
+_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]{1,200})\}|[{}]")
+_NEEDED = {
+    "alpaca": ("prompt", "response"),
+    "sharegpt": ("prompt", "response"),
+    "openai": ("prompt", "response"),
+    "preference": ("prompt", "chosen", "rejected"),
+    "kto": ("prompt", "response", "mark"),
+    "text": ("text",),
+}
+_MARKS = {
+    **dict.fromkeys(("true", "1", "1.0", "yes", "good", "+1", "是", "好", "对"), True),
+    **dict.fromkeys(("false", "0", "0.0", "no", "bad", "-1", "否", "坏", "差", "错"), False),
+}
+_MESSAGES = {"messages": "conversations", "system": "system", "tools": "tools"}
+_SHAPES = {
+    "sharegpt": RowMapping.of("sharegpt", _MESSAGES),
+    "openai": RowMapping.of("openai", {"messages": "messages", "tools": "tools"}),
+    "preference": RowMapping.of(
+        "preference", {**_MESSAGES, "chosen": "chosen", "rejected": "rejected"}
+    ),
+    "kto": RowMapping.of("kto", {**_MESSAGES, "kto_tag": "good"}),
+    "text": RowMapping.of("text", {"prompt": "text"}),
+}
+_ALPACA = {"prompt": "instruction", "query": "input", "response": "output", "system": "system"}
+
+
+class Unfit(Exception):
+    """The row does not hold what the shape needs."""
+
+
+def convert(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iterator[Row]:
+    """Each row in the shape that is asked for; drops those that do not fit it as `unfit`."""
+    target = converted(work.mapping, parameters)
+    for row in rows:
+        try:
+            if parameters["source"] == "columns":
+                made = from_columns(row.value, target, parameters)
+            else:
+                made = from_turns(example_of(row.value, work.mapping), target)
+        except (Unfit, Dropped):
+            work.drop(row, "unfit")
+            continue
+        if parameters["keep"] and isinstance(row.value, dict):
+            made = {**row.value, **made}
+        work.outcome.changed += made != row.value
+        yield replace(row, value=made)
+
+
+def converted(_mapping: RowMapping, parameters: Mapping[str, Any]) -> RowMapping:
+    """How rows are read once they are converted."""
+    shape = parameters["shape"]
+    if shape != "alpaca":
+        return _SHAPES[shape]
+    by_turns = {} if parameters["source"] == "columns" else {"history": "history"}
+    return RowMapping.of("alpaca", {**_ALPACA, **by_turns})
+
+
+def convert_check(given: Mapping[str, Any]) -> None:
+    """`Refused` when a template is missing or cannot be read."""
+    for name in TEMPLATES:
+        if problem := template_problem(given[name]):
+            raise Refused(name, problem)
+    if given["source"] == "columns":
+        for name in _NEEDED[given["shape"]]:
+            if not given[name]:
+                raise Refused(
+                    name, _("This format needs it. Name a column in braces, such as {question}.")
+                )
+
+
+TEMPLATES = ("prompt", "query", "response", "system", "chosen", "rejected", "mark", "text")
+
+
+def template_problem(template: str) -> str:
+    """Why a template cannot be read; empty when it can."""
+    if any(piece[0] in {"{", "}"} for piece in _PIECE.finditer(template)):
+        return _("A brace stands alone. Write {{ or }} for a brace that is meant as such.")
+    return ""
+
+
+def filled(template: str, value: Any) -> str:
+    """The template with the row's columns in the place of `{name}`; `{a.b}` is b within a."""
+
+    def piece(match: re.Match[str]) -> str:
+        return _text(_cell(value, match[1])) if match[1] else match[0][0]
+
+    return _PIECE.sub(piece, template)
+
+
+def _cell(value: Any, name: str) -> Any:
+    if isinstance(value, dict) and name in value:
+        return value[name]
+    first, dot, rest = name.partition(".")
+    if dot and isinstance(value, dict):
+        return _cell(value.get(first), rest)
+    return None
+
+
+def _text(cell: Any) -> str:
+    if cell is None or isinstance(cell, str):
+        return cell or ""
+    return orjson.dumps(cell).decode()
+
+
+def from_columns(value: Any, target: RowMapping, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its texts made by templates. `Unfit` when one that is needed stays empty."""
+    texts = {name: filled(given[name], value) for name in TEMPLATES if given[name]}
+    if any(not texts.get(name, "").strip() for name in _NEEDED[target.shape]):
+        raise Unfit
+    if target.shape == "text":
+        return {"text": texts["text"]}
+    if target.shape == "alpaca":
+        return {column: texts.get(key, "") for key, column in target.columns.items()}
+    question = "\n".join(filter(None, (texts["prompt"], texts.get("query", ""))))
+    example = Example([Turn("user", question)], system=texts.get("system", ""))
+    if target.shape == "preference":
+        example.chosen = Turn("assistant", texts["chosen"])
+        example.rejected = Turn("assistant", texts["rejected"])
+    else:
+        example.turns.append(Turn("assistant", texts["response"]))
+    if target.shape == "kto":
+        example.kto_tag = _MARKS.get(texts["mark"].strip().lower())
+    return from_turns(example, target)
+
+
+def from_turns(example: Example, target: RowMapping) -> dict[str, Any]:
+    """The example as a row of the shape. Of a pair the better answer counts, where one does.
+
+    `Unfit` when it lacks something, or holds what the shape has no place for; of marked answers
+    only good ones become questions with answers.
+    """
+    if target.shape == "text":
+        return {"text": _joined(example)}
+    if example.text is not None:
+        raise Unfit
+    if target.shape == "preference":
+        if not example.chosen or not example.rejected:
+            raise Unfit
+        return engine_row(example, target)
+    if example.chosen is not None:
+        example = replace(example, turns=[*example.turns, example.chosen], chosen=None)
+        example.rejected = None
+    if target.shape == "kto":
+        if example.kto_tag is None:
+            raise Unfit
+        return engine_row(example, target)
+    if example.kto_tag is False:
+        raise Unfit
+    example = replace(example, kto_tag=None)
+    return _alpaca(example, target) if target.shape == "alpaca" else engine_row(example, target)
+
+
+def _alpaca(example: Example, target: RowMapping) -> dict[str, Any]:
+    sides = [turn.content for turn in example.turns]
+    spoken = all(turn.role in {"user", "assistant"} for turn in example.turns)
+    if example.tools or not spoken or len(sides) < 2:
+        raise Unfit
+    pairs = [[sides[at], sides[at + 1]] for at in range(0, len(sides), 2)]
+    row: dict[str, Any] = dict.fromkeys(target.columns.values(), "")
+    row |= {"instruction": pairs[-1][0], "output": pairs[-1][1], "system": example.system}
+    return row | {"history": pairs[:-1]}
+
+
+def _joined(example: Example) -> str:
+    if example.text is not None:
+        return example.text
+    texts = [example.system, *(turn.content for turn in example.turns)]
+    texts += [example.chosen.content] if example.chosen else []
+    return "\n\n".join(filter(None, texts))
