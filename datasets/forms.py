@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from datasets.models import DatasetVersion
 from datasets.recipes.kind import Kind
-from datasets.recipes.parameters import Choice, Flag, Number, Parameter, Several, Written
+from datasets.recipes.parameters import Choice, Flag, Number, Parameter, Several, Versions, Written
 from datasets.services import Wish
 from datasets.shapes.mapping import (
     COLUMN_NAMES,
@@ -17,6 +17,7 @@ from datasets.shapes.mapping import (
     TAG_NAMES,
     Mapping,
 )
+from datasets.widgets import VersionsWidget
 
 
 class FileForm(forms.Form):
@@ -162,12 +163,19 @@ class RecipeForm(forms.Form):
 class StepForm(forms.Form):
     """One step of a recipe: a field for each parameter of its kind."""
 
-    def __init__(self, *args: Any, kind: Kind, number: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        kind: Kind,
+        number: int,
+        versions: list[tuple[str, str]],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **{**kwargs, "prefix": f"step-{number}"})
         self.kind = kind
         self.number = number
         for parameter in kind.parameters:
-            self.fields[parameter.name] = _field(parameter)
+            self.fields[parameter.name] = _field(parameter, versions)
 
     def written(self) -> dict[str, Any]:
         """What stands in the fields now, right or wrong."""
@@ -178,7 +186,7 @@ class StepForm(forms.Form):
         return {"kind": self.kind.name, "parameters": dict(self.cleaned_data)}
 
 
-def _field(parameter: Parameter) -> forms.Field:
+def _field(parameter: Parameter, versions: list[tuple[str, str]]) -> forms.Field:
     words: dict[str, Any] = {
         "label": parameter.label,
         "help_text": parameter.help,
@@ -193,6 +201,9 @@ def _field(parameter: Parameter) -> forms.Field:
         if parameter.whole:
             return forms.IntegerField(**words)
         return forms.FloatField(**words, widget=forms.NumberInput({"step": "any"}))
+    if isinstance(parameter, Versions):
+        chooser = VersionsWidget(weighted=parameter.weighted, versions=versions)
+        return forms.Field(**words, widget=chooser)
     if isinstance(parameter, Several):
         return forms.MultipleChoiceField(
             **words, choices=parameter.choices, widget=forms.CheckboxSelectMultiple

@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from datasets.models import DatasetVersion
-from datasets.recipes.kinds import KINDS
-from datasets.recipes.parameters import Choice, Flag, Parameter, Several, Text
+from datasets.recipes.kinds import KINDS, versions_named
+from datasets.recipes.parameters import Choice, Flag, Parameter, Several, Text, Versions
 from datasets.recipes.words import MASKED, PARTS, REASONS
 
 
@@ -24,12 +24,17 @@ class StepShown:
     rows_in: int | None = None
     rows_out: int | None = None
     counts: list[tuple[Text, int]] = field(default_factory=list)
+    examples: list[dict[str, Any]] = field(default_factory=list)
 
 
 def steps_shown(
-    steps: list[dict[str, Any]], report: list[dict[str, Any]] | None = None
+    steps: list[dict[str, Any]],
+    report: list[dict[str, Any]] | None = None,
+    *,
+    reader: User | AnonymousUser,
 ) -> list[StepShown]:
-    """The steps in order, with what they did where there is a report."""
+    """The steps in order, with what they did where there is a report, as somebody may see them."""
+    names = _names(list(versions_named(steps)), reader)
     found = []
     for place, step in enumerate(steps):
         kind = KINDS[step["kind"]]
@@ -37,7 +42,7 @@ def steps_shown(
         settings = [
             line
             for one in kind.parameters
-            if one.counts(given) and (line := _setting(one, given[one.name])) is not None
+            if one.counts(given) and (line := _setting(one, given[one.name], names)) is not None
         ]
         did = report[place] if report and place < len(report) else None
         found.append(
@@ -49,19 +54,35 @@ def steps_shown(
                 did["rows_in"] if did else None,
                 did["rows_out"] if did else None,
                 _counts(did) if did else [],
+                did.get("examples", []) if did else [],
             )
         )
     return found
 
 
-def _setting(parameter: Parameter, value: Any) -> tuple[Text, Any] | None:
+def _names(ids: list[str], reader: User | AnonymousUser) -> dict[str, str]:
+    """The names of those versions that the reader may see."""
+    if not ids:
+        return {}
+    seen = DatasetVersion.objects.visible_to(reader).select_related("dataset")
+    return {str(version.pk): str(version) for version in seen.filter(pk__in=ids)}
+
+
+def _version(one: dict[str, Any], parameter: Versions, names: dict[str, str]) -> str:
+    name = names.get(one["version"]) or str(gettext_lazy("a version that you do not see"))
+    return f"{name} × {one['weight']:g}" if parameter.weighted else name
+
+
+def _setting(parameter: Parameter, value: Any, names: dict[str, str]) -> tuple[Text, Any] | None:
     if value in (None, "", [], False):
         return None
     if isinstance(parameter, Flag):
         return parameter.label, ""
     if isinstance(parameter, Several):
-        names = dict(parameter.choices)
-        return parameter.label, ", ".join(str(names[word]) for word in value)
+        words = dict(parameter.choices)
+        return parameter.label, ", ".join(str(words[word]) for word in value)
+    if isinstance(parameter, Versions):
+        return parameter.label, ", ".join(_version(one, parameter, names) for one in value)
     if isinstance(parameter, Choice):
         return parameter.label, dict(parameter.choices)[value]
     return parameter.label, value
@@ -79,10 +100,13 @@ def _counts(did: dict[str, Any]) -> list[tuple[Text, int]]:
 
 
 def lineage_seen(version: DatasetVersion, user: User | AnonymousUser) -> dict[str, Any]:
-    """Where the rows come from; the source's name only for those who may see it."""
+    """Where the rows come from; names of versions only for those who may see them."""
     lineage = dict(version.lineage)
     if lineage and not _sees_source(version, user):
         del lineage["source"]
+    if inputs := lineage.get("inputs"):
+        names = _names([one["version"] for one in inputs], user)
+        lineage["inputs"] = [one for one in inputs if one["version"] in names]
     return lineage
 
 

@@ -131,7 +131,8 @@ class DatasetVersion(models.Model):
         "RecipeRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="outputs"
     )
     # Where rows that a recipe made come from, in words that outlive recipe, run and parent:
-    # recipe, steps, seed, source, part (train, validation, test or none) and what each step did.
+    # recipe, steps, seed, source, inputs (further versions), part (train, validation, test or
+    # none) and what each step did.
     lineage = models.JSONField(default=dict, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
@@ -252,6 +253,8 @@ class RecipeRun(ProjectOwned):
         DatasetVersion, on_delete=models.SET_NULL, null=True, related_name="runs_on"
     )
     source_name = models.CharField(_("from"), max_length=120)
+    # Further versions that its steps read, to mix with or to compare with.
+    inputs = models.ManyToManyField(DatasetVersion, related_name="+", blank=True)
     # Into new versions of this dataset; without one, into new datasets called `name`.
     dataset = models.ForeignKey(Dataset, on_delete=models.SET_NULL, null=True, related_name="+")
     name = models.CharField(_("new dataset"), max_length=80, blank=True)

@@ -64,7 +64,8 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     def get_lineage(self, version: DatasetVersion) -> dict[str, Any]:
         """Recipe, steps, seed, part and counts of rows that a recipe made; else empty.
 
-        `source`, the version they come from by its name, is for those who may see it.
+        `source`, the version they come from by its name, and further `inputs` are for those who may
+        see them.
         """
         request = self.context.get("request")
         return lineage_seen(version, request.user if request else AnonymousUser())
@@ -282,7 +283,7 @@ class ParameterSerializer(serializers.Serializer[Any]):
     title = serializers.CharField()
     help = serializers.CharField()
     type = serializers.CharField(
-        help_text="flag, number, choice, several, written, rules or pattern."
+        help_text="flag, number, choice, several, written, rules, versions or pattern."
     )
     default = serializers.JSONField()
 
@@ -309,6 +310,7 @@ class SeenRowSerializer(serializers.Serializer[Any]):
 
     number = serializers.IntegerField(help_text="From 1.")
     changed = serializers.BooleanField()
+    added = serializers.BooleanField(help_text="Not in the input: mixed in, or made of this row.")
     part = serializers.CharField(help_text="train, validation or test, where the recipe splits.")
     dropped_by = serializers.IntegerField(allow_null=True, help_text="Number of the step, from 1.")
     reason = serializers.CharField()
@@ -355,6 +357,7 @@ class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
             "seed",
             "source",
             "source_name",
+            "inputs",
             "dataset",
             "name",
             "project",

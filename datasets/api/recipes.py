@@ -118,7 +118,7 @@ class RecipeViewSet(
         version = _version(request, recipe)
         seed = request.query_params.get("seed", "")
         number = int(seed) if seed.isdigit() and len(seed) < 10 else SEED
-        found = services.recipe_preview(recipe.steps, version, seed=number)
+        found = services.recipe_preview(recipe.steps, version, by=actor(request), seed=number)
         report = [outcome.stored() for outcome in found.outcomes]
         return Response({"report": report, "rows": [_row(row) for row in found.rows]})
 
@@ -204,6 +204,7 @@ def _row(row: RowChange) -> dict[str, Any]:
     return {
         "number": row.number,
         "changed": row.changed,
+        "added": row.added,
         "part": row.part,
         "dropped_by": row.step,
         "reason": row.reason,

@@ -147,35 +147,46 @@ def from_turns(example: Example, target: RowMapping) -> dict[str, Any]:
     only good ones become questions with answers.
     """
     if target.shape == "text":
-        return {"text": _joined(example)}
+        return {target.columns["prompt"]: _joined(example)}
     if example.text is not None:
         raise Unfit
-    if target.shape == "preference":
-        if not example.chosen or not example.rejected:
+    wanted_pair, wanted_mark = target.shape == "preference", target.shape == "kto"
+    if wanted_pair != (example.chosen is not None):
+        if wanted_pair or example.chosen is None:
+            raise Unfit
+        example = replace(
+            example, turns=[*example.turns, example.chosen], chosen=None, rejected=None
+        )
+    if wanted_mark != (example.kto_tag is not None):
+        if wanted_mark or not example.kto_tag:
+            raise Unfit
+        example = replace(example, kto_tag=None)
+    if target.by_messages:
+        if example.tools and "tools" not in target.columns:
             raise Unfit
         return engine_row(example, target)
-    if example.chosen is not None:
-        example = replace(example, turns=[*example.turns, example.chosen], chosen=None)
-        example.rejected = None
-    if target.shape == "kto":
-        if example.kto_tag is None:
-            raise Unfit
-        return engine_row(example, target)
-    if example.kto_tag is False:
-        raise Unfit
-    example = replace(example, kto_tag=None)
-    return _alpaca(example, target) if target.shape == "alpaca" else engine_row(example, target)
+    return _into_columns(example, target)
 
 
-def _alpaca(example: Example, target: RowMapping) -> dict[str, Any]:
+def _into_columns(example: Example, target: RowMapping) -> dict[str, Any]:
+    """Question and answer in columns of their own, earlier turns in pairs before them."""
     sides = [turn.content for turn in example.turns]
-    spoken = all(turn.role in {"user", "assistant"} for turn in example.turns)
-    if example.tools or not spoken or len(sides) < 2:
+    if example.tools or any(turn.role not in {"user", "assistant"} for turn in example.turns):
         raise Unfit
+    answers = {
+        "chosen": example.chosen.content if example.chosen else "",
+        "rejected": example.rejected.content if example.rejected else "",
+        "response": sides.pop() if example.chosen is None else "",
+    }
+    question = sides.pop()
     pairs = [[sides[at], sides[at + 1]] for at in range(0, len(sides), 2)]
-    row: dict[str, Any] = dict.fromkeys(target.columns.values(), "")
-    row |= {"instruction": pairs[-1][0], "output": pairs[-1][1], "system": example.system}
-    return row | {"history": pairs[:-1]}
+    if ("history" not in target.columns and pairs) or (
+        "system" not in target.columns and example.system
+    ):
+        raise Unfit
+    cells = {**answers, "prompt": question, "system": example.system, "history": pairs}
+    cells |= {"query": "", "kto_tag": example.kto_tag, "tools": ""}
+    return {column: cells[key] for key, column in target.columns.items()}
 
 
 def _joined(example: Example) -> str:

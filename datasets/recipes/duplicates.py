@@ -1,30 +1,34 @@
 """Drops rows that say the same as an earlier one, or nearly the same.
 
-Memory is some 40 bytes a row: keys and signatures lie in files, and one band of signatures is
+Memory is some 60 bytes a row: keys and signatures lie in files, and one band of signatures is
 sorted at a time.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets.recipes.rows import Row, Work, comparable, content_key, mark_of, texts_of
+import orjson
+
+from datasets.recipes.rows import Row, Work, comparable, content_key, decoded, mark_of, texts_of
+from datasets.recipes.signatures import PERMUTATIONS, SignatureWriter
 from datasets.recipes.spool import Spool
+from datasets.shapes.mapping import Mapping as RowMapping
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PERMUTATIONS = 128
 RECALL = 0.99  # of pairs exactly as alike as the threshold that share a band
 LOOKED_AT = 200_000  # characters of a row that are compared
-COMPARED = 16  # earlier rows of a band that a row is compared with
-_DENSE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # scripts without spaces
+COMPARED = 16  # rows of a band, unlike each other, that a row is compared with
+AT_ONCE = 1 << 14  # pairs of signatures compared at a time
+CLUSTERS_SHOWN, MEMBERS_SHOWN, SIGNS_SHOWN = 20, 5, 200
 
 
 def deduplicate(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iterator[Row]:
-    """The first row of each cluster; drops the others as `duplicate` or `near_duplicate`.
+    """The first row of each cluster; drops the others as `duplicate` or `near_duplicate`, and as
+    `elsewhere` those that stand in one of the other versions.
 
     Exact duplicates have the same texts in the same roles, and the same mark. Near ones share at
     least `threshold` of their stretches of five characters (three in Chinese, Japanese and
@@ -32,51 +36,102 @@ def deduplicate(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) 
     """
     import numpy as np  # here, so that pages need not carry it
 
-    near = parameters["mode"] == "near"
     spool = Spool(work.folder / "rows")
-    keys, signatures = work.folder / "keys", work.folder / "signatures"
-    work.folder.mkdir(parents=True, exist_ok=True)
-    with keys.open("wb") as key_file, signatures.open("wb") as signature_file:
-        for row in spool.fill(rows):
-            mark = mark_of(row.value, work.mapping)
-            key_file.write(content_key(row.value, work.mapping, mark))
-            if near:
-                digest = signature_of(row, work, mark)
-                signature_file.write(np.asarray(digest, dtype="<u4").tobytes())
-    leaders = _same(keys)
+    looks = _Looks(work.folder, near=parameters["mode"] == "near")
+    for one in parameters["against"]:
+        source = work.inputs[one["version"]]
+        for value in source.values():
+            looks.add(decoded(value, source.mapping), source.plain)
+    known = looks.count
+    for row in spool.fill(rows):
+        looks.add(row.value, work.mapping)
+    looks.close()
+    leaders = _same(looks.keys)
     exact = leaders != np.arange(len(leaders))
-    if near and spool.count:
-        _unite_alike(leaders, signatures, parameters["threshold"])
+    if looks.signatures is not None and len(leaders):
+        _unite_alike(leaders, looks.signatures, parameters["threshold"])
+    looks.remove()
     gone = leaders != np.arange(len(leaders))
-    work.outcome.clusters = len(np.unique(leaders[gone]))
-    keys.unlink()
-    signatures.unlink()
-    for place, row in enumerate(spool.read()):
-        if gone[place]:
-            work.drop(row, "duplicate" if exact[place] else "near_duplicate")
-        else:
+    gone[:known] = False
+    shown = _Shown(leaders, gone, known)
+    work.outcome.clusters = shown.clusters
+    for place, row in enumerate(spool.read(), start=known):
+        shown.see(place, row, work.mapping)
+        if not gone[place]:
             yield row
+        elif leaders[place] < known:
+            work.drop(row, "elsewhere")
+        else:
+            work.drop(row, "duplicate" if exact[place] else "near_duplicate")
+    work.outcome.examples = shown.stored()
 
 
-def signature_of(row: Row, work: Work, mark: str = "") -> list[int]:
-    """The MinHash signature of the row's texts."""
-    from rensa import RMinHash
+class _Looks:
+    """What rows look like to each other: keys, and with `near` signatures, in files."""
 
-    texts = [text for _role, text in texts_of(row.value, work.mapping)]
-    text = comparable("\n".join(texts) if texts else repr(row.value))[:LOOKED_AT].casefold()
-    signature = RMinHash(num_perm=PERMUTATIONS, seed=1)
-    signature.update([mark + piece for piece in shingles(text)])
-    found: list[int] = signature.digest()
-    return found
+    def __init__(self, folder: Path, *, near: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.keys = folder / "keys"
+        self.signatures = folder / "signatures" if near else None
+        self.count = 0
+        self._key_file = self.keys.open("wb", buffering=1 << 20)
+        self._writer = SignatureWriter(self.signatures) if self.signatures else None
+
+    def add(self, value: Any, mapping: RowMapping) -> None:
+        """The next row."""
+        mark = mark_of(value, mapping)
+        self._key_file.write(content_key(value, mapping, mark))
+        if self._writer is not None:
+            self._writer.add(_compared(value, mapping), mark)
+        self.count += 1
+
+    def close(self) -> None:
+        """All rows were added."""
+        self._key_file.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def remove(self) -> None:
+        """The files are not needed any more."""
+        self.keys.unlink()
+        if self.signatures is not None:
+            self.signatures.unlink()
 
 
-def shingles(text: str) -> list[str]:
-    """Stretches of five characters, or of three where the script has no spaces; each once."""
-    head = text[:2000]
-    size = 3 if len(_DENSE.findall(head)) * 3 > len(head) else 5
-    if len(text) <= size:
-        return [text]
-    return list({text[place : place + size] for place in range(len(text) - size + 1)})
+def _compared(value: Any, mapping: RowMapping) -> str:
+    texts = [text for _role, text in texts_of(value, mapping)]
+    whole = "\n".join(texts) if texts else repr(value)
+    return comparable(whole[: 2 * LOOKED_AT])[:LOOKED_AT].casefold()
+
+
+class _Shown:
+    """The largest clusters with their first rows, to be looked at by people."""
+
+    def __init__(self, leaders: "NDArray[np.int64]", gone: "NDArray[np.bool_]", known: int) -> None:
+        import numpy as np
+
+        heads, sizes = np.unique(leaders[gone], return_counts=True)
+        self.clusters = len(heads)
+        largest = np.argsort(-sizes, kind="stable")[:CLUSTERS_SHOWN]
+        self._known = known
+        self._found: dict[int, dict[str, Any]] = {}
+        self._places: dict[int, int] = {}
+        for head, size in zip(heads[largest].tolist(), sizes[largest].tolist(), strict=True):
+            self._found[head] = {"rows": size + 1, "elsewhere": head < known, "texts": []}
+            members = np.flatnonzero((leaders == head) & gone)[: MEMBERS_SHOWN - 1]
+            self._places |= dict.fromkeys([head, *members.tolist()], head)
+
+    def see(self, place: int, row: Row, mapping: RowMapping) -> None:
+        """Keeps the beginning of the row's texts if it is one of those that are shown."""
+        if place in self._places:
+            texts = [text for _role, text in texts_of(row.value, mapping)]
+            text = " · ".join(texts) if texts else orjson.dumps(row.value).decode()
+            line = {"number": row.number + 1, "text": text[:SIGNS_SHOWN]}
+            self._found[self._places[place]]["texts"].append(line)
+
+    def stored(self) -> list[dict[str, Any]]:
+        """As JSON, the largest cluster first."""
+        return list(self._found.values())
 
 
 def bands_of(threshold: float) -> tuple[int, int]:
@@ -116,40 +171,53 @@ def _unite_alike(leaders: "NDArray[np.int64]", signatures: Path, threshold: floa
             hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + columns[places, column]
         order = np.argsort(hashes, kind="stable")
         ordered = hashes[order]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True])
-        for which in np.flatnonzero(np.diff(starts) > 1):
-            _unite_bucket(
-                leaders, table, places[order[starts[which] : starts[which + 1]]], threshold
-            )
-    for place in places:
-        leaders[place] = _leader(leaders, int(place))
-    leaders[:] = leaders[leaders]
+        same = ordered[1:] == ordered[:-1]
+        shared = np.r_[False, same] | np.r_[same, False]
+        _unite_buckets(leaders, table, places[order[shared]], ordered[shared], threshold)
+        _settle(leaders)
 
 
-def _unite_bucket(
+def _unite_buckets(
     leaders: "NDArray[np.int64]",
     table: "NDArray[np.uint32]",
     members: "NDArray[np.int64]",
+    buckets: "NDArray[np.uint64]",
     threshold: float,
 ) -> None:
-    """Compares each member with some that were before it and are unlike each other."""
-    firsts: list[int] = []
-    for member in members.tolist():
-        for first in firsts:
-            one, other = _leader(leaders, member), _leader(leaders, first)
-            if one == other:
-                break
-            if (table[member] == table[first]).mean() >= threshold:
-                leaders[max(one, other)] = min(one, other)
-                break
-        else:
-            if len(firsts) < COMPARED:
-                firsts.append(member)
+    """Compares the members of each bucket with its first one; those that are unlike it again with
+    the first of them, and so on. Members of a bucket stand together, in the order of the rows.
+    """
+    import numpy as np
+
+    for _round in range(COMPARED):
+        if len(members) < 2:
+            return
+        begins = np.r_[True, buckets[1:] != buckets[:-1]]
+        firsts = members[begins][np.cumsum(begins) - 1]
+        alike = leaders[members] == leaders[firsts]
+        asked = np.flatnonzero(~alike)
+        for start in range(0, len(asked), AT_ONCE):
+            some = asked[start : start + AT_ONCE]
+            equal = (table[members[some]] == table[firsts[some]]).mean(axis=1) >= threshold
+            for place in some[equal].tolist():
+                _join(leaders, int(members[place]), int(firsts[place]))
+            alike[some] = equal
+        members, buckets = members[~(alike | begins)], buckets[~(alike | begins)]
+
+
+def _join(leaders: "NDArray[np.int64]", one: int, other: int) -> None:
+    """Makes one cluster of two; the earlier leader leads."""
+    one, other = _leader(leaders, one), _leader(leaders, other)
+    leaders[max(one, other)] = min(one, other)
 
 
 def _leader(leaders: "NDArray[np.int64]", place: int) -> int:
-    """The first row of the cluster; the way there is made shorter."""
     while (up := int(leaders[place])) != place:
-        leaders[place] = leaders[up]
         place = up
     return place
+
+
+def _settle(leaders: "NDArray[np.int64]") -> None:
+    """Each row names the leader of its cluster itself."""
+    while not (leaders[leaders] == leaders).all():
+        leaders[:] = leaders[leaders]

@@ -1,6 +1,7 @@
 """What the parameters of steps may be. A refusal is a `ValueError` with a sentence for people."""
 
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from datasets.recipes.patterns import pattern_problem
 
 Text = str | Promise
 RULES_MAX = 20
+VERSIONS_MAX = 8
+WEIGHT_MAX = 1000
 _RULE = re.compile(r"([A-Z_]{2,12})[ ]*[:=][ ]*(.+)")
 
 
@@ -153,6 +156,38 @@ def rules_of(text: str) -> list[tuple[str, str]]:
     """Names and patterns of checked rules."""
     found = (_RULE.fullmatch(line.strip()) for line in text.split("\n"))
     return [(match[1], match[2]) for match in found if match is not None]
+
+
+@dataclass(frozen=True)
+class Versions(Parameter):
+    """Further versions with their weights: `{"version": ID, "weight": 1}`."""
+
+    weighted: bool = False
+    optional: bool = False
+
+    def checked(self, value: Any) -> list[dict[str, Any]]:
+        """Ids as text, each once. Whether there are such versions is asked elsewhere."""
+        if not isinstance(value, list) or not (value or self.optional):
+            raise ValueError(_("Choose at least one dataset version."))
+        if len(value) > VERSIONS_MAX:
+            raise ValueError(_("At most %(limit)s versions are taken.") % {"limit": VERSIONS_MAX})
+        found = [self._one(one) for one in value]
+        if len({one["version"] for one in found}) < len(found):
+            raise ValueError(_("One version is named twice."))
+        return found
+
+    def _one(self, value: Any) -> dict[str, Any]:
+        given = value if isinstance(value, dict) else {"version": value}
+        try:
+            version = str(uuid.UUID(str(given.get("version"))))
+        except ValueError as error:
+            raise ValueError(_("Versions are named by their ids.")) from error
+        weight = given.get("weight", 1)
+        if not isinstance(weight, int | float) or not 0 < weight <= WEIGHT_MAX:
+            raise ValueError(
+                _("A weight must be more than 0, and %(most)s at most.") % {"most": WEIGHT_MAX}
+            )
+        return {"version": version, "weight": weight}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import difflib
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as Mappings
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 import orjson
 
 from datasets.recipes.kinds import KINDS
-from datasets.recipes.rows import Row, StepOutcome, Work, decoded, plain, texts_of
+from datasets.recipes.rows import Input, Row, StepOutcome, Work, decoded, plain, texts_of
 from datasets.shapes.mapping import Mapping
 
 SHOWN = 2000  # characters of a text that are compared in a preview
 WORDS = 600  # words that may differ; where more do, the whole stretch counts as changed
 _WORD = re.compile("[\u3400-\u9fff]|\\w+|\\s+|.", re.DOTALL)
+NO_INPUTS: Mappings[str, Input] = {}
+ADDED_SHOWN = 100  # rows in a preview that were not in the input
 Dropped = Callable[[int, Row, str], None]  # the step's place, the row, the reason
 
 
@@ -33,10 +36,12 @@ def apply(
     seed: int,
     folder: Path,
     dropped: Dropped = nobody,
+    inputs: Mappings[str, Input] = NO_INPUTS,
 ) -> tuple[Iterator[Row], list[StepOutcome]]:
     """The rows that are left, as a stream, and what each step did, complete when it ends.
 
-    Nothing is read before the stream is. `folder` takes what steps lay down on the disk.
+    Nothing is read before the stream is. `folder` takes what steps lay down on the disk, `inputs`
+    are the further versions that steps name, by their ids.
     """
     rows: Iterator[Row] = (
         Row(number, decoded(value, mapping)) for number, value in enumerate(values)
@@ -46,7 +51,12 @@ def apply(
     for place, step in enumerate(steps):
         outcome = StepOutcome(step["kind"])
         work = Work(
-            read_so[place], folder / f"step-{place}", seed, outcome, partial(dropped, place)
+            read_so[place],
+            folder / f"step-{place}",
+            seed,
+            outcome,
+            partial(dropped, place),
+            inputs,
         )
         kind = KINDS[step["kind"]]
         given = kind.complete(step["parameters"])
@@ -95,7 +105,10 @@ class TextChange:
 
 @dataclass
 class RowChange:
-    """What became of one row: its texts, its part, or which step dropped it and why."""
+    """What became of one row: its texts, its part, or which step dropped it and why.
+
+    An `added` one was not in the input: it comes from another version, or was made of row `number`.
+    """
 
     number: int
     texts: list[TextChange] = field(default_factory=list)
@@ -103,6 +116,7 @@ class RowChange:
     part: str = ""
     step: int | None = None
     reason: str = ""
+    added: bool = False
 
 
 @dataclass
@@ -115,19 +129,35 @@ class Preview:
     @property
     def changed(self) -> int:
         """How many rows stay and are changed."""
-        return sum(1 for row in self.rows if row.changed and row.step is None)
+        return sum(row.changed and row.step is None and not row.added for row in self.rows)
 
     @property
     def lost(self) -> int:
         """How many rows are dropped."""
-        return sum(1 for row in self.rows if row.step is not None)
+        return sum(row.step is not None for row in self.rows)
+
+    @property
+    def added(self) -> int:
+        """How many of the rows shown were not in the input."""
+        return sum(row.added for row in self.rows)
 
 
 def preview(
-    values: list[Any], steps: list[dict[str, Any]], *, mapping: Mapping, seed: int
+    values: list[Any],
+    steps: list[dict[str, Any]],
+    *,
+    mapping: Mapping,
+    seed: int,
+    inputs: Mappings[str, Input] = NO_INPUTS,
 ) -> Preview:
     """What the steps do with these rows. DomainError as in a run."""
-    ends: dict[int, tuple[int, str, Any]] = {}
+    read_so = mappings_of(steps, mapping)
+    ends: dict[int, tuple[int, str, Any]] = {}  # of rows of the input
+
+    def dropped(place: int, row: Row, reason: str) -> None:
+        if not row.source and not row.piece:
+            ends[row.number] = (place, reason, row.value)
+
     with tempfile.TemporaryDirectory() as folder:
         rows, outcomes = apply(
             values,
@@ -135,24 +165,34 @@ def preview(
             mapping=mapping,
             seed=seed,
             folder=Path(folder),
-            dropped=lambda place, row, why: ends.update({row.number: (place, why, row.value)}),
+            dropped=dropped,
+            inputs=inputs,
         )
-        kept = {row.number: row for row in rows}
-    read_so = mappings_of(steps, mapping)
+        kept = list(rows)
+    here = {row.number: row for row in kept if not row.source and not row.piece}
     found = []
     for number, value in enumerate(values):
         before = decoded(value, mapping)
-        after, read_after = kept[number].value if number in kept else None, read_so[-1]
-        if number in ends:
-            after, read_after = ends[number][2], read_so[ends[number][0]]
-        texts = changes(before, after, read_so[0], read_after)
-        change = RowChange(number + 1, texts, before != after)
-        if number in kept:
-            change.part = kept[number].part
-        else:
-            change.step, change.reason = ends[number][0] + 1, ends[number][1]
+        after, read_after = before, read_so[0]
+        change = RowChange(number + 1)
+        if number in here:
+            after, read_after, change.part = here[number].value, read_so[-1], here[number].part
+        elif number in ends:
+            place, change.reason, after = ends[number]
+            change.step, read_after = place + 1, read_so[place]
+        change.texts = changes(before, after, read_so[0], read_after)
+        change.changed = before != after or (number not in here and number not in ends)
         found.append(change)
-    return Preview(found, outcomes)
+    added = [row for row in kept if row.source or row.piece][:ADDED_SHOWN]
+    return Preview([*found, *(_added(row, read_so[-1]) for row in added)], outcomes)
+
+
+def _added(row: Row, read_so: Mapping) -> RowChange:
+    texts = [
+        TextChange(role, [], [Stretch(_short(text), changed=True)])
+        for role, text in texts_of(row.value, read_so)
+    ]
+    return RowChange(row.number + 1, texts, changed=True, part=row.part, added=True)
 
 
 def changes(before: Any, after: Any, read_so: Mapping, read_after: Mapping) -> list[TextChange]:

@@ -3,7 +3,8 @@
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as Mappings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,22 @@ KEY_BYTES = 16
 
 @dataclass(slots=True)
 class Row:
-    """A value, its number in the input (from 0), and the part it was put in by a split."""
+    """A value, where it comes from, and the part it was put in by a split.
+
+    `number` counts from 0 in the input; `source` is 0 for the version that the recipe runs on, and
+    counts further versions from 1. Rows made of one have the same number and count by `piece`.
+    """
 
     number: int
     value: Any
     part: str = ""
+    source: int = 0
+    piece: int = 0
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """What tells the row from all others."""
+        return self.source, self.number, self.piece
 
 
 @dataclass
@@ -40,6 +52,7 @@ class StepOutcome:
     dropped: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)  # what was masked
     parts: Counter[str] = field(default_factory=Counter)
+    examples: list[dict[str, Any]] = field(default_factory=list)  # clusters with their first rows
 
     def stored(self) -> dict[str, Any]:
         """As JSON."""
@@ -52,6 +65,7 @@ class StepOutcome:
             "dropped": dict(self.dropped),
             "found": dict(self.found),
             "parts": dict(self.parts),
+            "examples": self.examples,
         }
 
 
@@ -59,15 +73,32 @@ def nobody(_row: Row, _reason: str) -> None:
     """Nobody wants to know which rows are dropped."""
 
 
+@dataclass(frozen=True)
+class Input:
+    """A further version that a step reads: how its rows are read, how many, and the rows."""
+
+    mapping: Mapping
+    rows: int
+    values: Callable[[], Iterable[Any]]
+
+    @property
+    def plain(self) -> Mapping:
+        """How rows are read that were `decoded`."""
+        return plain(self.mapping)
+
+
 @dataclass
 class Work:
-    """What a step works with: how rows are read, a folder of its own, the seed, its outcome."""
+    """What a step works with: how rows are read, a folder of its own, the seed, its outcome, and
+    further versions by their ids.
+    """
 
     mapping: Mapping
     folder: Path
     seed: int
     outcome: StepOutcome
     dropped: Callable[[Row, str], None] = nobody
+    inputs: Mappings[str, Input] = field(default_factory=dict)
 
     def drop(self, row: Row, reason: str) -> None:
         """Counts a row that ends here."""

@@ -27,7 +27,7 @@ def sample(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> It
     spool = Spool(work.folder / "rows")
     lots = array("Q")
     for row in spool.fill(rows):
-        lots.append(int.from_bytes(_lot(work.seed, row.number.to_bytes(8, "little")), "little"))
+        lots.append(int.from_bytes(lot(work.seed, _number(row)), "little"))
     wanted = spool.count
     if parameters["by"] == "number":
         wanted = min(parameters["number"], spool.count)
@@ -55,7 +55,7 @@ def split(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Ite
     spool = Spool(work.folder / "rows")
     lots = bytearray()
     for row in spool.fill(rows):
-        lots += _lot(work.seed, group.key(row.value))
+        lots += lot(work.seed, group.key(row.value))
     group.check(spool.count)
     drawn = np.frombuffer(lots, dtype=np.uint64)
     groups, belongs, sizes = np.unique(drawn, return_inverse=True, return_counts=True)
@@ -106,6 +106,12 @@ class _Groups:
             )
 
 
-def _lot(seed: int, what: bytes) -> bytes:
+def lot(seed: int, what: bytes) -> bytes:
     """Eight bytes that look random and depend on nothing but these two."""
     return hashlib.blake2b(what, digest_size=8, key=str(seed).encode()).digest()
+
+
+def _number(row: Row) -> bytes:
+    """The row's number; of rows that were added to those of the input also what tells them."""
+    added = b"%d.%d" % (row.source, row.piece) if row.source or row.piece else b""
+    return row.number.to_bytes(8, "little") + added

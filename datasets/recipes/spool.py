@@ -31,10 +31,10 @@ class Spool:
         """The rows in the order in which they came."""
         with self._path.open("rb", buffering=_BLOCK) as file:
             for line in file:
-                number, part, value = orjson.loads(line)
-                yield Row(number, value, part)
+                yield Row(*orjson.loads(line))
         self._path.unlink()
 
 
 def _write(file: BinaryIO, row: Row) -> None:
-    file.write(orjson.dumps([row.number, row.part, row.value], option=orjson.OPT_APPEND_NEWLINE))
+    fields = [row.number, row.value, row.part, row.source, row.piece]
+    file.write(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))

@@ -23,6 +23,7 @@ REASONS: dict[str, Text] = {
     "pattern": gettext_lazy("by the pattern"),
     "duplicate": gettext_lazy("said before"),
     "near_duplicate": gettext_lazy("nearly said before"),
+    "elsewhere": gettext_lazy("said in another dataset"),
     "unfit": gettext_lazy("does not fit the format"),
     "not_sampled": gettext_lazy("not drawn"),
 }

@@ -12,6 +12,7 @@ from datasets.models import Dataset, DatasetVersion, RecipeRun
 from datasets.previews import mapping_of
 from datasets.recipes.pipeline import mappings_of
 from datasets.services.files import link_or_copy, settle
+from datasets.services.inputs import inputs_stored
 from datasets.services.moves import dataset_touch
 from datasets.services.uploads import next_number, refuse_size, refuse_taken
 
@@ -81,8 +82,10 @@ def _store(
             "steps": run.steps,
             "seed": run.seed,
             "source": run.source_name,
+            "inputs": inputs_stored({str(one.pk): one for one in run.inputs.all()}),
             "part": output.part,
-            "report": report,
+            # Examples hold texts of rows that are not in this version: they stay with the run.
+            "report": [{**step, "examples": []} for step in report],
         },
         shape=read_so.shape,
         columns=read_so.columns,

@@ -3,7 +3,6 @@
 import uuid
 from typing import Any
 
-from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from accounts.models import Project, Role, User
@@ -15,9 +14,9 @@ from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.kinds import reads_any, steps_checked
 from datasets.recipes.pipeline import Preview, preview
+from datasets.services.inputs import Seer, inputs_of, inputs_read
 from datasets.services.uploads import name_checked
 
-Seer = User | AnonymousUser
 PREVIEWED = 50  # rows; fewer where they are long
 
 
@@ -34,7 +33,7 @@ def recipe_create(
         created_by=created_by,
         name=name,
         remark=remark.strip()[:2000],
-        steps=steps_checked(steps),
+        steps=_steps_checked(steps, created_by),
     )
     event_record(recipe, project=project, actor=created_by, verb="created")
     return recipe
@@ -60,7 +59,7 @@ def recipe_update(
         recipe.name = name_checked(name)
         _refuse_taken(recipe.project, recipe.name)
     if steps is not None:
-        recipe.steps = steps_checked(steps)
+        recipe.steps = _steps_checked(steps, by)
     if remark is not None:
         recipe.remark = remark.strip()[:2000]
     recipe.save()
@@ -91,11 +90,22 @@ def recipe_versions(steps: list[dict[str, Any]], by: Seer) -> DatasetVersionQuer
     return DatasetVersion.objects.visible_to(by).filter(state__in=states)
 
 
-def recipe_preview(steps: list[dict[str, Any]], version: DatasetVersion, *, seed: int) -> Preview:
-    """What checked steps do with the first rows of a version. DomainError as in a run."""
+def recipe_preview(
+    steps: list[dict[str, Any]], version: DatasetVersion, *, by: Seer, seed: int
+) -> Preview:
+    """What checked steps do with the first rows of a version, and of the further ones that they
+    name. DomainError as in a run.
+    """
+    inputs = inputs_read(inputs_of(steps, by), rows=PREVIEWED)
     lines = IndexedReader(version.rows_path).page(0, PREVIEWED)
     values = [line.value for line in lines if line.data is not None]
-    return preview(values, steps, mapping=mapping_of(version), seed=seed)
+    return preview(values, steps, mapping=mapping_of(version), seed=seed, inputs=inputs)
+
+
+def _steps_checked(steps: Any, by: User) -> list[dict[str, Any]]:
+    found = steps_checked(steps)
+    inputs_of(found, by)
+    return found
 
 
 def _refuse_taken(project: Project, name: str) -> None:

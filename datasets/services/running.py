@@ -19,9 +19,11 @@ from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.locks import locked
 from datasets.reading.rows import COLUMNS_MAX
+from datasets.recipes.kinds import versions_named
 from datasets.recipes.pipeline import apply
 from datasets.recipes.rows import Row, StepOutcome
 from datasets.services.checks import version_check
+from datasets.services.inputs import inputs_read
 from datasets.services.outputs import Output, output_of, outputs_store
 from datasets.services.runs import recipes_root, run_move
 
@@ -134,7 +136,8 @@ class _Reporter:
 
     def passed(self, row: Row) -> None:
         """A row came to its end, whether it is kept or dropped."""
-        self.done = max(self.done, row.number + 1)
+        if not row.source:
+            self.done = max(self.done, row.number + 1)
         self.look()
 
 
@@ -143,6 +146,9 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
         raise DomainError(_("The version that the recipe was to run on is gone."))
     reader = IndexedReader(run.source.rows_path)
     reporter = _Reporter(run, reader.count)
+    inputs = {str(version.pk): version for version in run.inputs.select_related("dataset")}
+    if set(inputs) != set(versions_named(run.steps)):
+        raise DomainError(_("A version that the recipe was to read is gone."))
     rows, outcomes = apply(
         reporter.values(reader),
         run.steps,
@@ -150,6 +156,7 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
         seed=run.seed,
         folder=run.directory / "steps",
         dropped=lambda _place, row, _reason: reporter.passed(row),
+        inputs=inputs_read(inputs, look=reporter.look),
     )
     parts = _write(rows, run.directory, reporter)
     if not parts:
@@ -173,7 +180,7 @@ def _write(
             writer = writers[row.part]
             writer.write(row.value, writer.count + 1)
             if isinstance(row.value, dict) and len(columns[row.part]) < COLUMNS_MAX:
-                columns[row.part].update(row.value)
+                columns[row.part].update(row.value.keys())
             reporter.passed(row)
     return {
         part: (

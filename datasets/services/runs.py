@@ -18,6 +18,7 @@ from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.recipes.kinds import parts_of
 from datasets.services.files import data_root
+from datasets.services.inputs import inputs_of
 from datasets.services.recipes import recipe_versions
 from datasets.services.uploads import name_checked, refuse_size, refuse_taken
 
@@ -61,7 +62,8 @@ def run_create(
             field="version",
         )
     project = _place_checked(recipe, version, name, by=by)
-    refuse_size(version.rows_path.stat().st_size, project)
+    inputs = inputs_of(recipe.steps, by)
+    refuse_size(sum(one.rows_path.stat().st_size for one in (version, *inputs.values())), project)
     run = RecipeRun.objects.create(
         project=project,
         created_by=by,
@@ -74,6 +76,7 @@ def run_create(
         dataset=None if name.strip() else version.dataset,
         name=name.strip(),
     )
+    run.inputs.set(inputs.values())
     event_record(run, project=project, actor=by, verb="submitted")
     async_task("datasets.tasks.recipe_run", str(run.pk), cluster="web")
     return run
@@ -144,7 +147,7 @@ _VERBS = {
 
 def runs_refuse(versions: Sequence[DatasetVersion], dataset: Dataset | None = None) -> None:
     """Conflict while a recipe runs on one of the versions, or into the dataset."""
-    involved = Q(source__in=versions)
+    involved = Q(source__in=versions) | Q(inputs__in=versions)
     if dataset is not None:
         involved |= Q(dataset=dataset)
     run = RecipeRun.objects.active().filter(involved).first()

@@ -1,6 +1,8 @@
 """Pages of recipes."""
 
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -21,7 +23,7 @@ from datasets import services
 from datasets.forms import RecipeForm, RunForm, StepForm
 from datasets.lineage import steps_shown
 from datasets.models import DatasetVersion, Recipe, RecipeRun
-from datasets.recipes.kinds import KINDS, STEPS_MAX, parts_of
+from datasets.recipes.kinds import KINDS, STEPS_MAX, parts_of, versions_named
 from datasets.recipes.words import PARTS, REASONS
 from datasets.views.shared import add_refusal
 
@@ -47,7 +49,7 @@ def recipe_list(request: HtmxRequest) -> HttpResponse:
     page = Paginator(counted, 25).get_page(request.GET.get("page"))
     context = {
         "page": page,
-        "rows": [(recipe, steps_shown(recipe.steps)) for recipe in page.object_list],
+        "rows": [(recipe, steps_shown(recipe.steps, reader=user)) for recipe in page.object_list],
         "search": search,
         "project": project,
         "runs": runs.select_related("created_by")[:RUNS_SHOWN],
@@ -103,17 +105,23 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
     """Name, remark and steps. Buttons of steps change the form only; saving is one of them."""
     initial = {"name": recipe.name, "remark": recipe.remark} if recipe else {}
     form = RecipeForm(initial=initial)
+    user = actor(request)
+    ready = DatasetVersion.objects.visible_to(user).ready().select_related("dataset")
+    own = ready.filter(dataset__project=project).order_by("dataset__name", "-number")
+    named = ready.filter(pk__in=versions_named(recipe.steps if recipe else []))
+    offered = {str(one.pk): str(one) for one in (*own[:OFFERED], *named)}
+    make = partial(StepForm, versions=list(offered.items()))
     steps = [
-        StepForm(kind=KINDS[step["kind"]], number=number, initial=step["parameters"])
+        make(kind=KINDS[step["kind"]], number=number, initial=step["parameters"])
         for number, step in enumerate(recipe.steps if recipe else [], start=1)
     ]
     status = 200
     if request.method == "POST":
-        form, steps = RecipeForm(request.POST), _steps_sent(request)
+        form, steps = RecipeForm(request.POST), _steps_sent(request, make)
         act = request.POST.get("act", "save")
         if act != "save":
             form = RecipeForm(initial={name: form[name].value() for name in form.fields})
-            steps = _arranged(steps, act)
+            steps = _arranged(steps, act, make)
         elif saved := _save(request, project, recipe, form, steps):
             messages.success(request, _("Saved."))
             return redirect("datasets:recipe_detail", saved.pk)
@@ -124,26 +132,26 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
         "form": form,
         "steps": steps,
         "version": version,
-        "versions": _offered(project, ANY, actor(request), version),
+        "versions": _offered(project, ANY, user, version),
         "converts": any(step.kind.name == "convert" for step in steps),
         "kinds": KINDS.values(),
         "recipe": recipe,
         "project": project,
-        "may_create": project.role_of(actor(request)) >= Role.RESEARCHER,
+        "may_create": project.role_of(user) >= Role.RESEARCHER,
         "nav": "datasets",
     }
     return render(request, "datasets/recipe_edit.html", context, status=status)
 
 
-def _steps_sent(request: HttpRequest) -> list[StepForm]:
+def _steps_sent(request: HttpRequest, make: Callable[..., StepForm]) -> list[StepForm]:
     names = [name for name in request.POST.getlist("kind") if name in KINDS][: STEPS_MAX + 1]
     return [
-        StepForm(request.POST, kind=KINDS[name], number=number)
+        make(request.POST, kind=KINDS[name], number=number)
         for number, name in enumerate(names, start=1)
     ]
 
 
-def _arranged(steps: list[StepForm], act: str) -> list[StepForm]:
+def _arranged(steps: list[StepForm], act: str, make: Callable[..., StepForm]) -> list[StepForm]:
     """The steps with one added (`add:clean`), removed (`remove:2`) or moved up (`up:2`)."""
     written: list[tuple[str, dict[str, Any]]] = [(one.kind.name, one.written()) for one in steps]
     what, _colon, which = act.partition(":")
@@ -155,7 +163,7 @@ def _arranged(steps: list[StepForm], act: str) -> list[StepForm]:
     elif what == "up" and 0 < place < len(written):
         written[place - 1], written[place] = written[place], written[place - 1]
     return [
-        StepForm(kind=KINDS[name], number=number, initial=values)
+        make(kind=KINDS[name], number=number, initial=values)
         for number, (name, values) in enumerate(written, start=1)
     ]
 
@@ -204,7 +212,7 @@ def recipe_page(request: HtmxRequest, recipe: Recipe, form: RunForm | None = Non
     user, version = actor(request), _version(request, recipe.steps)
     context = {
         "recipe": recipe,
-        "steps": steps_shown(recipe.steps),
+        "steps": steps_shown(recipe.steps, reader=user),
         "parts": parts_of(recipe.steps),
         "version": version,
         "versions": _offered(recipe.project, recipe.steps, user, version),
@@ -214,15 +222,15 @@ def recipe_page(request: HtmxRequest, recipe: Recipe, form: RunForm | None = Non
         "nav": "datasets",
     }
     if version is not None:
-        context |= _previewed(recipe, version)
+        context |= _previewed(recipe, version, user)
     status = 422 if form is not None else 200
     return render(request, "datasets/recipe_detail.html", context, status=status)
 
 
-def _previewed(recipe: Recipe, version: DatasetVersion) -> dict[str, Any]:
+def _previewed(recipe: Recipe, version: DatasetVersion, user: User) -> dict[str, Any]:
     """What the steps do with the first rows; those that they touch come first."""
     try:
-        found = services.recipe_preview(recipe.steps, version, seed=SEED)
+        found = services.recipe_preview(recipe.steps, version, by=user, seed=SEED)
     except DomainError as refused:
         return {"refused": refused.message}
     except FileNotFoundError:
@@ -231,7 +239,13 @@ def _previewed(recipe: Recipe, version: DatasetVersion) -> dict[str, Any]:
         {"row": row, "reason": REASONS.get(row.reason, ""), "part": PARTS.get(row.part, "")}
         for row in sorted(found.rows, key=lambda row: not row.changed and row.step is None)
     ]
-    return {"preview": found, "rows": rows}
+    report = [outcome.stored() for outcome in found.outcomes]
+    return {
+        "preview": found,
+        "looked": len(found.rows) - found.added,
+        "rows": rows,
+        "steps": steps_shown(recipe.steps, report, reader=user),
+    }
 
 
 @require_POST

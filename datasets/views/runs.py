@@ -56,7 +56,7 @@ def run_detail(request: HtmxRequest, run_id: uuid.UUID) -> HttpResponse:
     seen = DatasetVersion.objects.visible_to(user).select_related("dataset")
     context = {
         "run": run,
-        "steps": steps_shown(run.steps, run.report),
+        "steps": steps_shown(run.steps, run.report, reader=user),
         "outputs": seen.filter(run=run).order_by("dataset__name", "number"),
         "source": seen.filter(pk=run.source_id).first() if run.source_id else None,
         "may_edit": RecipeRun.objects.editable_by(user).filter(pk=run.pk).exists(),

@@ -118,7 +118,7 @@ def _origin(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
     parents = DatasetVersion.objects.visible_to(request.user).select_related("dataset")
     return {
         "lineage": lineage,
-        "steps": steps_shown(lineage["steps"], lineage["report"]),
+        "steps": steps_shown(lineage["steps"], lineage["report"], reader=request.user),
         "part": PARTS.get(lineage["part"], ""),
         "parent": parents.filter(children=version).first(),
         "run": RecipeRun.objects.visible_to(request.user).filter(outputs=version).first(),

@@ -138,6 +138,83 @@ def test_three_parts_and_a_conversion_into_messages(make, recipe, execute) -> No
     assert parts["validation"].lineage["part"] == "validation"
 
 
+def _mixing(*versions: DatasetVersion) -> list[dict]:
+    named = [{"version": str(version.pk), "weight": 1} for version in versions]
+    against = {"mode": "exact", "against": named[-1:]}
+    return [
+        {"kind": "deduplicate", "parameters": against},
+        {"kind": "mix", "parameters": {"versions": named[:1]}},
+    ]
+
+
+def test_a_mix_names_all_that_it_was_made_of(people, make, recipe, execute) -> None:
+    """Two datasets by weight, without what stands in a third."""
+    own = make(GOOD).latest
+    other = make([{"instruction": f"o {n}", "output": "x"} for n in range(50)], name="other").latest
+    third = make(GOOD[:10], name="third").latest
+    run = execute(recipe(_mixing(other, third)), own, name="mixed", seed=3)
+    made = DatasetVersion.objects.get(run=run)
+    asked = [row["instruction"][:2] for row in _values(made)]
+    assert (made.state, asked.count("qu"), asked.count("o ")) == ("ready", 20, 20)
+    assert (made.parent, set(run.inputs.all())) == (own, {other, third})
+    assert {one["name"] for one in made.lineage["inputs"]} == {"other v1", "third v1"}
+    assert run.report[0]["dropped"] == {"elsewhere": 10}
+    assert len(run.report[0]["examples"]) == 10
+    assert made.lineage["report"][0]["examples"] == []
+
+
+def test_further_versions_must_be_seen_and_stay(client, people, make, recipe, execute) -> None:
+    own = make(GOOD).latest
+    other = make(GOOD, name="other").latest
+    hidden = make(
+        GOOD, name="hidden", project=people.stranger.personal_project, created_by=people.stranger
+    ).latest
+    for version_id in (hidden.pk, uuid.uuid4()):
+        with pytest.raises(DomainError) as refused:
+            recipe([{"kind": "mix", "parameters": {"versions": [str(version_id)]}}])
+        assert (refused.value.data["step"], refused.value.data["parameter"]) == (1, "versions")
+    mixed = recipe([{"kind": "mix", "parameters": {"versions": [str(other.pk)]}}])
+    run = services.run_create(mixed.pk, by=people.member, version_id=own.pk)
+    with pytest.raises(Conflict):
+        services.dataset_delete(other.dataset_id, by=people.owner)
+    services.run_cancel(run.pk, by=people.member)
+    # Somebody who may run the recipe, and may not see what it mixes in.
+    Dataset.objects.filter(pk=other.dataset_id).update(project=people.stranger.personal_project)
+    with pytest.raises(DomainError):
+        services.run_create(mixed.pk, by=people.member, version_id=own.pk)
+    client.force_login(people.member)
+    page = client.get(
+        reverse("datasets:recipe_detail", args=[mixed.pk]), {"version": str(own.pk)}
+    ).content.decode()
+    assert "a version that you do not see" in page
+    assert "not yours to see" in page
+    assert "other v1" not in page
+
+
+def test_versions_are_chosen_in_the_editor(client, people, make) -> None:
+    own, other = make(GOOD).latest, make(GOOD, name="other").latest
+    client.force_login(people.member)
+    session = client.session
+    session["project"] = str(people.team.pk)
+    session.save()
+    url = reverse("datasets:recipe_create")
+    page = client.post(url, {"name": "m", "act": "add:mix"}).content.decode()
+    assert f'<option value="{other.pk}">other v1</option>' in page
+    sent = {"name": "m", "kind": "mix", "step-1-weight": "1", "act": "save"}
+    assert client.post(url, sent).status_code == 422
+    sent |= {"step-1-versions": [str(other.pk), ""], "step-1-versions-weight": ["0.5", "1"]}
+    assert client.post(url, sent).status_code == 302
+    made = Recipe.objects.get()
+    assert made.steps[0]["parameters"]["versions"] == [{"version": str(other.pk), "weight": 0.5}]
+    change = client.get(reverse("datasets:recipe_update", args=[made.pk])).content.decode()
+    assert f'<option value="{other.pk}" selected>other v1</option>' in change
+    assert 'value="0.5"' in change
+    seen = client.get(
+        reverse("datasets:recipe_detail", args=[made.pk]), {"version": str(own.pk)}
+    ).content.decode()
+    assert "other v1 × 0.5" in seen
+
+
 def test_the_same_seed_makes_the_same_rows(make, recipe, execute) -> None:
     source = make().latest
     drawn = recipe([{"kind": "sample", "parameters": {"by": "number", "number": 7}}])
@@ -443,7 +520,8 @@ def test_the_api_does_all_of_it(people, make) -> None:
     body = {"name": "tidy", "steps": STEPS, "project": str(people.team.pk)}
     made = api.post("/api/v1/recipes/", body, format="json")
     assert made.status_code == 201
-    assert made.json()["steps"][1]["parameters"] == {"mode": "exact", "threshold": 0.8}
+    complete = {"mode": "exact", "threshold": 0.8, "against": []}
+    assert made.json()["steps"][1]["parameters"] == complete
     assert api.post("/api/v1/recipes/", body, format="json").status_code == 409
     wrong = api.post(
         "/api/v1/recipes/", body | {"name": "x", "steps": [{"kind": "x"}]}, format="json"

@@ -6,27 +6,29 @@ from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.recipes.kind import Kind
 from datasets.recipes.kinds.cleaning import CLEAN, DEDUPLICATE, MASK
-from datasets.recipes.kinds.drawing import SAMPLE, SPLIT
+from datasets.recipes.kinds.drawing import MIX, SAMPLE, SPLIT
 from datasets.recipes.kinds.shaping import CONVERT
-from datasets.recipes.parameters import Refused, parameters_checked
+from datasets.recipes.parameters import Refused, Versions, parameters_checked
 from datasets.recipes.words import PARTS
 
 STEPS_MAX = 20
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (CLEAN, DEDUPLICATE, MASK, CONVERT, SAMPLE, SPLIT)
+    kind.name: kind for kind in (CLEAN, DEDUPLICATE, MASK, CONVERT, MIX, SAMPLE, SPLIT)
 }
 
 
 def steps_checked(steps: Any) -> list[dict[str, Any]]:
     """The steps complete with defaults. DomainError names the step and the parameter to blame."""
     if not isinstance(steps, list) or not steps:
-        raise _refusal(None, "", _("A recipe needs at least one step."))
+        raise step_refusal(None, "", _("A recipe needs at least one step."))
     if len(steps) > STEPS_MAX:
-        raise _refusal(None, "", _("A recipe has at most %(limit)s steps.") % {"limit": STEPS_MAX})
+        raise step_refusal(
+            None, "", _("A recipe has at most %(limit)s steps.") % {"limit": STEPS_MAX}
+        )
     found = [_checked(place, step) for place, step in enumerate(steps)]
     for place, step in enumerate(found[:-1]):
         if step["kind"] == SPLIT.name:
-            raise _refusal(place, "", _("A split must be the last step."))
+            raise step_refusal(place, "", _("A split must be the last step."))
     return found
 
 
@@ -35,19 +37,20 @@ def _checked(place: int, step: Any) -> dict[str, Any]:
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         words = ", ".join(KINDS)
-        raise _refusal(place, "kind", _("Choose one of: %(words)s.") % {"words": words})
+        raise step_refusal(place, "kind", _("Choose one of: %(words)s.") % {"words": words})
     given = step.get("parameters", {})
     if not isinstance(given, dict) or set(step) - {"kind", "parameters"}:
-        raise _refusal(place, "", _("A step has a “kind” and an object of “parameters”."))
+        raise step_refusal(place, "", _("A step has a “kind” and an object of “parameters”."))
     try:
         parameters = parameters_checked(kind.parameters, given)
         kind.check(parameters)
     except Refused as refused:
-        raise _refusal(place, refused.name, refused.reason) from refused
+        raise step_refusal(place, refused.name, refused.reason) from refused
     return {"kind": kind.name, "parameters": parameters}
 
 
-def _refusal(place: int | None, parameter: str, reason: str) -> DomainError:
+def step_refusal(place: int | None, parameter: str, reason: str) -> DomainError:
+    """What is wrong with the step at this place (from 0), and which parameter is to blame."""
     message = reason
     if place is not None:
         message = _("Step %(number)s: %(reason)s") % {"number": place + 1, "reason": reason}
@@ -70,3 +73,14 @@ def reads_any(steps: list[dict[str, Any]]) -> bool:
     """Whether the recipe takes rows whose columns nobody has named yet."""
     first = steps[0] if steps else {"kind": "", "parameters": {}}
     return first["kind"] == CONVERT.name and first["parameters"]["source"] == "columns"
+
+
+def versions_named(steps: list[dict[str, Any]]) -> dict[str, tuple[int, str]]:
+    """Ids of the further versions that checked steps read, with the step's place and parameter."""
+    return {
+        one["version"]: (place, parameter.name)
+        for place, step in enumerate(steps)
+        for parameter in KINDS[step["kind"]].parameters
+        if isinstance(parameter, Versions)
+        for one in step["parameters"].get(parameter.name, [])
+    }

@@ -19,6 +19,7 @@ from datasets.recipes.parameters import (
     Refused,
     Rules,
     Several,
+    Versions,
 )
 from datasets.recipes.words import MASKED
 
@@ -154,6 +155,13 @@ DEDUPLICATE = Kind(
             when=("mode", "near"),
             least=0.5,
             most=1,
+        ),
+        Versions(
+            "against",
+            gettext_lazy("Drop also what stands in"),
+            [],
+            gettext_lazy("Such as the data that models are evaluated on."),
+            optional=True,
         ),
     ),
     deduplicate,

@@ -7,7 +7,16 @@ from django.utils.translation import gettext_lazy
 
 from common.phrases import gettext as _
 from datasets.recipes.kind import ROWS_MAX, Kind
-from datasets.recipes.parameters import Choice, Number, Refused, Written
+from datasets.recipes.mixing import mix
+from datasets.recipes.parameters import (
+    WEIGHT_MAX,
+    Choice,
+    Flag,
+    Number,
+    Refused,
+    Versions,
+    Written,
+)
 from datasets.recipes.sampling import sample, split
 
 
@@ -90,4 +99,37 @@ SPLIT = Kind(
     ),
     split,
     _split_check,
+)
+
+MIX = Kind(
+    "mix",
+    gettext_lazy("Mix"),
+    gettext_lazy("Adds rows of other datasets, so many of each as its weight says."),
+    "blend",
+    (
+        Number("weight", gettext_lazy("Weight of these rows"), 1, least=0.001, most=WEIGHT_MAX),
+        Versions(
+            "versions",
+            gettext_lazy("Other datasets and their weights"),
+            [],
+            gettext_lazy("Their rows come as they are; those in another format are converted."),
+            weighted=True,
+        ),
+        Number(
+            "rows",
+            gettext_lazy("Rows in all"),
+            None,
+            gettext_lazy("Left empty, so many as there are without repeating any."),
+            least=1,
+            most=ROWS_MAX,
+            whole=True,
+            optional=True,
+        ),
+        Flag(
+            "repeat",
+            gettext_lazy("Repeat rows of datasets that have too few"),
+            False,
+        ),
+    ),
+    mix,
 )
