@@ -130,3 +130,4 @@ bench-nodes: setup .venv/development ## 500 running and 5,000 waiting workloads 
 
 bench-recipes: .venv/development ## what recipes mask and find twice of what was planted, and how fast
 	@.venv/bin/python benchmarks/masking.py
+	@.venv/bin/python benchmarks/dedup.py

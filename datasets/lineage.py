@@ -10,7 +10,7 @@ from accounts.models import User
 from datasets.models import DatasetVersion
 from datasets.recipes.kinds import KINDS, versions_named
 from datasets.recipes.parameters import Choice, Flag, Parameter, Several, Text, Versions
-from datasets.recipes.words import MASKED, PARTS, REASONS
+from datasets.recipes.words import MASKED, PARTS, REASONS, VARIED
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _counts(did: dict[str, Any]) -> list[tuple[Text, int]]:
     if did["clusters"]:
         found.append((gettext_lazy("clusters of rows that are alike"), did["clusters"]))
     found += [(REASONS[reason], count) for reason, count in did["dropped"].items()]
-    found += [(MASKED.get(kind, kind), count) for kind, count in did["found"].items()]
+    found += [({**MASKED, **VARIED}.get(kind, kind), count) for kind, count in did["found"].items()]
     return found + [(PARTS[part], count) for part, count in did["parts"].items()]
 
 

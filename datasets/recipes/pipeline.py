@@ -37,11 +37,13 @@ def apply(
     folder: Path,
     dropped: Dropped = nobody,
     inputs: Mappings[str, Input] = NO_INPUTS,
+    tokenizer: Path | None = None,
 ) -> tuple[Iterator[Row], list[StepOutcome]]:
     """The rows that are left, as a stream, and what each step did, complete when it ends.
 
     Nothing is read before the stream is. `folder` takes what steps lay down on the disk, `inputs`
-    are the further versions that steps name, by their ids.
+    are the further versions that steps name, by their ids, `tokenizer` is the folder of the one to
+    count tokens with.
     """
     rows: Iterator[Row] = (
         Row(number, decoded(value, mapping)) for number, value in enumerate(values)
@@ -57,6 +59,7 @@ def apply(
             outcome,
             partial(dropped, place),
             inputs,
+            tokenizer,
         )
         kind = KINDS[step["kind"]]
         given = kind.complete(step["parameters"])
@@ -149,6 +152,7 @@ def preview(
     mapping: Mapping,
     seed: int,
     inputs: Mappings[str, Input] = NO_INPUTS,
+    tokenizer: Path | None = None,
 ) -> Preview:
     """What the steps do with these rows. DomainError as in a run."""
     read_so = mappings_of(steps, mapping)
@@ -167,6 +171,7 @@ def preview(
             folder=Path(folder),
             dropped=dropped,
             inputs=inputs,
+            tokenizer=tokenizer,
         )
         kept = list(rows)
     here = {row.number: row for row in kept if not row.source and not row.piece}

@@ -50,7 +50,7 @@ class StepOutcome:
     changed: int = 0
     clusters: int = 0  # of rows that are alike, with two members or more
     dropped: Counter[str] = field(default_factory=Counter)
-    found: Counter[str] = field(default_factory=Counter)  # what was masked
+    found: Counter[str] = field(default_factory=Counter)  # what was masked, or made
     parts: Counter[str] = field(default_factory=Counter)
     examples: list[dict[str, Any]] = field(default_factory=list)  # clusters with their first rows
 
@@ -90,7 +90,7 @@ class Input:
 @dataclass
 class Work:
     """What a step works with: how rows are read, a folder of its own, the seed, its outcome, and
-    further versions by their ids.
+    further versions by their ids. `tokenizer` is the folder of the one to count tokens with.
     """
 
     mapping: Mapping
@@ -99,6 +99,7 @@ class Work:
     outcome: StepOutcome
     dropped: Callable[[Row, str], None] = nobody
     inputs: Mappings[str, Input] = field(default_factory=dict)
+    tokenizer: Path | None = None
 
     def drop(self, row: Row, reason: str) -> None:
         """Counts a row that ends here."""

@@ -25,10 +25,17 @@ REASONS: dict[str, Text] = {
     "near_duplicate": gettext_lazy("nearly said before"),
     "elsewhere": gettext_lazy("said in another dataset"),
     "unfit": gettext_lazy("does not fit the format"),
+    "empty": gettext_lazy("without text"),
+    "too_close": gettext_lazy("too much like their row"),
+    "too_far": gettext_lazy("too little like their row"),
     "not_sampled": gettext_lazy("not drawn"),
 }
 PARTS: dict[str, Text] = {
     "train": gettext_lazy("Training"),
     "validation": gettext_lazy("Validation"),
     "test": gettext_lazy("Test"),
+}
+VARIED: dict[str, Text] = {
+    "noise": gettext_lazy("Slips of the pen"),
+    "synonyms": gettext_lazy("Other words"),
 }

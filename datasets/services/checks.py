@@ -246,3 +246,9 @@ def counting_by_default() -> Counting | None:
     if (demo / "tokenizer.json").exists():
         return Counting("demo", demo, "chatml")
     return None
+
+
+def tokenizer_by_default() -> Path | None:
+    """The folder of the tokenizer that tokens are counted with; None without one."""
+    counting = counting_by_default()
+    return counting.tokenizer_dir if counting else None

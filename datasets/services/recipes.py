@@ -14,6 +14,7 @@ from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.kinds import reads_any, steps_checked
 from datasets.recipes.pipeline import Preview, preview
+from datasets.services.checks import tokenizer_by_default
 from datasets.services.inputs import Seer, inputs_of, inputs_read
 from datasets.services.uploads import name_checked
 
@@ -99,7 +100,14 @@ def recipe_preview(
     inputs = inputs_read(inputs_of(steps, by), rows=PREVIEWED)
     lines = IndexedReader(version.rows_path).page(0, PREVIEWED)
     values = [line.value for line in lines if line.data is not None]
-    return preview(values, steps, mapping=mapping_of(version), seed=seed, inputs=inputs)
+    return preview(
+        values,
+        steps,
+        mapping=mapping_of(version),
+        seed=seed,
+        inputs=inputs,
+        tokenizer=tokenizer_by_default(),
+    )
 
 
 def _steps_checked(steps: Any, by: User) -> list[dict[str, Any]]:

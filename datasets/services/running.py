@@ -22,7 +22,7 @@ from datasets.reading.rows import COLUMNS_MAX
 from datasets.recipes.kinds import versions_named
 from datasets.recipes.pipeline import apply
 from datasets.recipes.rows import Row, StepOutcome
-from datasets.services.checks import version_check
+from datasets.services.checks import tokenizer_by_default, version_check
 from datasets.services.inputs import inputs_read
 from datasets.services.outputs import Output, output_of, outputs_store
 from datasets.services.runs import recipes_root, run_move
@@ -157,6 +157,7 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
         folder=run.directory / "steps",
         dropped=lambda _place, row, _reason: reporter.passed(row),
         inputs=inputs_read(inputs, look=reporter.look),
+        tokenizer=tokenizer_by_default(),
     )
     parts = _write(rows, run.directory, reporter)
     if not parts:

@@ -7,13 +7,14 @@ from common.phrases import gettext as _
 from datasets.recipes.kind import Kind
 from datasets.recipes.kinds.cleaning import CLEAN, DEDUPLICATE, MASK
 from datasets.recipes.kinds.drawing import MIX, SAMPLE, SPLIT
-from datasets.recipes.kinds.shaping import CONVERT
+from datasets.recipes.kinds.shaping import AUGMENT, CHUNK, CONVERT
 from datasets.recipes.parameters import Refused, Versions, parameters_checked
 from datasets.recipes.words import PARTS
 
 STEPS_MAX = 20
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (CLEAN, DEDUPLICATE, MASK, CONVERT, MIX, SAMPLE, SPLIT)
+    kind.name: kind
+    for kind in (CLEAN, DEDUPLICATE, MASK, CONVERT, CHUNK, AUGMENT, MIX, SAMPLE, SPLIT)
 }
 
 
