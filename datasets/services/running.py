@@ -26,6 +26,7 @@ from datasets.services.checks import tokenizer_by_default, version_check
 from datasets.services.inputs import inputs_read
 from datasets.services.outputs import Output, output_of, outputs_store
 from datasets.services.runs import recipes_root, run_move
+from datasets.services.uploads import refuse_size
 
 TRIES = 5  # of a run that is killed, or fails for another reason than recipe and rows
 REPORTED = 1.0  # seconds between two looks at whether the run was called off
@@ -115,7 +116,9 @@ class _Reporter:
         self.read = self.done = 0
 
     def look(self) -> None:
-        """`_Over` when the run has ended; about once a second."""
+        """`_Over` when the run has ended, QuotaExceeded when it makes too much; about once a
+        second.
+        """
         now = time.monotonic()
         if now - self._last < REPORTED:
             return
@@ -125,7 +128,13 @@ class _Reporter:
         running = RecipeRun.objects.filter(pk=self._run.pk).active()
         if not running.update(progress=progress):
             raise _Over
+        self._refuse_growth()
         live_touch(self._run.pk, self._run.project_id)
+
+    def _refuse_growth(self) -> None:
+        """Steps can make many rows of one: no file of rows may outgrow the project's place."""
+        sizes = (path.stat().st_size for path in self._run.directory.rglob("rows*"))
+        refuse_size(max(sizes, default=0), self._run.project)
 
     def values(self, reader: IndexedReader) -> Iterator[Any]:
         """The rows of the input, counted."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.dedup import rows as planted_rows
 from common.errors import DomainError
 from datasets.recipes import kinds
 from datasets.recipes.mixing import shares
@@ -159,6 +160,17 @@ def test_near_duplicates_across_versions(tmp_path) -> None:
     kept = {row.number for row in rows}
     assert set(range(100, 200)) <= kept
     assert outcome["dropped"]["elsewhere"] >= 95
+
+
+@pytest.mark.parametrize(("mode", "least"), [("near", 0.95), ("exact", 0.45)])
+def test_planted_duplicates_of_the_benchmark(mode, least, tmp_path) -> None:
+    """Recall and precision among short rows, half of the copies exact ones."""
+    made = list(planted_rows(4000, seed=3))
+    copies = {place for place, (_value, is_copy) in enumerate(made) if is_copy}
+    kept, _ = go([value for value, _copy in made], "deduplicate", {"mode": mode}, {}, tmp_path)
+    dropped = set(range(len(made))) - {row.number for row in kept}
+    assert len(dropped & copies) >= least * len(copies)
+    assert len(dropped & copies) >= 0.95 * len(dropped)
 
 
 def test_clusters_are_shown_the_largest_first(tmp_path) -> None:

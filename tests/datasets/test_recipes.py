@@ -280,6 +280,19 @@ def test_cancelled_before_and_while_it_runs(people, make, recipe, monkeypatch) -
     assert not other.directory.exists()
 
 
+def test_a_run_that_makes_too_much_is_stopped(people, make, recipe, execute, monkeypatch) -> None:
+    """A thousand million rows of sixty: it ends at the project's limit, not at the disk's."""
+    monkeypatch.setattr(services.running, "REPORTED", 0.1)
+    own, other = make(GOOD), make(GOOD, name="other")
+    people.team.max_storage_bytes = 3_000_000
+    people.team.save()
+    given = {"versions": [str(other.latest.pk)], "rows": 10**9, "repeat": True}
+    run = execute(recipe([{"kind": "mix", "parameters": given}]), own.latest)
+    assert (run.state, own.versions.count()) == ("failed", 1)
+    assert "of 2 MB" in run.problem
+    assert not run.directory.exists()
+
+
 def test_a_run_that_never_ends_is_given_up(people, make, recipe) -> None:
     run = services.run_create(recipe().pk, by=people.member, version_id=make().latest.pk)
     RecipeRun.objects.update(progress={"tries": 5}, state="running")
