@@ -184,8 +184,8 @@ def _into_columns(example: Example, target: RowMapping) -> dict[str, Any]:
         "system" not in target.columns and example.system
     ):
         raise Unfit
-    cells = {**answers, "prompt": question, "system": example.system, "history": pairs}
-    cells |= {"query": "", "kto_tag": example.kto_tag, "tools": ""}
+    cells: dict[str, Any] = {**answers, "prompt": question, "query": "", "tools": ""}
+    cells |= {"system": example.system, "history": pairs, "kto_tag": example.kto_tag}
     return {column: cells[key] for key, column in target.columns.items()}
 
 

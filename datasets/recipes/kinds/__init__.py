@@ -72,8 +72,9 @@ def parts_of(steps: list[dict[str, Any]]) -> list[str]:
 
 def reads_any(steps: list[dict[str, Any]]) -> bool:
     """Whether the recipe takes rows whose columns nobody has named yet."""
-    first = steps[0] if steps else {"kind": "", "parameters": {}}
-    return first["kind"] == CONVERT.name and first["parameters"]["source"] == "columns"
+    if not steps or steps[0]["kind"] != CONVERT.name:
+        return False
+    return bool(steps[0]["parameters"]["source"] == "columns")
 
 
 def versions_named(steps: list[dict[str, Any]]) -> dict[str, tuple[int, str]]:
