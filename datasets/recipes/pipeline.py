@@ -175,6 +175,7 @@ def preview(
         )
         kept = list(rows)
     here = {row.number: row for row in kept if not row.source and not row.piece}
+    added = [row for row in kept if row.source or row.piece][:ADDED_SHOWN]
     found = []
     for number, value in enumerate(values):
         before = decoded(value, mapping)
@@ -188,8 +189,10 @@ def preview(
         change.texts = changes(before, after, read_so[0], read_after)
         change.changed = before != after or (number not in here and number not in ends)
         found.append(change)
-    added = [row for row in kept if row.source or row.piece][:ADDED_SHOWN]
-    return Preview([*found, *(_added(row, read_so[-1]) for row in added)], outcomes)
+        of_it = (row for row in added if row.number == number and not row.source)
+        found += [_added(row, read_so[-1]) for row in of_it]
+    found += [_added(row, read_so[-1]) for row in added if row.source]
+    return Preview(found, outcomes)
 
 
 def _added(row: Row, read_so: Mapping) -> RowChange:

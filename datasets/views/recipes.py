@@ -228,16 +228,21 @@ def recipe_page(request: HtmxRequest, recipe: Recipe, form: RunForm | None = Non
 
 
 def _previewed(recipe: Recipe, version: DatasetVersion, user: User) -> dict[str, Any]:
-    """What the steps do with the first rows; those that they touch come first."""
+    """What the steps do with the first rows; those that they touch come first, unless rows are
+    added, which stand behind those that they were made of.
+    """
     try:
         found = services.recipe_preview(recipe.steps, version, by=user, seed=SEED)
     except DomainError as refused:
         return {"refused": refused.message}
     except FileNotFoundError:
         return {"refused": _("The rows of this version are not here. Choose another one.")}
+    shown = found.rows
+    if not found.added:
+        shown = sorted(shown, key=lambda row: not row.changed and row.step is None)
     rows = [
         {"row": row, "reason": REASONS.get(row.reason, ""), "part": PARTS.get(row.part, "")}
-        for row in sorted(found.rows, key=lambda row: not row.changed and row.step is None)
+        for row in shown
     ]
     report = [outcome.stored() for outcome in found.outcomes]
     return {

@@ -59,6 +59,7 @@ def run_detail(request: HtmxRequest, run_id: uuid.UUID) -> HttpResponse:
         "steps": steps_shown(run.steps, run.report, reader=user),
         "outputs": seen.filter(run=run).order_by("dataset__name", "number"),
         "source": seen.filter(pk=run.source_id).first() if run.source_id else None,
+        "inputs": seen.filter(pk__in=run.inputs.values("pk")),
         "may_edit": RecipeRun.objects.editable_by(user).filter(pk=run.pk).exists(),
         "events": Event.objects.filter(subject_id=run.pk).select_related("actor").order_by("-id"),
         "nav": "datasets",

@@ -158,10 +158,10 @@ def tokenizer_dir(tmp_path) -> Path:
 def test_the_preview_shows_pieces() -> None:
     steps = kinds.steps_checked([{"kind": "chunk", "parameters": {"size": 100}}])
     seen = preview([{"text": GUIDE}, {"text": "short"}], steps, mapping=TEXT, seed=1)
-    assert [(row.number, row.added) for row in seen.rows] == [(1, False), (2, False)] + [
-        (1, True)
-    ] * 6
-    assert [row.changed for row in seen.rows[:2]] == [True, True]  # the second has a section now
+    assert [(row.number, row.added) for row in seen.rows] == [
+        (1, False), *([(1, True)] * 6), (2, False)
+    ]  # fmt: skip
+    assert (seen.rows[0].changed, seen.rows[-1].changed) == (True, True)  # it has a section now
     assert (seen.added, seen.lost) == (6, 0)
 
 
