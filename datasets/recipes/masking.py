@@ -19,6 +19,7 @@ _PLACEHOLDER = re.compile(r"\[([A-Z_]{2,12})_([0-9]{1,6})\]")
 _REPEATED = 2  # characters that a name has at least when it is looked for without its context
 _NAMES = 50  # that are looked for so in a row
 Rules = Mapping[str, regex.Pattern[str]]
+NO_RULES: Rules = {}
 
 
 def mask(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iterator[Row]:
@@ -40,7 +41,9 @@ def mask(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iter
 class Masker:
     """Masks the texts of one row. Numbers of placeholders that it holds already are not used."""
 
-    def __init__(self, kinds: list[str], value: Any, rules: Rules = {}, number: int = 0) -> None:  # noqa: B006
+    def __init__(
+        self, kinds: list[str], value: Any, rules: Rules = NO_RULES, number: int = 0
+    ) -> None:
         self._kinds = kinds
         self._rules = rules
         self._number = number
