@@ -152,7 +152,7 @@ class RecipeRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
     def get_queryset(self) -> QuerySet[RecipeRun]:
         """What the caller may see, or change where it is changed."""
         runs = RecipeRun.objects.select_related("project", "created_by")
-        return within_reach(runs.prefetch_related("outputs"), self.request)
+        return within_reach(runs.prefetch_related("outputs", "inputs"), self.request)
 
     @extend_schema(request=None, responses=RecipeRunSerializer)
     @action(detail=True, methods=["post"])

@@ -10,7 +10,6 @@ from datasets.recipes.rows import Row, Work, comparable, texts_change, texts_of
 from datasets.recipes.sampling import lot
 from datasets.recipes.synonyms import SYNONYMS, WORDS
 
-VARIANTS = 16  # bits for the number of a variant
 _KEPT = re.compile(
     r"```.*?(?:```|$)|`[^`\n]{1,200}`|https?://\S{1,500}|\[[A-Z_]{2,12}_[0-9]{1,6}\]|\{[^{}\n]{1,80}\}"
     r"|[0-9][0-9.,:%]*",
@@ -71,7 +70,7 @@ def _variant(
         return varied(text, CHANGES[kind], drawn, strength) if text in changed else text
 
     value = texts_change(row.value, work.mapping, change)
-    return replace(row, value=value, piece=(row.piece << VARIANTS) + number)
+    return row.made(value, number)
 
 
 def varied(text: str, change: Change, drawn: random.Random, strength: float) -> str:

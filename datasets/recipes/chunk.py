@@ -20,7 +20,6 @@ _PARAGRAPH = re.compile(r"(?<=\n)[ \t]*\n+")
 _SENTENCE = re.compile("[。！？；…]+[”’」』）\"')]*|[.!?]+[\"')\\]]*(?=\\s)|\n+")
 _SECTION = " › "
 WIDEST = 16  # characters that a token is taken to have at most
-PIECES = 24  # bits for the number of a piece
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def chunk(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Ite
             value = {**row.value, column: piece}
             if by == "headings":
                 value["section"] = section
-            yield replace(row, value=value, piece=(row.piece << PIECES) + number)
+            yield row.made(value, number)
 
 
 def pieces(text: str, by: str, size: Size) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ class Row:
     """A value, where it comes from, and the part it was put in by a split.
 
     `number` counts from 0 in the input; `source` is 0 for the version that the recipe runs on, and
-    counts further versions from 1. Rows made of one have the same number and count by `piece`.
+    counts further versions from 1. Rows made of one have the same number and differ by `piece`.
     """
 
     number: int
@@ -38,6 +38,14 @@ class Row:
     def key(self) -> tuple[int, int, int]:
         """What tells the row from all others."""
         return self.source, self.number, self.piece
+
+    def made(self, value: Any, number: int) -> "Row":
+        """A row made of this one; `number` tells such rows from each other, 0 is the row itself."""
+        piece = self.piece
+        if number:
+            digest = hashlib.blake2b(b"%d.%d" % (piece, number), digest_size=6).digest()
+            piece = int.from_bytes(digest, "little") + 1
+        return replace(self, value=value, piece=piece)
 
 
 @dataclass

@@ -186,6 +186,15 @@ def test_variants_follow_their_row_and_name_it(shape, tmp_path) -> None:
     assert len({row.key for row in rows}) == len(rows)
 
 
+def test_variants_of_variants_are_told_apart(tmp_path) -> None:
+    """Step after step, with one in between that lays rows down on the disk."""
+    steps = [("augment", {"least_alike": 0, "strength": 0.3})] * 6
+    values = [qa("Please explain the important reason for this problem in simple words.")]
+    rows, _ = run(values, *steps, ("deduplicate", {"mode": "exact"}), folder=tmp_path)
+    assert len(rows) > 16
+    assert len({row.key for row in rows}) == len(rows)
+
+
 def test_only_what_was_asked_for_is_varied(tmp_path) -> None:
     value = qa("Please explain this big problem to the children quickly.", "A big help for people.")
     step = (
