@@ -63,7 +63,7 @@ _ROLES = {
 def _variant(
     row: Row, work: Work, kind: str, number: int, changed: set[str], strength: float
 ) -> Row:
-    what = b"%s %d %d %d %d" % (kind.encode(), row.source, row.number, row.piece, number)
+    what = b"%s %d %d %d %d %d" % (kind.encode(), work.place, *row.key, number)
     drawn = random.Random(lot(work.seed, what))  # noqa: S311
 
     def change(text: str) -> str:

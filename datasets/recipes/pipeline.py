@@ -60,6 +60,7 @@ def apply(
             partial(dropped, place),
             inputs,
             tokenizer,
+            place,
         )
         kind = KINDS[step["kind"]]
         given = kind.complete(step["parameters"])

@@ -108,6 +108,7 @@ class Work:
     dropped: Callable[[Row, str], None] = nobody
     inputs: Mappings[str, Input] = field(default_factory=dict)
     tokenizer: Path | None = None
+    place: int = 0  # of the step in its recipe
 
     def drop(self, row: Row, reason: str) -> None:
         """Counts a row that ends here."""
