@@ -70,7 +70,7 @@ def _variant(
         return varied(text, CHANGES[kind], drawn, strength) if text in changed else text
 
     value = texts_change(row.value, work.mapping, change)
-    return row.made(value, number)
+    return work.made(row, value, number)
 
 
 def varied(text: str, change: Change, drawn: random.Random, strength: float) -> str:

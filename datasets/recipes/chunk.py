@@ -55,7 +55,7 @@ def chunk(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Ite
             value = {**row.value, column: piece}
             if by == "headings":
                 value["section"] = section
-            yield row.made(value, number)
+            yield work.made(row, value, number)
 
 
 def pieces(text: str, by: str, size: Size) -> Iterator[tuple[str, str]]:

@@ -75,7 +75,7 @@ def _drawn(rows: Iterable[Row], count: int, wanted: int, work: Work) -> Iterator
     for place, row in enumerate(rows):
         again = times + bool(extra[place])
         for turn in range(again):
-            yield row.made(row.value, turn)
+            yield work.made(row, row.value, turn)
         if not again and not row.source:
             work.drop(row, "not_sampled")
 

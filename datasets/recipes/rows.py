@@ -39,14 +39,6 @@ class Row:
         """What tells the row from all others."""
         return self.source, self.number, self.piece
 
-    def made(self, value: Any, number: int) -> "Row":
-        """A row made of this one; `number` tells such rows from each other, 0 is the row itself."""
-        piece = self.piece
-        if number:
-            digest = hashlib.blake2b(b"%d.%d" % (piece, number), digest_size=6).digest()
-            piece = int.from_bytes(digest, "little") + 1
-        return replace(self, value=value, piece=piece)
-
 
 @dataclass
 class StepOutcome:
@@ -109,6 +101,14 @@ class Work:
     inputs: Mappings[str, Input] = field(default_factory=dict)
     tokenizer: Path | None = None
     place: int = 0  # of the step in its recipe
+
+    def made(self, row: Row, value: Any, number: int) -> Row:
+        """A row made of another; `number` tells such rows from each other, 0 is the row itself."""
+        piece = row.piece
+        if number:
+            what = b"%d.%d.%d" % (piece, self.place, number)
+            piece = int.from_bytes(hashlib.blake2b(what, digest_size=6).digest(), "little") + 1
+        return replace(row, value=value, piece=piece)
 
     def drop(self, row: Row, reason: str) -> None:
         """Counts a row that ends here."""
