@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from datasets.recipes.convert import Unfit, from_turns
+from datasets.recipes.parameters import VERSIONS_MAX
 from datasets.recipes.rows import Input, Row, Work, decoded
 from datasets.recipes.sampling import lot
 from datasets.recipes.spool import Spool
@@ -28,7 +29,7 @@ def mix(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Itera
     wanted = shares(counts, weights, parameters["rows"], repeat=parameters["repeat"])
     streams = [_drawn(spool.read(), counts[0], wanted[0], work)]
     for source, (other, _weight) in enumerate(others, start=1):
-        found = _rows_of(other, source, work)
+        found = _rows_of(other, VERSIONS_MAX * work.place + source, work)
         streams.append(_drawn(found, counts[source], wanted[source], work))
     yield from _among(streams, wanted)
 
