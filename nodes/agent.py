@@ -41,7 +41,7 @@ State = Workload.State
 
 FOLLOW_SECONDS = 0.2
 FETCH_SECONDS = 1.0
-ROWS_SECONDS = 0.4
+ROWS_SECONDS = 1.0
 BEAT_SECONDS = 5.0
 SAMPLE_SECONDS = 15.0
 ROLL_SECONDS = 60.0
@@ -89,6 +89,7 @@ class Agent:
         self.shares_home = True
         self.carrier: Carrier | None = None  # on a node that does not share the directory
         self.devices_at = 0.0
+        self.leads = False  # whether this agent looks after what concerns all nodes
 
     async def run(self) -> None:
         """Works until it is cancelled."""
@@ -98,7 +99,7 @@ class Agent:
         reach = partial(node_reach_set, self.node_id, agent_url=forwarding.own_url())
         await self._patiently(reach)
         logger.info("node %s: agent works", self.name)
-        loops = (
+        loops: tuple[Coroutine[None, None, None], ...] = (
             *((self.carrier.run(), self._tidy_up()) if self.carrier else ()),
             self._every(FOLLOW_SECONDS, self.follow),
             self._every(BEAT_SECONDS, self.beat),
@@ -289,12 +290,14 @@ class Agent:
         services.samples_roll(self.node_id)
 
     def tick(self) -> None:
-        """Lets others do on the node what they do regularly."""
-        agent_tick.send_robust(sender=Agent, node_id=self.node_id)
+        """Lets others do regularly what services need: where one is, and on the node that leads."""
+        if self.leads or any(row.is_service for row in self.rows):
+            agent_tick.send_robust(sender=Agent, node_id=self.node_id)
 
     def sweep(self) -> None:
         """The safety net for all nodes; one agent's is enough."""
-        if services.node_leads(self.node_id):
+        self.leads = services.node_leads(self.node_id)
+        if self.leads:
             judge = time.monotonic() - self.heard_since > TRUST_SECONDS
             services.nodes_sweep(judge=judge)
             if judge:

@@ -1,7 +1,6 @@
 """What the node pages show, as plain facts for one reader."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +22,8 @@ from nodes.services.sentences import (
 
 FRESH = timedelta(seconds=30)
 QUEUE_SHOWN = 50
+NEEDS = ("gpus", "gpu_memory_bytes", "cpus", "memory_bytes")
+SHOWN = ("name", "state", "node", "started_at", "placed_at", "project__name", *NEEDS)
 # Which alerts say that something is broken; the others say that somebody should look.
 GRAVE = {AlertRule.Kind.SILENCE, AlertRule.Kind.ECC, AlertRule.Kind.EXCLUSION}
 LOOKS = {
@@ -199,8 +200,10 @@ class QueueRow:
 def queue_of(user: User) -> list[QueueRow]:
     """The queue; other projects' workloads have a place and needs, but no name."""
     rows = []
-    waiting = list(Workload.objects.waiting().select_related("project")[:QUEUE_SHOWN])
-    mine = _visible(user, waiting)
+    queue = Workload.objects.waiting().select_related("project")
+    waiting = list(queue.only(*SHOWN, "reason", "waits_for", "queued_at")[:QUEUE_SHOWN])
+    shown = Workload.objects.filter(pk__in=[workload.pk for workload in waiting])
+    mine = set(shown.visible_to(user).values_list("pk", flat=True))
     for place, workload in enumerate(waiting, 1):
         is_mine = workload.pk in mine
         rows.append(
@@ -218,19 +221,12 @@ def queue_of(user: User) -> list[QueueRow]:
     return rows
 
 
-def _visible(user: User, workloads: Iterable[Workload]) -> set[UUID]:
-    """Those of the workloads that the user may see."""
-    shown = [workload.pk for workload in workloads]
-    rows = Workload.objects.visible_to(user).filter(pk__in=shown)
-    return set(rows.values_list("pk", flat=True))
-
-
 def cards_of(user: User, nodes: list[Node]) -> list[Card]:
     """The nodes as the user may see them, asked for all at once."""
     samples = {one.node_id: one for one in NodeSample.objects.filter(node__in=nodes).newest()}
-    active = Workload.objects.active().filter(node__in=nodes).select_related("project")
-    running = list(active.defer("files", "inputs", "env").order_by("placed_at"))
-    mine = _visible(user, running)
+    active = Workload.objects.active().filter(node__in=nodes)
+    running = active.select_related("project").only(*SHOWN).order_by("placed_at")
+    mine = set(active.visible_to(user).values_list("pk", flat=True))
     idle = set(
         Alert.objects.open()
         .filter(node__in=nodes, kind=AlertRule.Kind.IDLE)

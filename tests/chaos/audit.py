@@ -96,12 +96,15 @@ def audit(world: World, watch: Watch) -> dict[str, list[str]]:
     return found
 
 
-def _curve(row: Any) -> list[int]:
+def _reports(row: Any) -> list[dict[str, Any]]:
     path = row.metrics_path
-    if not path.exists():
-        return []
-    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return [line["step"] for line in lines if line["kind"] == "log"]
+    return (
+        [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    )
+
+
+def _curve(row: Any) -> list[int]:
+    return [line["step"] for line in _reports(row) if line["kind"] == "log"]
 
 
 def _log(row: Any) -> list[int]:
@@ -125,4 +128,17 @@ def training(world: World) -> list[str]:
         return [f"the training is {job['state']}: {job['reason']}"]
     if steps != list(range(1, job["total_steps"] + 1)):
         return [f"the curve of the training has {len(steps)} points of {job['total_steps']}"]
-    return []
+    return _overlaps(job["id"])
+
+
+def _overlaps(job: str) -> list[str]:
+    """Which attempt of a job still reported when the next one did already."""
+    from jobs.models import Attempt
+
+    found, before = [], 0.0
+    for attempt in Attempt.objects.filter(job=job).select_related("workload"):
+        times = [line["time"] for line in _reports(attempt.workload)]
+        if times and min(times) < before:
+            found.append(f"attempt {attempt.number} ran while the one before it still did")
+        before = max([before, *times])
+    return found

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from common.errors import DomainError
 from nodes import agent
+from nodes.priority import give_way
 
 EX_CONFIG = 78  # as in sysexits.h: trying again does not help, an operator has to act
 
@@ -25,6 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs until SIGTERM or SIGINT."""
+        give_way()
         try:
             asyncio.run(self._run(options["name"]))
         except DomainError as refused:

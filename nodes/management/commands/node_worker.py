@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from nodes.models import Node
+from nodes.priority import give_way
 
 
 class Command(BaseCommand):
@@ -18,6 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Becomes `qcluster`, which reads the name of its queue from the environment."""
+        give_way()
         os.environ["Q_CLUSTER_NAME"] = Node(name=settings.NODE_NAME).queue
         command = [sys.executable, sys.argv[0], "qcluster", "--skip-checks"]
         os.execv(sys.executable, command)  # noqa: S606

@@ -244,7 +244,7 @@ def _parts(host: str, port: int, runner_name: str) -> list[Part]:
     web = [python, "-m", "uvicorn", "config.asgi:application", "--host", host, "--port", str(port)]
     web += ["--lifespan", "off", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
     # `serve` has made the checks; again they would load every page into processes without any.
-    worker = [python, manage, "qcluster", "--skip-checks"]
+    control = [python, manage, "qcluster", "--skip-checks"]
     node = settings.NODE_NAME
     chosen = {"TRAINER_RUNNER": runner_name}
     pages = {
@@ -255,8 +255,8 @@ def _parts(host: str, port: int, runner_name: str) -> list[Part]:
     }
     return [
         Part("web", web, pages),
-        Part("control", worker),
-        Part("worker", worker, {"Q_CLUSTER_NAME": f"node-{node}"}),
+        Part("control", control),
+        Part("worker", [python, manage, "node_worker"]),
         Part("agent", [python, manage, "node_agent", "--name", node], chosen),
         *([Part("storage", [python, manage, "storage_sync"])] if settings.S3_BUCKET else ()),
     ]
