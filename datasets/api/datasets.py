@@ -21,6 +21,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.http import actor, project_of
 from accounts.permissions import ReadableByAnyone, within_reach
 from datasets import services
+from datasets.api.statistics import DATASET, StatisticsMixin
 from datasets.downloads import FORMS, version_file
 from datasets.models import Dataset, DatasetVersion
 from datasets.previews import Page, ShownRow, rows_page
@@ -42,7 +43,6 @@ from datasets.shapes.findings import words
 PAGE_MAX = 100
 FROM = OpenApiParameter("from", int, description="Number of the first one, from 1.")
 COUNT = OpenApiParameter("page_size", int, description=f"At most {PAGE_MAX}.")
-DATASET = OpenApiParameter("dataset_pk", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
 def _wish(data: dict[str, Any]) -> Wish:
@@ -134,6 +134,7 @@ class DatasetViewSet(
     destroy=extend_schema(parameters=[DATASET]),
 )
 class VersionViewSet(
+    StatisticsMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
     mixins.DestroyModelMixin,

@@ -8,7 +8,7 @@ import json
 import struct
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -122,6 +122,14 @@ class IndexedReader:
                 for _offset, source_line in marks:
                     yield number, source_line, orjson.loads(file.readline())
                     number += 1
+
+    def some(self, numbers: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        """Number and value of these lines."""
+        with self._path.open("rb") as file, index_of(self._path).open("rb") as index:
+            for number in numbers:
+                index.seek(number * _RECORD.size)
+                file.seek(_RECORD.unpack(index.read(_RECORD.size))[0])
+                yield number, orjson.loads(file.readline())
 
     def search(self, words: str, *, start: int, count: int, seconds: float) -> Found:
         """Lines from `start` on in whose values the words occur, whatever their case.
