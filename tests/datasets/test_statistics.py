@@ -40,9 +40,9 @@ LONG = "The committee met on Monday to discuss the plans for the new library in 
 ROWS = [
     {"instruction": LONG, "output": "They agreed to build it.", "source": "web"},
     {"instruction": LONG, "output": "They agreed to build it.", "source": "web"},
-    {"instruction": LONG, "output": "They agreed to build it!", "source": "book"},
+    {"instruction": LONG, "input": "", "output": "They agreed to build it!", "source": "book"},
     {"instruction": "我上周买的耳机没有声音了，还能退吗？", "output": "可以退。", "source": "web"},
-    {"instruction": "Write to a@b.org or call 13800138000.", "output": "", "source": "book"},
+    {"instruction": "Write to a@b.org", "input": "or 13800138000.", "output": "", "source": "book"},
     {"instruction": "no answer at all", "source": ""},
     {"instruction": 5, "output": "a number", "source": None},
     {"instruction": "春天来了，花儿开了，鸟儿唱歌。", "output": "Spring has come, flowers bloom."},
@@ -91,7 +91,7 @@ def test_numbers(make) -> None:
     assert found["personal"] == {"rows": 1, "kinds": {"email": 1, "phone": 1}}
     assert found["turns"] == [[1, 1], [2, 5]]
     gaps = {one["name"]: (one["missing"], one["empty"]) for one in found["columns"]}
-    assert gaps == {"instruction": (0, 0), "output": (1, 1), "source": (2, 1)}
+    assert gaps == {"instruction": (0, 0), "output": (1, 1), "source": (2, 1), "input": (6, 1)}
     balance = {one["name"]: dict(one["values"]) for one in found["balance"]}
     assert balance == {"source": {"web": 3, "book": 2}}
     lengths = found["lengths"]
