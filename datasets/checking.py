@@ -156,6 +156,13 @@ class Spread:
             "histogram": self._histogram(max(found["p99"], 24)),
         }
 
+    def buckets(self) -> list[list[int]]:
+        """Values, within one per cent, and how often they were counted."""
+        return [
+            [min(round(math.expm1(bucket / 100)), self._max), count]
+            for bucket, count in sorted(self._buckets.items())
+        ]
+
     def _percentile(self, share: float) -> int:
         wanted, seen = math.ceil(share * self.count), 0
         for bucket in sorted(self._buckets):
@@ -236,6 +243,11 @@ def _lone_texts(example: Example) -> list[str]:
     if example.chosen and example.rejected:
         return [example.chosen.content, example.rejected.content]
     return [example.turns[-1].content]
+
+
+def counted_every(reader: IndexedReader) -> int:
+    """The tokens of every so-manieth usable row are counted."""
+    return math.ceil(reader.size / COUNTED_BYTES)
 
 
 def counting_key(tokenizer_dir: Path, template: str) -> str:
@@ -324,7 +336,7 @@ def _train_write(
     reader = IndexedReader(rows)
     counter = TokenCounter(counting.tokenizer_dir, counting.template) if counting else None
     tokens, batch = Spread(), list[Example]()
-    every = math.ceil(reader.size / COUNTED_BYTES)
+    every = counted_every(reader)
     with IndexedWriter(target / TRAIN) as train, (target / LENGTHS).open("wb") as lengths:
         for number, line, value in reader.all():
             try:

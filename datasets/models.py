@@ -2,7 +2,7 @@
 
 import uuid
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -31,7 +31,10 @@ class DatasetQuerySet(ProjectOwnedQuerySet["Dataset"]):
         """With the newest version at hand as `latest`, without a query for each dataset."""
         return (
             self.prefetch_related(
-                models.Prefetch("versions", DatasetVersion.objects.order_by("-number"))
+                models.Prefetch(
+                    "versions",
+                    DatasetVersion.objects.defer("statistics", "overlaps").order_by("-number"),
+                )
             )
             .annotate(version_count=models.Count("versions", distinct=True))
             .order_by("-updated_at", "name")  # a query that counts forgets the model's own order
@@ -126,7 +129,12 @@ class DatasetVersion(models.Model):
         default=dict, blank=True
     )  # counts and first findings; all are in findings.jsonl
     check_name = models.CharField(max_length=24, blank=True)  # folder of the check that counts
-    progress = models.JSONField(default=dict, blank=True)  # phase and share while being checked
+    progress = models.JSONField(default=dict, blank=True)  # phase and share of what goes on
+    # What the rows are like, see `datasets.statistics`; None until they are counted, which begins
+    # when the version is ready. `error` says why they could not be.
+    statistics = models.JSONField(null=True, blank=True)
+    # By the id of each evaluation set of the project: `datasets.statistics.overlaps.Overlap`.
+    overlaps = models.JSONField(default=dict, blank=True)
     run = models.ForeignKey(
         "RecipeRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="outputs"
     )
@@ -188,6 +196,17 @@ class DatasetVersion(models.Model):
     def problem(self) -> str:
         """Why it is broken, in the reader's language; empty when it is not."""
         return load(self.report.get("error", {}).get("message", ""))
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The statistics; empty while there are none."""
+        found: dict[str, Any] = self.statistics or {}
+        return {} if "error" in found else found
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether there are statistics, and facts of every row beside them."""
+        return bool(self.counts)
 
     @property
     def dropped(self) -> int:

@@ -1,15 +1,18 @@
 """Rows of a version as a person reads them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
+from datasets.checking import Counting
 from datasets.models import DatasetVersion
-from datasets.reading.indexed import IndexedReader, Line
+from datasets.reading.indexed import PAGE_BYTES, Found, IndexedReader, Line
 from datasets.shapes.examples import Example, Turn, example_of
 from datasets.shapes.findings import Dropped, words
 from datasets.shapes.mapping import Mapping
+from datasets.sight import Seen, tokens_seen
+from datasets.statistics.choosing import Choice, RowFacts, chosen, facts_of, keeper
 
 SEARCH_SECONDS = 0.6
 ANSWERING = frozenset({"assistant", "function"})
@@ -37,6 +40,8 @@ class ShownRow:
     warnings: list[str] = field(default_factory=list)
     mark: bool | None = None
     characters: int = 0
+    facts: RowFacts | None = None
+    seen: Seen | None = None  # as tokens, where these are asked for
 
     @property
     def too_long(self) -> bool:
@@ -46,36 +51,96 @@ class ShownRow:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of a page; of a search also how far it looked and whether it came to the end."""
+    """Rows of a page; of a search also how far it looked and whether it came to the end.
+
+    `total` is all rows, `matching` those that the choice leaves: `start` and `next_start` count
+    these. A search counts rows of the file.
+    """
 
     rows: list[ShownRow]
     total: int
+    matching: int
     start: int
     next_start: int | None
     looked: int = 0
 
 
-def rows_page(version: DatasetVersion, *, start: int, count: int, words: str = "") -> Page:
+def rows_page(
+    version: DatasetVersion,
+    *,
+    start: int,
+    count: int,
+    words: str = "",
+    choice: Choice | None = None,
+    counting: Counting | None = None,
+) -> Page:
     """Rows from number `start` (from 0) on; with `words` only those that hold them.
 
     A page is found by the index, however many rows there are. A search looks for at most
-    `SEARCH_SECONDS` and tells where to go on.
+    `SEARCH_SECONDS` and tells where to go on; it goes through the file in its own order. A choice
+    needs statistics: without them it is all rows. With `counting` each row comes as tokens, too.
     """
     reader = IndexedReader(version.rows_path)
     start = max(0, min(start, reader.count))
+    if not version.is_counted:
+        choice = None
     if words:
-        found = reader.search(words, start=start, count=count, seconds=SEARCH_SECONDS)
+        found = _search(version, reader, words, start, count, choice)
         more = found.looked if found.looked < reader.count else None
-        shown = [row_shown(version, line) for line in found.lines]
-        return Page(shown, reader.count, start, more, found.looked)
-    lines = reader.page(start, count)
+        shown = _shown(version, found.lines, counting)
+        return Page(shown, reader.count, reader.count, start, more, found.looked)
+    matching = reader.count
+    if choice is not None and (choice.filters or choice.order):
+        usable = version.counts["usable"]
+        numbers, matching = chosen(
+            version.check_directory, choice, usable=usable, start=start, count=count
+        )
+        lines = _lines(reader, numbers)
+    else:
+        lines = reader.page(start, count)
     following = start + len(lines)
     return Page(
-        [row_shown(version, line) for line in lines],
+        _shown(version, lines, counting),
         reader.count,
+        matching,
         start,
-        following if following < reader.count else None,
+        following if following < matching else None,
     )
+
+
+def _search(
+    version: DatasetVersion,
+    reader: IndexedReader,
+    words: str,
+    start: int,
+    count: int,
+    choice: Choice | None,
+) -> Found:
+    wanted: dict[str, Any] = {"start": start, "count": count, "seconds": SEARCH_SECONDS}
+    if choice is not None and choice.filters:
+        wanted["keep"] = keeper(version.check_directory, choice)
+    return reader.search(words, **wanted)
+
+
+def _lines(reader: IndexedReader, numbers: list[int]) -> list[Line]:
+    """These lines, as many as a page may hold."""
+    lines: list[Line] = []
+    held = 0
+    for number in numbers:
+        lines += reader.page(number, 1)
+        held += len(lines[-1].data or b"")
+        if held > PAGE_BYTES:
+            break
+    return lines
+
+
+def _shown(version: DatasetVersion, lines: list[Line], counting: Counting | None) -> list[ShownRow]:
+    facts: dict[int, RowFacts] = {}
+    if version.is_counted:
+        facts = facts_of(version.check_directory, [line.number for line in lines])
+    return [
+        replace(row_shown(version, line, counting), facts=facts.get(line.number)) for line in lines
+    ]
 
 
 def mapping_of(version: DatasetVersion) -> Mapping:
@@ -85,7 +150,7 @@ def mapping_of(version: DatasetVersion) -> Mapping:
     )
 
 
-def row_shown(version: DatasetVersion, line: Line) -> ShownRow:
+def row_shown(version: DatasetVersion, line: Line, counting: Counting | None = None) -> ShownRow:
     """A stored line as a person reads it."""
     if line.data is None:
         return ShownRow(line.number + 1, line.source_line, line.size, "")
@@ -94,7 +159,9 @@ def row_shown(version: DatasetVersion, line: Line) -> ShownRow:
     facts: dict[str, Any] = {}
     if version.shape:
         try:
-            facts = _facts(example_of(value, mapping_of(version)))
+            example = example_of(value, mapping_of(version))
+            facts = _facts(example)
+            facts["seen"] = tokens_seen(example, counting) if counting else None
         except Dropped as dropped:
             facts = {"problem": words(dropped.finding.code, dropped.finding.detail)}
     return ShownRow(line.number + 1, line.source_line, line.size, raw, **facts)

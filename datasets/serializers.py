@@ -175,36 +175,6 @@ class DatasetChangeSerializer(serializers.Serializer[Any]):
     is_public = serializers.BooleanField(required=False)
 
 
-class TurnSerializer(serializers.Serializer[Any]):
-    """One turn as it is drawn."""
-
-    role = serializers.CharField()
-    text = serializers.CharField()
-    learnt = serializers.BooleanField()
-
-
-class RowSerializer(serializers.Serializer[Any]):
-    """One row: the value of the file, its turns, and why it is dropped if it is."""
-
-    number = serializers.IntegerField(help_text="From 1.")
-    line = serializers.IntegerField(help_text="Line of the uploaded file.")
-    size = serializers.IntegerField(help_text="Bytes of the row as JSON.")
-    value = serializers.JSONField(help_text="Null when the row is too long to be shown.")
-    turns = TurnSerializer(many=True)
-    problem = serializers.CharField()
-    warnings = serializers.ListField(child=serializers.CharField())
-
-
-class RowsSerializer(serializers.Serializer[Any]):
-    """A page of rows."""
-
-    count = serializers.IntegerField(help_text="Rows in all.")
-    start = serializers.IntegerField(help_text="Number of the first row looked at, from 1.")
-    next_from = serializers.IntegerField(allow_null=True, help_text="Where to go on; null: end.")
-    looked = serializers.IntegerField(help_text="Rows a search has passed.")
-    results = RowSerializer(many=True)
-
-
 class FindingSerializer(serializers.Serializer[Any]):
     """One thing about one row."""
 

@@ -5,3 +5,7 @@ from django.dispatch import Signal
 # Sent inside the transaction, before anything is removed, with `dataset` and `versions` (a list).
 # Whoever still needs them raises common.errors.Conflict that names what uses them.
 dataset_deleting = Signal()
+
+# Asked about all projects; a receiver answers with pairs of a project's id and the id of a version
+# that the project measures models with.
+evaluation_sets = Signal()

@@ -17,6 +17,17 @@ def version_check(version_id: str) -> None:
         services.check_start(uuid.UUID(version_id))
 
 
+def version_statistics(version_id: str) -> None:
+    """Counts and compares a small version here, a big one in a process of its own."""
+    version = DatasetVersion.objects.ready().filter(pk=version_id).first()
+    if version is None:
+        return
+    if version.bytes < services.SMALL:
+        services.version_statistics(version.pk)
+    else:
+        services.statistics_start(version.pk)
+
+
 def recipe_run(run_id: str) -> None:
     """Runs a recipe on a small version here, on a big one in a process of its own."""
     run = RecipeRun.objects.filter(pk=run_id).select_related("source").first()

@@ -25,6 +25,7 @@ urlpatterns = [
     path("<uuid:dataset_id>/versions/", views.version_list, name="version_list"),
     path(_VERSION, views.version_rows, name="version_rows"),
     path(f"{_VERSION}check/", views.version_findings, name="version_findings"),
+    path(f"{_VERSION}statistics/", views.version_statistics, name="version_statistics"),
     path(f"{_VERSION}use/", views.version_use, name="version_use"),
     path(f"{_VERSION}columns/", views.version_remap, name="version_remap"),
     path(f"{_VERSION}state/", views.version_state, name="version_state"),

@@ -19,7 +19,7 @@ from common.errors import Conflict
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets.models import Dataset, DatasetVersion
-from datasets.signals import dataset_deleting
+from datasets.signals import dataset_deleting, evaluation_sets
 from jobs import services
 from jobs.models import Attempt, Job, JobDataset
 from jobs.services import checkpoints_refresh, metrics_take_in, workload_follow
@@ -56,6 +56,14 @@ def look_for_checkpoints(sender: object, *, workload_id: uuid.UUID, **kwargs: An
     if attempt is not None:
         metrics_take_in(attempt.pk)
         checkpoints_refresh(attempt)
+
+
+@receiver(evaluation_sets, dispatch_uid="jobs.evaluation_sets")
+def tell_evaluation_sets(sender: object, **kwargs: Any) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """What jobs measure with, while they train and afterwards."""
+    measured = JobDataset.objects.filter(use__in=(JobDataset.Use.EVAL, JobDataset.Use.AFTER))
+    pairs = measured.order_by().values_list("job__project_id", "dataset_version_id")
+    return list(pairs.distinct())
 
 
 @receiver(dataset_deleting, dispatch_uid="jobs.dataset_deleting")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import django_filters
-import orjson
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -21,9 +20,10 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.http import actor, project_of
 from accounts.permissions import ReadableByAnyone, within_reach
 from datasets import services
+from datasets.api.rows import COUNT, FROM, PAGE_MAX, RowsMixin, number_of
+from datasets.api.statistics import DATASET, StatisticsMixin
 from datasets.downloads import FORMS, version_file
 from datasets.models import Dataset, DatasetVersion
-from datasets.previews import Page, ShownRow, rows_page
 from datasets.reading.indexed import IndexedReader
 from datasets.serializers import (
     CutsSerializer,
@@ -32,17 +32,11 @@ from datasets.serializers import (
     DatasetUploadSerializer,
     FindingsSerializer,
     MappingSerializer,
-    RowsSerializer,
     VersionSerializer,
     VersionUploadSerializer,
 )
 from datasets.services import Wish
 from datasets.shapes.findings import words
-
-PAGE_MAX = 100
-FROM = OpenApiParameter("from", int, description="Number of the first one, from 1.")
-COUNT = OpenApiParameter("page_size", int, description=f"At most {PAGE_MAX}.")
-DATASET = OpenApiParameter("dataset_pk", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
 def _wish(data: dict[str, Any]) -> Wish:
@@ -134,6 +128,8 @@ class DatasetViewSet(
     destroy=extend_schema(parameters=[DATASET]),
 )
 class VersionViewSet(
+    RowsMixin,
+    StatisticsMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
     mixins.DestroyModelMixin,
@@ -191,25 +187,6 @@ class VersionViewSet(
         )
         return Response(self._shown(version))
 
-    @extend_schema(
-        parameters=[DATASET, FROM, COUNT, OpenApiParameter("search", str)],
-        responses=RowsSerializer,
-        filters=False,
-    )
-    @action(detail=True, pagination_class=None)
-    def rows(self, request: Request, **kwargs: Any) -> Response:
-        """Rows in pages. A search looks for about half a second; `next_from` is where to go on."""
-        version = self.get_object()
-        if not version.rows_path.exists():
-            return Response({"count": 0, "start": 1, "next_from": None, "looked": 0, "results": []})
-        page = rows_page(
-            version,
-            start=_number(request, "from", 1) - 1,
-            count=min(_number(request, "page_size", 20), PAGE_MAX),
-            words=request.query_params.get("search", "")[:200],
-        )
-        return Response(_page_shown(page))
-
     @extend_schema(parameters=[DATASET, FROM, COUNT], responses=FindingsSerializer, filters=False)
     @action(detail=True, pagination_class=None)
     def findings(self, request: Request, **kwargs: Any) -> Response:
@@ -218,8 +195,8 @@ class VersionViewSet(
         if not path.exists():
             return Response({"count": 0, "next_from": None, "results": []})
         reader = IndexedReader(path)
-        start = _number(request, "from", 1) - 1
-        lines = reader.page(start, min(_number(request, "page_size", 50), PAGE_MAX))
+        start = number_of(request, "from", 1) - 1
+        lines = reader.page(start, min(number_of(request, "page_size", 50), PAGE_MAX))
         end = start + len(lines)
         return Response(
             {
@@ -238,7 +215,7 @@ class VersionViewSet(
     def cuts(self, request: Request, **kwargs: Any) -> Response:
         """How many rows are longer than `cutoff_len` tokens of the demo model."""
         version = self.get_object()
-        cutoff = _number(request, "cutoff_len", 2048)
+        cutoff = number_of(request, "cutoff_len", 2048)
         counting = services.counting_by_default()
         cut = 0
         if counting is not None:
@@ -276,35 +253,6 @@ def _uuid(text: object) -> uuid.UUID:
         return uuid.UUID(str(text))
     except ValueError as error:
         raise Http404 from error
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, "")
-    return max(int(text), 1) if text.isdigit() and len(text) < 12 else default
-
-
-def _page_shown(page: Page) -> dict[str, Any]:
-    return {
-        "count": page.total,
-        "start": page.start + 1,
-        "next_from": page.next_start + 1 if page.next_start is not None else None,
-        "looked": page.looked,
-        "results": [_row_shown(row) for row in page.rows],
-    }
-
-
-def _row_shown(row: ShownRow) -> dict[str, Any]:
-    return {
-        "number": row.number,
-        "line": row.line,
-        "size": row.size,
-        "value": None if row.too_long else orjson.loads(row.raw),
-        "turns": [
-            {"role": turn.role, "text": turn.text, "learnt": turn.learnt} for turn in row.turns
-        ],
-        "problem": row.problem,
-        "warnings": row.warnings,
-    }
 
 
 def _finding(stored: dict[str, Any]) -> dict[str, Any]:

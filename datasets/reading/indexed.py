@@ -8,7 +8,7 @@ import json
 import struct
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -123,8 +123,26 @@ class IndexedReader:
                     yield number, source_line, orjson.loads(file.readline())
                     number += 1
 
-    def search(self, words: str, *, start: int, count: int, seconds: float) -> Found:
+    def some(self, numbers: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        """Number and value of these lines."""
+        with self._path.open("rb") as file, index_of(self._path).open("rb") as index:
+            for number in numbers:
+                index.seek(number * _RECORD.size)
+                file.seek(_RECORD.unpack(index.read(_RECORD.size))[0])
+                yield number, orjson.loads(file.readline())
+
+    def search(
+        self,
+        words: str,
+        *,
+        start: int,
+        count: int,
+        seconds: float,
+        keep: Callable[[int], bool] = lambda _number: True,
+    ) -> Found:
         """Lines from `start` on in whose values the words occur, whatever their case.
+
+        `keep` says which of these are wanted.
 
         Stops after `count` lines, or so many as fill a page, or when `seconds` are over; `looked`
         tells where to go on.
@@ -144,7 +162,7 @@ class IndexedReader:
                 number += block.count(b"\n")
             else:
                 for line in folded.split(b"\n")[:-1]:
-                    if begun or needle in line:
+                    if (begun or needle in line) and keep(number):
                         found += [row for row in self.page(number, 1) if _holds(row, words)]
                         held = sum(len(row.data or b"") for row in found)
                     begun = False

@@ -3,6 +3,7 @@
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
 from datasets.services.info import dataset_name, info_write, versions_materialise
+from datasets.services.overlaps import evaluation_sets_of
 from datasets.services.recipes import (
     PREVIEWED,
     recipe_create,
@@ -14,7 +15,16 @@ from datasets.services.recipes import (
 from datasets.services.removal import project_empty
 from datasets.services.running import run_execute
 from datasets.services.runs import run_cancel, run_create
-from datasets.services.sweeping import check_start, checks_run, run_start, runs_run, sweep
+from datasets.services.statistics import version_statistics
+from datasets.services.sweeping import (
+    check_start,
+    checks_run,
+    run_start,
+    runs_run,
+    statistics_run,
+    statistics_start,
+    sweep,
+)
 from datasets.services.uploads import (
     SMALL,
     Wish,
@@ -41,6 +51,7 @@ __all__ = [
     "dataset_delete",
     "dataset_name",
     "dataset_update",
+    "evaluation_sets_of",
     "info_write",
     "project_empty",
     "recipe_create",
@@ -54,6 +65,8 @@ __all__ = [
     "run_start",
     "runs_run",
     "stages_of",
+    "statistics_run",
+    "statistics_start",
     "storage_used",
     "sweep",
     "token_statistics",
@@ -62,6 +75,7 @@ __all__ = [
     "version_cut_count",
     "version_delete",
     "version_remap",
+    "version_statistics",
     "version_unfit",
     "versions_materialise",
 ]

@@ -116,7 +116,7 @@ def _tries_count(version: DatasetVersion) -> None:
 
 
 def _check(version: DatasetVersion, *, by: User | None) -> None:
-    progress = _reporter(version)
+    progress = reporter(version)
     contents = _contents(version, progress)
     found = _mapping(version, contents)
     draft = version.directory / f".check-{uuid.uuid4().hex[:12]}"
@@ -194,6 +194,8 @@ def _finish(
         progress={},
         stored_bytes=stored_bytes(version.directory),
     )
+    if ready:
+        async_task("datasets.tasks.version_statistics", str(row.pk), cluster="web")
 
 
 @transaction.atomic
@@ -211,8 +213,8 @@ def _broken(
     )
 
 
-def _reporter(version: DatasetVersion) -> Progress:
-    """Tells live pages of a long check how far it is, about once a second."""
+def reporter(version: DatasetVersion) -> Progress:
+    """Tells live pages how far a long check or count is, about once a second."""
     if version.bytes < 256 * 1024:
         return no_progress
     last = time.monotonic()

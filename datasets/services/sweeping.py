@@ -22,14 +22,18 @@ from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.info import info_write
 from datasets.services.running import run_execute
 from datasets.services.runs import recipes_root
+from datasets.services.statistics import statistics_waiting, version_statistics
+from datasets.services.uploads import SMALL
 
 CHECKS_AT_ONCE = 2
+COUNTED_AT_ONCE = 1
+NUDGED = 20  # small versions a minute
 RUNS_AT_ONCE = 1  # a recipe reads and writes whole datasets: more at once would not be faster
 FORGOTTEN = 24 * 3600  # seconds; a request's own upload file is never that old
 
 
 def sweep() -> None:
-    """Removes what belongs to no row, starts checks that nobody runs, writes the list anew."""
+    """Removes what belongs to no row, starts what nobody works at, writes the list anew."""
     _incoming_sweep()
     for folder in data_root().iterdir():
         if folder.is_dir() and folder.name != INCOMING:
@@ -38,6 +42,11 @@ def sweep() -> None:
     for version in DatasetVersion.objects.filter(state=DatasetVersion.State.CHECKING):
         if _is_free(version.directory):
             async_task("datasets.tasks.version_check", str(version.pk), cluster="web")
+    waiting = statistics_waiting().order_by("created_at")
+    small = waiting.filter(bytes__lt=SMALL)[:NUDGED]
+    # The first big one's process works off the others, too.
+    for version in [*small, *waiting.filter(bytes__gte=SMALL)[:1]]:
+        async_task("datasets.tasks.version_statistics", str(version.pk), cluster="web")
     _runs_sweep()
     info_write()
 
@@ -111,6 +120,11 @@ def check_start(version_id: uuid.UUID) -> None:
     _start("dataset_check", version_id)
 
 
+def statistics_start(version_id: uuid.UUID) -> None:
+    """Starts a process that counts this version; it goes on when the queue's worker ends."""
+    _start("dataset_statistics", version_id)
+
+
 def run_start(run_id: uuid.UUID) -> None:
     """Starts a process that runs this recipe; it goes on when the queue's worker ends."""
     _start("recipe_run", run_id)
@@ -135,6 +149,14 @@ def checks_run(version_id: uuid.UUID) -> None:
     waiting = DatasetVersion.objects.filter(state=DatasetVersion.State.CHECKING)
     _work_off(
         version_id, waiting, version_check, slots=data_root() / ".checks", at_once=CHECKS_AT_ONCE
+    )
+
+
+def statistics_run(version_id: uuid.UUID) -> None:
+    """Counts this version and then all others that wait, unless another process is at it."""
+    slots = data_root() / ".statistics"
+    _work_off(
+        version_id, statistics_waiting(), version_statistics, slots=slots, at_once=COUNTED_AT_ONCE
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.shapes.examples import Example, Turn
+from datasets.shapes.examples import ANSWERING, Example, Turn
 
 AT_ONCE = 1 << 16  # characters; the tokenizer takes some 200 bytes for each while it is at them
 
@@ -123,6 +123,49 @@ class TokenCounter:
             self._length(example, [next(sizes) for _ in self._texts(example)])
             for example in examples
         ]
+
+    def said(self, example: Example) -> list[tuple[str, bool]]:
+        """What the model reads, in stretches, and whether it learns to say them.
+
+        The tokenizer is given each stretch whole, as the engine does. Of a preference the questions
+        carry no loss; of a judged answer only the last turn does.
+        """
+        if example.text is not None:
+            return [(example.text, True)]
+        frame = self._frame
+        found = [(frame.prefix, False)] if self._prefix else []
+        if system := (example.system or frame.default_system) + example.tools:
+            found.append((frame.system.replace("{}", system), False))
+        last = len(example.turns) - 1
+        for place, turn in enumerate(example.turns):
+            learns = not example.chosen and (example.kto_tag is None or place == last)
+            found.append((self._framed(turn), learns and turn.role in ANSWERING))
+        answers = (example.chosen, example.rejected)
+        found += [(self._framed(answer), True) for answer in answers if answer is not None]
+        return found
+
+    def _framed(self, turn: Turn) -> str:
+        if turn.role not in ANSWERING:
+            frame = self._frame.observation if turn.role == "observation" else self._frame.user
+            return frame.replace("{}", turn.content)
+        thought = "" if "<think>" in turn.content else self._frame.thought
+        return thought + self._frame.assistant.replace("{}", turn.content)
+
+    def pieces(self, text: str) -> list[tuple[str, int]]:
+        """The text in stretches of whole characters, and how many tokens each takes."""
+        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        found: list[tuple[str, int]] = []
+        begin = tokens = 0
+        ends = [end for _start, end in encoded.offsets]
+        for place, end in enumerate(ends):
+            tokens += 1
+            following = encoded.offsets[place + 1][0] if place + 1 < len(ends) else len(text)
+            if following >= end > begin:
+                found.append((text[begin:end], tokens))
+                begin, tokens = end, 0
+        if tokens and found:
+            found[-1] = (found[-1][0], found[-1][1] + tokens)
+        return found
 
     def _sizes(self, texts: list[str]) -> list[int]:
         """Tokens of each text, so many texts at once that memory stays bounded."""

@@ -17,6 +17,7 @@ from datasets.views.recipes import (
     recipe_update,
 )
 from datasets.views.runs import run_cancel, run_create, run_detail
+from datasets.views.statistics import version_statistics
 from datasets.views.versions import (
     version_delete,
     version_download,
@@ -49,5 +50,6 @@ __all__ = [
     "version_remap",
     "version_rows",
     "version_state",
+    "version_statistics",
     "version_use",
 ]

@@ -10,6 +10,8 @@ from django.shortcuts import get_object_or_404
 from accounts.models import Project, Role
 from common.errors import DomainError
 from datasets import services
+from datasets.choices import CUTOFF
+from datasets.contamination import overlaps_met
 from datasets.models import Dataset, DatasetVersion
 from datasets.shapes.findings import SUMMARIES, WARNINGS
 
@@ -49,6 +51,7 @@ def version_context(request: HttpRequest, version: DatasetVersion, tab: str) -> 
     return dataset_context(request, version.dataset, tab) | {
         "version": version,
         "outlook": _outlook(request, version),
+        "shared": overlaps_met(version, request.user),
     }
 
 
@@ -59,7 +62,8 @@ def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
         return {}
     tokens = report.get("tokens", {})
     given = request.GET.get("cutoff", "")
-    cutoff = int(given) if given.isdigit() and int(given) in CUTOFFS else 2048
+    wanted = int(given) if given.isdigit() and len(given) < 8 else 0
+    cutoff = wanted or CUTOFF
     cut = 0
     counting = services.counting_by_default()
     if tokens and counting and version.state == DatasetVersion.State.READY:
@@ -80,7 +84,7 @@ def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
         "whole_percent": 100 * (rows - dropped - cut) / rows,
         "dropped_percent": 100 * dropped / rows,
         "cutoff": cutoff,
-        "cutoffs": CUTOFFS,
+        "cutoffs": sorted({*CUTOFFS, cutoff}),
         "tokens": tokens,
         "spread": spread,
         "bars": _bars(spread),

@@ -15,6 +15,7 @@ from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
+from datasets.choices import FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
 from datasets.downloads import version_file
 from datasets.forms import MappingForm
 from datasets.lineage import lineage_seen, steps_shown
@@ -24,6 +25,7 @@ from datasets.reading.indexed import IndexedReader
 from datasets.recipes.words import PARTS
 from datasets.shapes.findings import words
 from datasets.shapes.mapping import Mapping
+from datasets.statistics.choosing import Choice
 from datasets.views.shared import add_refusal, version_context, version_or_404
 
 ROWS_PER_PAGE = 10
@@ -48,9 +50,18 @@ def version_rows(
 def _rows(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
     search = request.GET.get("q", "").strip()[:200]
     start = _number(request.GET.get("from"), 1) - 1
-    if not search and (row := _number(request.GET.get("row"), 0)):
-        start = row - 1
-    page = rows_page(version, start=start, count=ROWS_PER_PAGE, words=search)
+    choice = choice_of(request.GET) if version.is_counted else Choice()
+    if (row := _number(request.GET.get("row"), 0)) and not search:
+        start, choice = row - 1, Choice()
+    view = request.GET.get("view", "")
+    page = rows_page(
+        version,
+        start=start,
+        count=ROWS_PER_PAGE,
+        words=search,
+        choice=choice,
+        counting=services.counting_by_default() if view == "tokens" else None,
+    )
     return {
         "rows": page,
         "first": page.start + 1,
@@ -58,7 +69,13 @@ def _rows(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
         "previous_from": max(page.start - ROWS_PER_PAGE, 0) + 1 if page.start else None,
         "next_from": page.next_start + 1 if page.next_start is not None else None,
         "search": search,
-        "raw": request.GET.get("view") == "raw",
+        "view": view if view in {"raw", "tokens"} else "",
+        "choice": choice,
+        "flags": FLAG_NAMES,
+        "languages": LANGUAGE_NAMES,
+        "orders": ORDER_NAMES,
+        "in_tokens": version.counts.get("lengths", {}).get("unit") == "tokens",
+        "only_looked": choice.flag in {"near", "personal"} or bool(choice.language),
     }
 
 

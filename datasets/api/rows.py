@@ -1,0 +1,165 @@
+"""REST endpoint of a version's rows."""
+
+from typing import Any
+
+import orjson
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from datasets import services
+from datasets.api.statistics import DATASET
+from datasets.choices import FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
+from datasets.models import DatasetVersion
+from datasets.previews import Page, ShownRow, rows_page
+from datasets.statistics.choosing import RowFacts
+
+PAGE_MAX = 100
+FROM = OpenApiParameter("from", int, description="Number of the first one, from 1.")
+COUNT = OpenApiParameter("page_size", int, description=f"At most {PAGE_MAX}.")
+
+
+class TurnSerializer(serializers.Serializer[Any]):
+    """One turn as it is drawn."""
+
+    role = serializers.CharField()
+    text = serializers.CharField()
+    learnt = serializers.BooleanField()
+
+
+class FactsSerializer(serializers.Serializer[Any]):
+    """What was counted of one row."""
+
+    length = serializers.IntegerField(help_text="Tokens; characters without tokenizer.")
+    estimated = serializers.BooleanField(help_text="Whether the length was not counted.")
+    turns = serializers.IntegerField()
+    language = serializers.CharField(help_text="zh, en, mixed, other; empty where not looked for.")
+    found = serializers.ListField(child=serializers.CharField())
+
+
+class PieceSerializer(serializers.Serializer[Any]):
+    """A stretch of text as the model sees it."""
+
+    text = serializers.CharField(trim_whitespace=False)
+    tokens = serializers.IntegerField()
+    learnt = serializers.BooleanField(help_text="Whether its tokens carry loss.")
+
+
+class RowSerializer(serializers.Serializer[Any]):
+    """One row: the value of the file, its turns, and why it is dropped if it is."""
+
+    number = serializers.IntegerField(help_text="From 1.")
+    line = serializers.IntegerField(help_text="Line of the uploaded file.")
+    size = serializers.IntegerField(help_text="Bytes of the row as JSON.")
+    value = serializers.JSONField(help_text="Null when the row is too long to be shown.")
+    turns = TurnSerializer(many=True)
+    problem = serializers.CharField()
+    warnings = serializers.ListField(child=serializers.CharField())
+    facts = FactsSerializer(allow_null=True, help_text="Null until the version is counted.")
+    tokens = PieceSerializer(
+        many=True, allow_null=True, help_text="The first 800 stretches, where they are asked for."
+    )
+
+
+class RowsSerializer(serializers.Serializer[Any]):
+    """A page of rows."""
+
+    count = serializers.IntegerField(help_text="Rows in all.")
+    matching = serializers.IntegerField(help_text="Rows that the filters leave.")
+    start = serializers.IntegerField(help_text="Number of the first row looked at, from 1.")
+    next_from = serializers.IntegerField(allow_null=True, help_text="Where to go on; null: end.")
+    looked = serializers.IntegerField(help_text="Rows a search has passed.")
+    results = RowSerializer(many=True)
+
+
+class RowsMixin(GenericViewSet[DatasetVersion]):
+    """Rows of versions."""
+
+    @extend_schema(
+        parameters=[
+            DATASET,
+            FROM,
+            COUNT,
+            OpenApiParameter("search", str),
+            OpenApiParameter("flag", str, enum=list(FLAG_NAMES)),
+            OpenApiParameter("language", str, enum=[name for name in LANGUAGE_NAMES if name]),
+            OpenApiParameter("shortest", int, description="Tokens; characters without tokenizer."),
+            OpenApiParameter("longest", int),
+            OpenApiParameter("order", str, enum=list(ORDER_NAMES)),
+            OpenApiParameter("cutoff", int, description="The limit of the flag `cut`."),
+            OpenApiParameter("tokens", bool, description="Each row also as tokens."),
+        ],
+        responses=RowsSerializer,
+        filters=False,
+    )
+    @action(detail=True, pagination_class=None)
+    def rows(self, request: Request, **kwargs: Any) -> Response:
+        """Rows in pages. A search looks for about half a second; `next_from` is where to go on.
+
+        Filters and order need statistics: before, all rows come in the order of the file.
+        """
+        version = self.get_object()
+        if not version.rows_path.exists():
+            empty = {"count": 0, "matching": 0, "start": 1, "next_from": None, "looked": 0}
+            return Response({**empty, "results": []})
+        wants_tokens = request.query_params.get("tokens", "") in {"true", "1"}
+        page = rows_page(
+            version,
+            start=number_of(request, "from", 1) - 1,
+            count=min(number_of(request, "page_size", 20), PAGE_MAX),
+            words=request.query_params.get("search", "")[:200],
+            choice=choice_of(request.query_params),
+            counting=services.counting_by_default() if wants_tokens else None,
+        )
+        return Response(_page_shown(page))
+
+
+def number_of(request: Request, name: str, default: int) -> int:
+    """A whole number of the address, at least 1."""
+    text = request.query_params.get(name, "")
+    return max(int(text), 1) if text.isdigit() and len(text) < 12 else default
+
+
+def _page_shown(page: Page) -> dict[str, Any]:
+    return {
+        "count": page.total,
+        "matching": page.matching,
+        "start": page.start + 1,
+        "next_from": page.next_start + 1 if page.next_start is not None else None,
+        "looked": page.looked,
+        "results": [_row_shown(row) for row in page.rows],
+    }
+
+
+def _row_shown(row: ShownRow) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "line": row.line,
+        "size": row.size,
+        "value": None if row.too_long else orjson.loads(row.raw),
+        "turns": [
+            {"role": turn.role, "text": turn.text, "learnt": turn.learnt} for turn in row.turns
+        ],
+        "problem": row.problem,
+        "warnings": row.warnings,
+        "facts": _facts_shown(row.facts) if row.facts else None,
+        "tokens": [
+            {"text": one.text, "tokens": one.tokens, "learnt": one.learnt}
+            for one in row.seen.pieces
+        ]
+        if row.seen
+        else None,
+    }
+
+
+def _facts_shown(facts: RowFacts) -> dict[str, Any]:
+    return {
+        "length": facts.length,
+        "estimated": facts.estimated,
+        "turns": facts.turns,
+        "language": facts.language,
+        "found": facts.found,
+    }

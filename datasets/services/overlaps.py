@@ -1,0 +1,95 @@
+"""What versions share with the evaluation sets of their project."""
+
+import uuid
+from collections import defaultdict
+from dataclasses import asdict
+from typing import Any
+
+from django.db import transaction
+
+from common.phrases import dump
+from datasets.models import DatasetVersion
+from datasets.previews import mapping_of
+from datasets.services.checks import reporter
+from datasets.signals import evaluation_sets
+from datasets.statistics.overlaps import Prompts, overlap_find
+
+SETS_MAX = 20  # of a project, the newest
+
+
+def sets_by_project() -> dict[uuid.UUID, list[uuid.UUID]]:
+    """The evaluation sets of each project: test parts that recipes made, and what others name."""
+    named: set[tuple[uuid.UUID, uuid.UUID]] = set()
+    for _receiver, pairs in evaluation_sets.send(DatasetVersion):
+        named.update(pairs if isinstance(pairs, list) else [])
+    parts = DatasetVersion.objects.filter(lineage__part="test")
+    named.update(parts.values_list("dataset__project_id", "pk"))
+    found: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
+    wanted = {version_id for _project, version_id in named}
+    ready = DatasetVersion.objects.ready().filter(pk__in=wanted).order_by("-created_at")
+    projects = defaultdict(list)
+    for project_id, version_id in named:
+        projects[version_id].append(project_id)
+    for version_id in ready.values_list("pk", flat=True):
+        for project_id in projects[version_id]:
+            if len(found[project_id]) < SETS_MAX:
+                found[project_id].append(version_id)
+    return found
+
+
+def evaluation_sets_of(version: DatasetVersion) -> list[uuid.UUID]:
+    """The evaluation sets of the version's project other than itself, the newest first."""
+    sets = sets_by_project()[version.dataset.project_id]
+    return [one for one in sets if one != version.pk]
+
+
+def uncompared() -> list[uuid.UUID]:
+    """Counted versions that were not compared with all evaluation sets of their project yet."""
+    sets = sets_by_project()
+    counted = DatasetVersion.objects.ready().filter(
+        statistics__isnull=False, dataset__project_id__in=list(sets)
+    )
+    facts = counted.values_list("pk", "dataset__project_id", "overlaps")
+    return [pk for pk, project, overlaps in facts if _missing(pk, sets[project], overlaps)]
+
+
+def _missing(
+    version_id: uuid.UUID, sets: list[uuid.UUID], overlaps: dict[str, Any]
+) -> list[uuid.UUID]:
+    return [one for one in sets if one != version_id and str(one) not in overlaps]
+
+
+def overlaps_find(version: DatasetVersion) -> None:
+    """Compares a counted version with the evaluation sets it was not compared with.
+
+    The caller holds the version's lock.
+    """
+    sets = sets_by_project()[version.dataset.project_id]
+    for set_id in _missing(version.pk, sets, version.overlaps):
+        other = DatasetVersion.objects.ready().filter(pk=set_id).first()
+        if other is None:
+            continue
+        prompts = Prompts(other.rows_path, mapping_of(other))
+        found = overlap_find(
+            version.rows_path, mapping_of(version), prompts, progress=reporter(version)
+        )
+        _keep(version, sets, {str(set_id): asdict(found)})
+
+
+def overlaps_give_up(version: DatasetVersion, message: str) -> None:
+    """Notes for all that is left why it was not compared."""
+    sets = sets_by_project()[version.dataset.project_id]
+    left = _missing(version.pk, sets, version.overlaps)
+    _keep(version, sets, {str(one): {"error": dump(message)} for one in left})
+
+
+@transaction.atomic
+def _keep(version: DatasetVersion, sets: list[uuid.UUID], found: dict[str, Any]) -> None:
+    """Adds what was found, and forgets sets that are none any more."""
+    row = DatasetVersion.objects.select_for_update(of=("self",)).filter(pk=version.pk).first()
+    if row is None:
+        return
+    wanted = {str(one) for one in sets}
+    row.overlaps = {key: one for key, one in (row.overlaps | found).items() if key in wanted}
+    row.save(update_fields=["overlaps"])
+    version.overlaps = row.overlaps

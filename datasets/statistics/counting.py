@@ -1,0 +1,240 @@
+"""All that is counted of a version's rows, in one pass over them and a second over a sample."""
+
+import shutil
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.checking import FINDINGS, LENGTHS, Progress, Spread, counted_every
+from datasets.reading.indexed import IndexedReader
+from datasets.recipes.duplicates import deduplicate
+from datasets.recipes.masking import Masker
+from datasets.recipes.personal import KINDS
+from datasets.recipes.rows import (
+    Row,
+    StepOutcome,
+    Work,
+    content_key,
+    decoded,
+    mark_of,
+    plain,
+    texts_of,
+)
+from datasets.shapes.mapping import Mapping
+from datasets.statistics.columns import Columns
+from datasets.statistics.facts import (
+    DROPPED,
+    DUPLICATE,
+    ESTIMATED,
+    LOOKED,
+    NEAR,
+    PERSONAL,
+    WARNED,
+    Facts,
+    facts_write,
+)
+from datasets.statistics.languages import LANGUAGES, language_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SAMPLE_BYTES = 8 * 2**20  # of rows in which language, near duplicates and personal data are sought
+TEXT_MAX = 20_000  # characters of a row in which personal data are sought
+THRESHOLD = 0.8  # share of stretches that near duplicates have in common
+OUTLIERS = 5
+TURNS_MAX = 20  # more turns are counted together
+_SPREADING = 0x9E3779B1  # multiples of it fall evenly, and in no step with how a file is ordered
+
+
+def statistics_compute(
+    rows: Path, check: Path, target: Path, mapping: Mapping, *, progress: Progress
+) -> dict[str, Any]:
+    """Counts everything, and writes `facts.bin` and `order.bin` into `target`.
+
+    `check` is the folder of the check, which counted the tokens. Every number that comes from a
+    sample stands beside the count of rows that were looked at.
+    """
+    reader = IndexedReader(rows)
+    counter = _Counter(reader, check, mapping)
+    counter.read(lambda share: progress("counting", 0.6 * share))
+    sample = _Sample(reader, counter.facts, mapping)
+    found = sample.look(target / "near", lambda share: progress("looking", 0.6 + 0.4 * share))
+    table = counter.facts.table()
+    order = facts_write(table, target)
+    usable = len(order)
+    return {
+        "rows": len(table),
+        "usable": usable,
+        "turns": counter.turns_shown(),
+        "lengths": counter.lengths(usable),
+        "columns": counter.columns.gaps(),
+        "balance": counter.columns.balance(),
+        "shortest": _outliers(table, order[:OUTLIERS]),
+        "longest": _outliers(table, order[::-1][:OUTLIERS]),
+        "duplicates": int((table["flags"] & DUPLICATE > 0).sum()),
+        **found,
+    }
+
+
+def _outliers(table: "NDArray[Any]", numbers: "NDArray[Any]") -> list[dict[str, Any]]:
+    return [
+        {
+            "row": int(number) + 1,
+            "length": int(table[number]["length"]),
+            "estimated": bool(table[number]["flags"] & ESTIMATED),
+        }
+        for number in numbers
+    ]
+
+
+class _Counter:
+    """What is counted of all rows."""
+
+    def __init__(self, reader: IndexedReader, check: Path, mapping: Mapping) -> None:
+        self._reader = reader
+        self._mapping = mapping
+        self._findings = _flags_of(check / FINDINGS)
+        self._finding = next(self._findings, None)
+        self._lengths = array("I")
+        if (check / LENGTHS).exists():
+            self._lengths.frombytes((check / LENGTHS).read_bytes())
+        self._every = counted_every(reader)
+        self._usable = 0
+        self._turns: Counter[int] = Counter()
+        self.facts = Facts()
+        self.columns = Columns()
+
+    def read(self, progress: Any) -> None:
+        """The one pass over all rows."""
+        mapping = plain(self._mapping)
+        for number, _line, value in self._reader.all():
+            self.columns.add(value)
+            row = decoded(value, self._mapping)
+            texts = texts_of(row, mapping)
+            flags = self._flags(number)
+            turns = _turns_of([role for role, _text in texts])
+            if not flags & DROPPED:
+                self._turns[min(turns, TURNS_MAX)] += 1
+            self.facts.add(
+                characters=sum(len(text) for _role, text in texts),
+                turns=turns,
+                key=content_key(row, mapping, mark_of(row, mapping)),
+                flags=flags,
+                tokens=0 if flags & DROPPED else self._tokens(),
+            )
+            if number % 1024 == 0:
+                progress(number / self._reader.count)
+
+    def _flags(self, number: int) -> int:
+        flags = 0
+        while self._finding and self._finding[0] == number:
+            flags |= self._finding[1]
+            self._finding = next(self._findings, None)
+        return flags
+
+    def _tokens(self) -> int:
+        """What the check counted for the next usable row; 0 where it did not."""
+        self._usable += 1
+        place, left = divmod(self._usable, self._every)
+        return self._lengths[place - 1] if not left and place <= len(self._lengths) else 0
+
+    def turns_shown(self) -> list[list[int]]:
+        """How many usable rows have how many turns; the last may stand for more."""
+        return [[turns, count] for turns, count in sorted(self._turns.items())]
+
+    def lengths(self, usable: int) -> dict[str, Any]:
+        """How long usable rows are: tokens of those that were counted, else characters of all."""
+        spread = Spread()
+        for length in self._lengths or self._characters():
+            spread.add(length)
+        found = spread.summary()
+        found.pop("histogram", None)
+        return found | {
+            "unit": "tokens" if self._lengths else "characters",
+            "rows": usable,
+            "buckets": spread.buckets(),
+        }
+
+    def _characters(self) -> Iterator[int]:
+        for length, flags in zip(self.facts.characters, self.facts.flags, strict=True):
+            if not flags & DROPPED:
+                yield length
+
+
+def _turns_of(roles: list[str]) -> int:
+    """How often the speaker changes; of two answers to choose from only one is a turn."""
+    said = [role for role in roles if role not in {"system", "rejected"}]
+    return sum(role != before for role, before in zip(said, ["", *said], strict=False))
+
+
+def _flags_of(findings: Path) -> Iterator[tuple[int, int]]:
+    """Rows that have findings, in order, with what they mean for the row."""
+    for _number, _line, entry in IndexedReader(findings).all():
+        yield entry["row"], DROPPED if entry["drops"] else WARNED
+
+
+class _Sample:
+    """What is sought in a sample: all rows of a small file, of others so many as hold 8 MB."""
+
+    def __init__(self, reader: IndexedReader, facts: Facts, mapping: Mapping) -> None:
+        self._reader = reader
+        self._facts = facts
+        self._mapping = mapping
+        self._numbers = _drawn(reader)
+        self._looked = 0
+        self._languages: Counter[str] = Counter()
+        self._personal: Counter[str] = Counter()
+        self._personal_rows = 0
+
+    def look(self, folder: Path, progress: Any) -> dict[str, Any]:
+        """Looks for all three at once."""
+        near = 0
+
+        def dropped(row: Row, reason: str) -> None:
+            nonlocal near
+            if reason == "near_duplicate":
+                near += 1
+                self._facts.flags[row.number] |= NEAR
+
+        outcome = StepOutcome("deduplicate")
+        work = Work(plain(self._mapping), folder, 1, outcome, dropped)
+        wanted = {"mode": "near", "threshold": THRESHOLD}
+        for _row in deduplicate(self._rows(progress), work, wanted):
+            pass
+        shutil.rmtree(folder, ignore_errors=True)
+        return {
+            "looked": self._looked,
+            "near_duplicates": near,
+            "languages": dict(self._languages.most_common()),
+            "personal": {"rows": self._personal_rows, "kinds": dict(self._personal.most_common())},
+        }
+
+    def _rows(self, progress: Any) -> Iterator[Row]:
+        mapping = plain(self._mapping)
+        for number, value in self._reader.some(self._numbers):
+            row = decoded(value, self._mapping)
+            texts = [text for _role, text in texts_of(row, mapping)]
+            self._look_at(number, "\n".join(texts)[:TEXT_MAX])
+            yield Row(number, row)
+            self._looked += 1
+            if self._looked % 256 == 0:
+                progress(self._looked / len(self._numbers))
+
+    def _look_at(self, number: int, text: str) -> None:
+        language = language_of(text)
+        self._languages[language] += 1
+        self._facts.languages[number] = LANGUAGES.index(language)
+        masker = Masker(list(KINDS), None)
+        masker.masked(text)
+        self._personal.update(masker.found)
+        self._personal_rows += bool(masker.found)
+        self._facts.flags[number] |= LOOKED | (PERSONAL if masker.found else 0)
+
+
+def _drawn(reader: IndexedReader) -> range | list[int]:
+    if reader.size <= SAMPLE_BYTES:
+        return range(reader.count)
+    limit = 2**32 * SAMPLE_BYTES // reader.size
+    return [number for number in range(reader.count) if number * _SPREADING % 2**32 < limit]

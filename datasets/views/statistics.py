@@ -1,0 +1,116 @@
+"""The page of what a version's rows are like."""
+
+import math
+import uuid
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
+
+from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import load
+from datasets.choices import LANGUAGE_NAMES
+from datasets.contamination import overlaps_seen
+from datasets.models import DatasetVersion
+from datasets.recipes.kinds import MASKED
+from datasets.statistics.counting import TURNS_MAX
+from datasets.views.shared import version_context, version_or_404
+
+BARS = 64
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def version_statistics(
+    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
+) -> HttpResponse:
+    """Numbers and pictures of the rows; while they are counted, how far that is."""
+    version = version_or_404(request, dataset_id, version_id)
+    part = wants_fragment(request.htmx)
+    if part and version.statistics is None:
+        return render(request, "datasets/_statistics_state.html", {"version": version})
+    context = version_context(request, version, "statistics")
+    context |= statistics_shown(version, context["outlook"])
+    context["overlaps"] = overlaps_seen(version, request.user)
+    response = render(request, "datasets/version_statistics.html", context)
+    if part:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+def statistics_shown(version: DatasetVersion, outlook: dict[str, Any]) -> dict[str, Any]:
+    """What the page draws."""
+    found = version.statistics
+    if not found or "error" in found:
+        return {"failed": load(found["error"]) if found else ""}
+    looked = found["looked"]
+    return {
+        "found": found,
+        "is_sample": looked < found["rows"],
+        "picture": histogram(found["lengths"], outlook.get("cutoff", 0)),
+        "turns": _bars(
+            [(f"{n}+" if n == TURNS_MAX else n, count) for n, count in found["turns"]],
+            found["usable"],
+        ),
+        "languages": _bars(
+            [(LANGUAGE_NAMES[name], count) for name, count in found["languages"].items()], looked
+        ),
+        "personal": [(MASKED[kind], n) for kind, n in found["personal"]["kinds"].items()],
+        "balance": [
+            {**one, "bars": _bars(one["values"], sum(count for _value, count in one["values"]))}
+            for one in found["balance"]
+        ],
+        "gaps": [
+            {**one, "percent": 100 * (one["missing"] + one["empty"]) / max(found["rows"], 1)}
+            for one in found["columns"]
+        ],
+        "duplicate_percent": 100 * found["duplicates"] / max(found["rows"], 1),
+        "near_percent": 100 * found["near_duplicates"] / max(looked, 1),
+        "personal_percent": 100 * found["personal"]["rows"] / max(looked, 1),
+    }
+
+
+def _bars(counts: list[Any], total: int) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "count": count, "percent": 100 * count / max(total, 1)}
+        for name, count in counts
+    ]
+
+
+def histogram(lengths: dict[str, Any], cutoff: int) -> dict[str, Any]:
+    """Bars of equal steps that show 99 of 100 rows and the cut-off line; the last holds the rest.
+
+    Places and heights are shares of the picture, in percent.
+    """
+    buckets = lengths["buckets"]
+    if not buckets:
+        return {}
+    in_tokens = lengths["unit"] == "tokens"
+    top = max(lengths["p99"], int(cutoff * 1.25) if in_tokens else 0, 1)
+    step = math.ceil((top + 1) / BARS)
+    counts = [0] * BARS
+    for length, count in buckets:
+        counts[min(length // step, BARS - 1)] += count
+    most = max(counts)
+    width = 100 / BARS
+    end = step * BARS
+    return {
+        "bars": [
+            {
+                "x": round(place * width, 3),
+                "y": round(100 - 100 * count / most, 2),
+                "height": round(100 * count / most, 2),
+                "count": count,
+                "from": place * step,
+                "over": in_tokens and cutoff and place * step >= cutoff,
+            }
+            for place, count in enumerate(counts)
+            if count
+        ],
+        "width": round(width * 0.86, 3),
+        "cut": round(100 * cutoff / end, 3) if in_tokens and cutoff else None,
+        "ticks": [round(end * share / 4) for share in range(5)],
+        "in_tokens": in_tokens,
+    }
