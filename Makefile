@@ -61,8 +61,8 @@ engine: .venv/runtime ## install the training engine in an environment of its ow
 images: database ## build the engines' images; BASE=, BUILD_BASE=, VARIANT=, NETWORK=, ENGINE=
 	@$(RUN) image_build $(ENGINE) $(if $(BASE),--base $(BASE)) $(if $(BUILD_BASE),--build-base $(BUILD_BASE)) $(if $(VARIANT),--variant $(VARIANT)) $(if $(NETWORK),--network $(NETWORK))
 
-image-platform: ## build the platform's own image for compose.yaml; BASE=, NODE_BASE=
-	@docker build --quiet --file deploy/images/platform/Dockerfile $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(NODE_BASE),--build-arg NODE_BASE=$(NODE_BASE)) --tag $(or $(PLATFORM_IMAGE),llm-cloud-trainer/platform:0.1.0) .
+image-platform: ## build the platform's own image for compose.yaml; BASE=, NODE_BASE=, NETWORK=
+	@docker build --quiet --file deploy/images/platform/Dockerfile $(if $(NETWORK),--network $(NETWORK)) $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(NODE_BASE),--build-arg NODE_BASE=$(NODE_BASE)) --tag $(or $(PLATFORM_IMAGE),llm-cloud-trainer/platform:0.1.0) .
 
 setup: database $(if $(filter docker,$(RUNNER)),images,engine) ## everything that demo, run and test need
 	@$(RUN) catalogue_import

@@ -46,6 +46,20 @@ docker_build_base() { # work folder: the same with what pip needs on this machin
   rm -rf "$folder"
 }
 
+docker_node_base() { # work folder: the same with this machine's Node and npm
+  docker_node_image=llm-cloud-trainer/node-base:tests
+  docker image inspect "$docker_node_image" >/dev/null 2>&1 && return
+  local folder="$1/node-base"
+  mkdir -p "$folder"
+  cp -L "$(command -v node)" "$folder/node"
+  cp -rL "$(npm root --global)/npm" "$folder/npm"
+  printf 'FROM %s\nCOPY node /usr/local/bin/node\nCOPY npm /usr/local/lib/node_modules/npm\n%s\n%s\n' "$docker_build_image" \
+    'RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm' \
+    'ENV NODE_EXTRA_CA_CERTS=/usr/local/share/pip/ca.crt' >"$folder/Dockerfile"
+  docker build --quiet --network host --tag "$docker_node_image" "$folder" >/dev/null
+  rm -rf "$folder"
+}
+
 docker_stop() {
   [[ -z ${docker_folder:-} ]] || .venv/bin/python tests/dockerd.py stop "$docker_folder" || true
 }

@@ -189,19 +189,18 @@ class ProcessRunner:
     def owned(self) -> Iterator[tuple[UUID, int, int]]:
         """Reads the labels of all processes of this user."""
         label = f"TRAINER_INSTALLATION={self.installation}".encode()
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
+        for entry in Path("/proc").glob("[1-9]*"):
             try:
-                environment = (entry / "environ").read_bytes().split(b"\0")
+                environment = (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if label not in environment:
+            if label not in environment:  # nearly always: the processes of a machine are many
                 continue
-            pairs = dict(pair.split(b"=", 1) for pair in environment if b"=" in pair)
+            pairs = dict(pair.split(b"=", 1) for pair in environment.split(b"\0") if b"=" in pair)
             with suppress(KeyError, ValueError):
-                workload = UUID(pairs[b"TRAINER_WORKLOAD"].decode())
-                yield workload, int(pairs[b"TRAINER_EPOCH"]), int(entry.name)
+                if pairs[b"TRAINER_INSTALLATION"] == self.installation.encode():
+                    workload = UUID(pairs[b"TRAINER_WORKLOAD"].decode())
+                    yield workload, int(pairs[b"TRAINER_EPOCH"]), int(entry.name)
 
     def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
         """Signals by label, so that it works without any file."""

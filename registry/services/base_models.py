@@ -176,9 +176,9 @@ def demo_arguments(corpus: str, out: str) -> list[str]:
 
 def _make_here(corpus: Path, folder: Path) -> None:
     engine = catalogue.directory() / "engine.json"
-    if not engine.exists():
+    python = json.loads(engine.read_text(encoding="utf-8"))["python"] if engine.exists() else ""
+    if not Path(python).is_file():  # the description alone may be an image's, which runs elsewhere
         raise DomainError(_("The training engine is not installed; run `make engine` first."))
-    python = json.loads(engine.read_text(encoding="utf-8"))["python"]
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     ended = subprocess.run(
         [python, "-m", "trainer_runtime", *demo_arguments(str(corpus), str(folder))],
