@@ -24,6 +24,13 @@ _NEEDED = {
     "kto": ("prompt", "response", "mark"),
     "text": ("text",),
 }
+_TALK = ("prompt", "query", "system")
+_USED = {
+    **dict.fromkeys(("alpaca", "sharegpt", "openai"), (*_TALK, "response")),
+    "preference": (*_TALK, "chosen", "rejected"),
+    "kto": (*_TALK, "response", "mark"),
+    "text": ("text",),
+}
 _MARKS = {
     **dict.fromkeys(("true", "1", "1.0", "yes", "good", "+1", "是", "好", "对"), True),
     **dict.fromkeys(("false", "0", "0.0", "no", "bad", "-1", "否", "坏", "差", "错"), False),
@@ -73,16 +80,17 @@ def converted(_mapping: RowMapping, parameters: Mapping[str, Any]) -> RowMapping
 
 
 def convert_check(given: Mapping[str, Any]) -> None:
-    """`Refused` when a template is missing or cannot be read."""
-    for name in TEMPLATES:
+    """`Refused` when a template that counts is missing or cannot be read."""
+    if given["source"] != "columns":
+        return
+    for name in _USED[given["shape"]]:
         if problem := template_problem(given[name]):
             raise Refused(name, problem)
-    if given["source"] == "columns":
-        for name in _NEEDED[given["shape"]]:
-            if not given[name]:
-                raise Refused(
-                    name, _("This format needs it. Name a column in braces, such as {question}.")
-                )
+    for name in _NEEDED[given["shape"]]:
+        if not given[name]:
+            raise Refused(
+                name, _("This format needs it. Name a column in braces, such as {question}.")
+            )
 
 
 TEMPLATES = ("prompt", "query", "response", "system", "chosen", "rejected", "mark", "text")
@@ -121,7 +129,7 @@ def _text(cell: Any) -> str:
 
 def from_columns(value: Any, target: RowMapping, given: Mapping[str, Any]) -> dict[str, Any]:
     """The row with its texts made by templates. `Unfit` when one that is needed stays empty."""
-    texts = {name: filled(given[name], value) for name in TEMPLATES if given[name]}
+    texts = {name: filled(given[name], value) for name in _USED[target.shape] if given[name]}
     if any(not texts.get(name, "").strip() for name in _NEEDED[target.shape]):
         raise Unfit
     if target.shape == "text":

@@ -25,7 +25,7 @@ class Row:
     """A value, where it comes from, and the part it was put in by a split.
 
     `number` counts from 0 in the input; `source` is 0 for the version that the recipe runs on, and
-    another number for each further one. Rows made of one have the same number and differ by `piece`.
+    another number for each further one. Rows made of one have its number and differ by `piece`.
     """
 
     number: int

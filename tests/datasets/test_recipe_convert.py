@@ -168,6 +168,12 @@ def test_conversions_that_cannot_be(given, parameter) -> None:
     assert refused.value.data["parameter"] == parameter
 
 
+def test_what_another_format_needs_does_not_count(tmp_path) -> None:
+    step = ("convert", {**WRITTEN["alpaca"], "text": "{", "chosen": "{ "})
+    rows, _ = run([ROW], step, mapping=NOTHING, folder=tmp_path)
+    assert rows[0].value["output"] == "Slowly."
+
+
 def test_the_preview_shows_the_columns_and_the_new_texts() -> None:
     steps = kinds.steps_checked([{"kind": "convert", "parameters": WRITTEN["alpaca"]}])
     seen = preview([ROW, {"other": 1}], steps, mapping=NOTHING, seed=1)
