@@ -14,7 +14,7 @@ RUN := .venv/bin/python manage.py
 SCRIPTS := $(shell find static/src static/build.mjs -type f 2>/dev/null)
 MESSAGES := $(wildcard locale/*/LC_MESSAGES/django.po)
 
-.PHONY: help setup engine database demo run node backup restore test chaos check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web bench-nodes bench-recipes
+.PHONY: help setup engine database demo run node backup restore test chaos check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web bench-nodes bench-data bench-recipes
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -123,6 +123,9 @@ bench-start: setup .venv/development ## submitting a job over HTTP, and from the
 
 bench-web: setup .venv/development ## the web process' memory with big datasets, logs and archives
 	@.venv/bin/python benchmarks/web_memory.py
+
+bench-data: setup .venv/development ## a JSONL of 1 GB read, checked and counted, and pages of its rows; SIZE=megabytes
+	@.venv/bin/python benchmarks/data.py $(if $(SIZE),--size-mb $(SIZE))
 
 bench-nodes: setup .venv/development ## 500 running and 5,000 waiting workloads on 20 nodes
 	@.venv/bin/python benchmarks/nodes.py

@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from common.phrases import ngettext
 from datasets.checking import Counting, counting_key
 from datasets.shapes.examples import Example
 from datasets.shapes.tokens import TokenCounter
@@ -34,6 +38,27 @@ class Seen:
     tokens: int = 0
     learnt: int = 0
     is_part: bool = False
+
+    @property
+    def markup(self) -> SafeString:
+        """The pieces for a page: a template would take a second for thousands of them."""
+        titles = {
+            n: ngettext("%(n)s token", "%(n)s tokens", n) % {"n": n}
+            for n in {piece.tokens for piece in self.pieces}
+        }
+        return format_html_join(
+            "",
+            '<span class="{}" title="{}">{}</span>',
+            (
+                ("learn" if one.learnt else "read", titles[one.tokens], one.shown)
+                for one in self.pieces
+            ),
+        )
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there is more than the pieces."""
+        return self.is_part or len(self.pieces) == PIECES_MAX
 
 
 def tokens_seen(example: Example, counting: Counting) -> Seen:

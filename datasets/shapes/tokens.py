@@ -153,13 +153,12 @@ class TokenCounter:
 
     def pieces(self, text: str) -> list[tuple[str, int]]:
         """The text in stretches of whole characters, and how many tokens each takes."""
-        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
         found: list[tuple[str, int]] = []
         begin = tokens = 0
-        ends = [end for _start, end in encoded.offsets]
-        for place, end in enumerate(ends):
+        starts = [start for start, _end in offsets[1:]] + [len(text)]
+        for (_start, end), following in zip(offsets, starts, strict=False):
             tokens += 1
-            following = encoded.offsets[place + 1][0] if place + 1 < len(ends) else len(text)
             if following >= end > begin:
                 found.append((text[begin:end], tokens))
                 begin, tokens = end, 0

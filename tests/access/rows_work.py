@@ -32,6 +32,7 @@ DATASETS = {
     "datasets:version_list": Row(get=VIEWERS_OR_404, post={**RESEARCHERS, "anonymous": 404}),
     "datasets:version_rows": Row(get=VIEWERS_OR_404),
     "datasets:version_findings": Row(get=VIEWERS_OR_404),
+    "datasets:version_statistics": Row(get=VIEWERS_OR_404),
     "datasets:version_use": Row(get=VIEWERS_OR_404),
     "datasets:version_state": Row(get=VIEWERS_OR_404),
     "datasets:version_remap": Row(get=RESEARCHERS, post=RESEARCHERS),
@@ -69,7 +70,7 @@ DATASETS = {
     "api-dataset-version-mapping": Row(post=over_api(RESEARCHERS), objects=OF_VERSION),
     **{
         f"api-dataset-version-{word}": Row(get=VIEWERS_OR_404, objects=OF_VERSION)
-        for word in ("cuts", "download", "findings", "rows")
+        for word in ("cuts", "download", "findings", "overlaps", "rows", "statistics")
     },
 }
 PUBLIC_DATASETS = {
