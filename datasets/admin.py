@@ -10,13 +10,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.http import actor
 from common.admin import ReadOnly, ThroughServices
 from datasets import services
+from datasets.forms import KINDS_TEXT
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 
 
 class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]
     """A dataset; a new one with the file of its first version."""
 
-    file = forms.FileField(label=_("File"), help_text=_("JSON, JSONL or CSV."))
+    file = forms.FileField(label=_("File"), help_text=KINDS_TEXT)
 
     class Meta:
         model = Dataset

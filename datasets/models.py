@@ -2,7 +2,7 @@
 
 import uuid
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -116,7 +116,9 @@ class DatasetVersion(models.Model):
     columns = models.JSONField(default=dict, blank=True)  # the engine's column -> the file's
     tags = models.JSONField(default=dict, blank=True)  # role names of conversations
     filename = models.CharField(max_length=255)  # as uploaded
-    file_format = models.CharField(max_length=8)  # json, jsonl, csv
+    file_format = models.CharField(max_length=8)  # of the rows: json, jsonl, csv, pdf, …
+    # Of an archive: each file's name, kind and number of rows, in their order, or its problem.
+    files = models.JSONField(default=list, blank=True)
     encoding = models.CharField(max_length=16, blank=True)
     bytes = models.PositiveBigIntegerField(default=0)  # of the uploaded file
     stored_bytes = models.PositiveBigIntegerField(default=0)  # of all its files
@@ -187,6 +189,11 @@ class DatasetVersion(models.Model):
     def problem(self) -> str:
         """Why it is broken, in the reader's language; empty when it is not."""
         return load(self.report.get("error", {}).get("message", ""))
+
+    @property
+    def contained(self) -> list[dict[str, Any]]:
+        """The files of an archive, problems in the reader's language."""
+        return [{**file, "problem": load(file["problem"])} for file in self.files]
 
     @property
     def dropped(self) -> int:

@@ -23,6 +23,11 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     stages = serializers.SerializerMethodField()
     report = serializers.SerializerMethodField()
     lineage = serializers.SerializerMethodField()
+    files = serializers.JSONField(
+        source="contained",
+        read_only=True,
+        help_text="Of an archive: name, kind, rows and problem of each file.",
+    )
 
     class Meta:
         model = DatasetVersion
@@ -41,6 +46,7 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
             "file_columns",
             "filename",
             "file_format",
+            "files",
             "encoding",
             "bytes",
             "stored_bytes",
@@ -148,9 +154,31 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 class VersionUploadSerializer(MappingSerializer):
-    """A file to upload as a version."""
+    """Files to upload as a version, or rows. `upload` is what they make together."""
 
-    file = serializers.FileField(allow_empty_file=True)
+    file = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True),
+        required=False,
+        default=list,
+        help_text="Once or several times; several files become one version.",
+    )
+    path = serializers.ListField(
+        child=serializers.CharField(max_length=250),
+        required=False,
+        default=list,
+        help_text="Of each file in its folder, in the same order.",
+    )
+    text = serializers.CharField(
+        required=False,
+        default="",
+        trim_whitespace=False,
+        help_text="Instead of files: JSON lines, a JSON array or CSV.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Files and text as one upload."""
+        upload = services.given_as_one(attrs["file"], paths=attrs["path"], text=attrs["text"])
+        return {**attrs, "upload": upload}
 
 
 class DatasetUploadSerializer(VersionUploadSerializer):

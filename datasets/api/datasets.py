@@ -92,18 +92,22 @@ class DatasetViewSet(
         return within_reach(datasets, self.request)
 
     @extend_schema(
-        request={"multipart/form-data": DatasetUploadSerializer}, responses={201: DatasetSerializer}
+        request={
+            "multipart/form-data": DatasetUploadSerializer,
+            "application/json": DatasetUploadSerializer,
+        },
+        responses={201: DatasetSerializer},
     )
     def create(self, request: Request) -> Response:
-        """Uploads a file as a new dataset. Small files are checked before the answer."""
+        """Uploads files or rows as a new dataset. Small ones are checked before the answer."""
         data = DatasetUploadSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         given = data.validated_data
         dataset = services.dataset_create(
             project=project_of(request),
             created_by=actor(request),
-            name=given.get("name") or Path(str(given["file"].name)).stem[:80],
-            upload=given["file"],
+            name=given.get("name") or Path(str(given["upload"].name)).stem[:80],
+            upload=given["upload"],
             remark=given.get("remark", ""),
             is_public=given["is_public"],
             wish=_wish(given),
@@ -157,11 +161,14 @@ class VersionViewSet(
 
     @extend_schema(
         parameters=[DATASET],
-        request={"multipart/form-data": VersionUploadSerializer},
+        request={
+            "multipart/form-data": VersionUploadSerializer,
+            "application/json": VersionUploadSerializer,
+        },
         responses={201: VersionSerializer},
     )
     def create(self, request: Request, dataset_pk: str) -> Response:
-        """Uploads a file as the next version."""
+        """Uploads files or rows as the next version."""
         user = actor(request)
         dataset = get_object_or_404(Dataset.objects.editable_by(user), pk=_uuid(dataset_pk))
         data = VersionUploadSerializer(data=request.data)
@@ -169,7 +176,7 @@ class VersionViewSet(
         version = services.version_add(
             dataset.pk,
             by=user,
-            upload=data.validated_data["file"],
+            upload=data.validated_data["upload"],
             wish=_wish(data.validated_data),
         )
         return Response(self._shown(version), status=status.HTTP_201_CREATED)

@@ -2,6 +2,7 @@
 
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
+from datasets.services.given import given_as_one
 from datasets.services.info import dataset_name, info_write, versions_materialise
 from datasets.services.recipes import (
     PREVIEWED,
@@ -40,6 +41,7 @@ __all__ = [
     "dataset_delete",
     "dataset_name",
     "dataset_update",
+    "given_as_one",
     "info_write",
     "project_empty",
     "recipe_create",

@@ -1,5 +1,6 @@
 """New datasets and new versions of them."""
 
+import time
 import uuid
 from collections.abc import Mapping as Mappings
 from dataclasses import dataclass, field
@@ -15,16 +16,17 @@ from accounts.models import Project, Role, User
 from accounts.services import event_record, project_hold, project_usage_of, role_require
 from common.errors import Conflict, DomainError, QuotaExceeded
 from common.phrases import gettext as _
-from datasets.checking import Contents, contents_ingest
+from datasets.ingest import Contents, contents_ingest
 from datasets.models import Dataset, DatasetVersion
+from datasets.reading.kinds import kind_of
 from datasets.reading.refusals import BadFile
-from datasets.reading.sources import format_of, refuse_binary
 from datasets.services.checks import check_run, contents_fields
 from datasets.services.files import Stored, Uploaded, incoming, link_tree, settle
 from datasets.services.moves import dataset_touch
 from datasets.shapes.mapping import Mapping, mapping_check
 
 SMALL = 2 * 2**20  # bytes; smaller files are checked while the reader waits
+PATIENCE = 15  # seconds that somebody waits for a file to be read before it goes on without them
 # What the shared directory's own files are called must stay possible as names of folders, too.
 _FORBIDDEN = frozenset('/\\:*?"<>|')
 
@@ -147,12 +149,12 @@ class _received:  # noqa: N801  a context manager
 
     def __enter__(self) -> _Received:
         filename = Path(str(self._upload.name or "")).name[:255]
-        file_format = format_of(filename)
         refuse_size(self._upload.size or 0, self._project)
         self._folder = incoming(self._upload)
         stored = self._folder.__enter__()
         try:
-            contents = self._read(stored, file_format)
+            file_format = kind_of(stored.original, filename)
+            contents = self._read(stored, filename) if stored.size < SMALL else None
         except BaseException as error:
             self._folder.__exit__(type(error), error, error.__traceback__)
             raise
@@ -161,20 +163,24 @@ class _received:  # noqa: N801  a context manager
     def __exit__(self, *error: Any) -> None:
         self._folder.__exit__(*error)
 
-    def _read(self, stored: Stored, file_format: str) -> Contents | None:
-        with stored.original.open("rb") as file:
-            head = file.read(65536)
-        refuse_binary(head)
-        if not head.strip():
-            raise BadFile(_("The file is empty."), code="empty")
-        if stored.size >= SMALL:
+    def _read(self, stored: Stored, filename: str) -> Contents | None:
+        """What the file holds; None when it takes longer than anybody waits."""
+        until = time.monotonic() + PATIENCE
+
+        def hurry(_phase: str, _share: float) -> None:
+            if time.monotonic() > until:
+                raise TimeoutError
+
+        try:
+            contents = contents_ingest(
+                stored.directory,
+                stored.original,
+                filename,
+                line_limit=settings.UPLOAD_LINE_MAX_BYTES,
+                progress=hurry,
+            )
+        except TimeoutError:
             return None
-        contents = contents_ingest(
-            stored.directory,
-            stored.original,
-            file_format,
-            line_limit=settings.UPLOAD_LINE_MAX_BYTES,
-        )
         if self._wish.shape:
             mapping_check(
                 Mapping.of(self._wish.shape, self._wish.columns, self._wish.tags),
@@ -272,6 +278,7 @@ def _version_copy(
         file_format=version.file_format,
         encoding=version.encoding,
         file_columns=version.file_columns,
+        files=version.files,
         bytes=version.bytes,
         sha256=version.sha256,
         created_by=by,

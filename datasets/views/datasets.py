@@ -96,7 +96,7 @@ def dataset_create(request: HtmxRequest) -> HttpResponse:
                 project=project,
                 created_by=user,
                 name=data["name"],
-                upload=data["file"],
+                upload=data["upload"],
                 remark=data["remark"],
                 is_public=data.get("is_public", False),
             )
@@ -188,7 +188,7 @@ def version_list(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         try:
             version = services.version_add(
-                dataset.pk, by=actor(request), upload=form.cleaned_data["file"]
+                dataset.pk, by=actor(request), upload=form.cleaned_data["upload"]
             )
         except DomainError as refused:
             add_refusal(form, refused)

@@ -1,6 +1,19 @@
-// Shows how much of a file is uploaded: <form data-upload data-module="upload"> with a [data-upload-progress] in it.
+// Uploads files or a folder and shows how far it is: <form data-upload data-module="upload"> with a [data-upload-progress].
 // Without this script the form is sent as any other.
 const shown = bytes => bytes > 1e9 ? `${(bytes / 2 ** 30).toFixed(1)} GB` : bytes > 1e5 ? `${(bytes / 2 ** 20).toFixed(1)} MB` : `${Math.ceil(bytes / 1024)} KB`;
+
+const inputs = form => [...form.querySelectorAll("[type=file]")];
+const chosen = form => inputs(form).flatMap(input => [...input.files]);
+
+function filled(form) {
+  const data = new FormData(form);
+  data.delete("file");
+  for (const file of chosen(form)) {
+    data.append("file", file);
+    data.append("path", file.webkitRelativePath || file.name);
+  }
+  return data;
+}
 
 function start(form) {
   const box = form.querySelector("[data-upload-progress]");
@@ -26,22 +39,23 @@ function start(form) {
     if (request.status < 400) { location.assign(request.responseURL); return; }
     const answer = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("form[data-upload]");
     if (!answer) { failed(); return; }
-    // The chosen file stays chosen: only what is written around it is renewed.
-    const file = form.querySelector("[type=file]"), fresh = answer.querySelector("[type=file]");
-    if (fresh) { file.className = fresh.className; fresh.replaceWith(file); }
+    // What was chosen stays chosen: only what is written around it is renewed.
+    const old = inputs(form);
+    inputs(answer).forEach((fresh, place) => { old[place].className = fresh.className; fresh.replaceWith(old[place]); });
     form.replaceWith(answer);
     bind(answer);
     answer.querySelector("[role=alert]")?.scrollIntoView({ block: "nearest" });
   });
   request.open("POST", form.action);
-  request.send(new FormData(form));
+  request.send(filled(form));
 }
 
 function bind(form) {
   if (form.dataset.bound) return;
   form.dataset.bound = "1";
+  form.querySelector("[data-upload-folder]").hidden = false;
   form.addEventListener("submit", event => {
-    if (!form.querySelector("[type=file]").files.length) return;
+    if (!chosen(form).length) return;
     event.preventDefault();
     start(form);
   });
