@@ -4,16 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import AnonymousUser
 from django.http import QueryDict
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
 from common.errors import DomainError
 from datasets.models import DatasetVersion
 from datasets.reading.kinds import KINDS
 from datasets.recipes.kinds import Kind
 from datasets.recipes.parameters import Choice, Flag, Number, Parameter, Several
-from datasets.services import Wish, given_as_one
+from datasets.services import Wish, given_as_one, uploads_finished
 from datasets.shapes.mapping import (
     COLUMN_NAMES,
     OPTIONAL,
@@ -64,14 +66,20 @@ class FileForm(forms.Form):
         ),
     )
 
+    def __init__(self, *args: Any, user: User | AnonymousUser, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._user = user
+
     def clean(self) -> dict[str, Any]:
-        """Files and pasted rows as one upload."""
+        """Files, resumable uploads and pasted rows as one upload."""
         data = super().clean() or {}
         if self.errors or not isinstance(self.data, QueryDict):
             return data
         try:
+            held = uploads_finished(self.data.getlist("upload"), by=self._user)
+            files = [*held, *data["file"]]
             paths = self.data.getlist("path")
-            data["upload"] = given_as_one(data["file"], paths=paths, text=data["text"])
+            data["upload"] = given_as_one(files, paths=paths, text=data["text"])
         except DomainError as refused:
             self.add_error("file", refused.message)
         return data

@@ -153,47 +153,6 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-class VersionUploadSerializer(MappingSerializer):
-    """Files to upload as a version, or rows. `upload` is what they make together."""
-
-    file = serializers.ListField(
-        child=serializers.FileField(allow_empty_file=True),
-        required=False,
-        default=list,
-        help_text="Once or several times; several files become one version.",
-    )
-    path = serializers.ListField(
-        child=serializers.CharField(max_length=250),
-        required=False,
-        default=list,
-        help_text="Of each file in its folder, in the same order.",
-    )
-    text = serializers.CharField(
-        required=False,
-        default="",
-        trim_whitespace=False,
-        help_text="Instead of files: JSON lines, a JSON array or CSV.",
-    )
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Files and text as one upload."""
-        upload = services.given_as_one(attrs["file"], paths=attrs["path"], text=attrs["text"])
-        return {**attrs, "upload": upload}
-
-
-class DatasetUploadSerializer(VersionUploadSerializer):
-    """A new dataset with the file of its first version."""
-
-    name = serializers.CharField(
-        max_length=200, required=False, allow_blank=True, help_text="The file's name by default."
-    )
-    remark = serializers.CharField(max_length=2000, required=False, allow_blank=True)
-    is_public = serializers.BooleanField(required=False, default=False)
-    project = serializers.UUIDField(
-        required=False, allow_null=True, help_text="Your personal project by default."
-    )
-
-
 class DatasetChangeSerializer(serializers.Serializer[Any]):
     """What can be changed of a dataset."""
 

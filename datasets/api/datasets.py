@@ -29,15 +29,14 @@ from datasets.serializers import (
     CutsSerializer,
     DatasetChangeSerializer,
     DatasetSerializer,
-    DatasetUploadSerializer,
     FindingsSerializer,
     MappingSerializer,
     RowsSerializer,
     VersionSerializer,
-    VersionUploadSerializer,
 )
 from datasets.services import Wish
 from datasets.shapes.findings import words
+from datasets.upload_serializers import DatasetUploadSerializer, VersionUploadSerializer
 
 PAGE_MAX = 100
 FROM = OpenApiParameter("from", int, description="Number of the first one, from 1.")
@@ -100,7 +99,7 @@ class DatasetViewSet(
     )
     def create(self, request: Request) -> Response:
         """Uploads files or rows as a new dataset. Small ones are checked before the answer."""
-        data = DatasetUploadSerializer(data=request.data)
+        data = DatasetUploadSerializer(data=request.data, context=self.get_serializer_context())
         data.is_valid(raise_exception=True)
         given = data.validated_data
         dataset = services.dataset_create(
@@ -171,7 +170,7 @@ class VersionViewSet(
         """Uploads files or rows as the next version."""
         user = actor(request)
         dataset = get_object_or_404(Dataset.objects.editable_by(user), pk=_uuid(dataset_pk))
-        data = VersionUploadSerializer(data=request.data)
+        data = VersionUploadSerializer(data=request.data, context=self.get_serializer_context())
         data.is_valid(raise_exception=True)
         version = services.version_add(
             dataset.pk,

@@ -12,6 +12,13 @@ from datasets.services.recipes import (
     recipe_update,
 )
 from datasets.services.removal import project_empty
+from datasets.services.resumable import (
+    CHECKSUMS,
+    upload_append,
+    upload_create,
+    upload_delete,
+    uploads_finished,
+)
 from datasets.services.running import run_execute
 from datasets.services.runs import run_cancel, run_create
 from datasets.services.sweeping import check_start, checks_run, run_start, runs_run, sweep
@@ -31,6 +38,7 @@ from datasets.services.uses import (
 )
 
 __all__ = [
+    "CHECKSUMS",
     "PREVIEWED",
     "SMALL",
     "Wish",
@@ -57,6 +65,10 @@ __all__ = [
     "storage_used",
     "sweep",
     "token_statistics",
+    "upload_append",
+    "upload_create",
+    "upload_delete",
+    "uploads_finished",
     "version_add",
     "version_check",
     "version_cut_count",

@@ -30,7 +30,9 @@ def given_as_one(
         return _Pasted(text)
     if len(files) == 1:
         return files[0]
-    names = list(paths) if len(paths) == len(files) else [str(file.name) for file in files]
+    names = list(paths)
+    if len(paths) != len(files):
+        names = [str(getattr(file, "path", file.name)) for file in files]
     return _Bundle(files, names)
 
 
@@ -58,6 +60,7 @@ class _Bundle:
         folder = folders.pop() if len(folders) == 1 else ""
         self.name: str | None = f"{folder or PurePosixPath(paths[0]).stem}.zip"
         self.size: int | None = sum(file.size or 0 for file in files)
+        self.spends = tuple(one for file in files for one in getattr(file, "spends", ()))
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """The archive."""

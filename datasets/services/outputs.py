@@ -11,7 +11,8 @@ from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion, RecipeRun
 from datasets.services.files import link_or_copy, settle
 from datasets.services.moves import dataset_touch
-from datasets.services.uploads import next_number, refuse_size, refuse_taken
+from datasets.services.room import refuse_size
+from datasets.services.uploads import next_number, refuse_taken
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.recipes.kinds import PARTS, splits
 from datasets.services.files import data_root
-from datasets.services.uploads import name_checked, refuse_size, refuse_taken
+from datasets.services.room import refuse_size
+from datasets.services.uploads import name_checked, refuse_taken
 
 SEED_MAX = 2**31 - 1
 _LONGEST_PART = max(map(len, PARTS)) + 1

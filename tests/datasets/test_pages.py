@@ -270,7 +270,7 @@ def test_admin(client, people, dataset) -> None:
 def test_several_files_and_pasted_rows(client, people) -> None:
     """On the page and over the API; what was left out is named on the page of versions."""
     client.force_login(people.member)
-    client.post("/projects/choose/", {"project": people.team.pk})
+    client.post("/projects/switch/", {"project": people.team.pk})
     url = reverse("datasets:dataset_create")
     png = upload(b"\x89PNG....", "picture.png")
     assert client.post(url, {"name": "none"}).status_code == 422
