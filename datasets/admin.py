@@ -10,13 +10,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.http import actor
 from common.admin import ReadOnly, ThroughServices
 from datasets import services
-from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
+from datasets.forms import KINDS_TEXT
+from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun, Upload
 
 
 class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]
     """A dataset; a new one with the file of its first version."""
 
-    file = forms.FileField(label=_("File"), help_text=_("JSON, JSONL or CSV."))
+    file = forms.FileField(label=_("File"), help_text=KINDS_TEXT)
 
     class Meta:
         model = Dataset
@@ -144,4 +145,13 @@ class RecipeRunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("__str__", "project", "state", "created_by", "created_at", "ended_at")
     list_filter = ("state",)
     search_fields = ("recipe_name", "source_name", "name", "project__name")
+    list_select_related = ("project", "created_by")
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Files on their way, to be looked at; the sweep removes those that stand still."""
+
+    list_display = ("__str__", "project", "size", "received", "created_by", "expires_at")
+    search_fields = ("filename", "project__name")
     list_select_related = ("project", "created_by")

@@ -1,4 +1,4 @@
-"""From an uploaded file to checked rows: reads, detects, checks and writes, all in files.
+"""From ingested rows to checked ones: reads, checks and writes, all in files.
 
 Knows nothing of the database, so that it can run in a process of its own and be killed at any
 moment: what it writes becomes visible by one rename at its end.
@@ -15,115 +15,21 @@ from typing import Any
 from django.utils.translation import override
 
 from common.phrases import gettext as _
-from datasets.reading.indexed import IndexedReader, IndexedWriter, index_of
+from datasets.ingest import Progress, no_progress
+from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.refusals import BadFile
-from datasets.reading.rows import COLUMNS_MAX, json_kind, rows_read
-from datasets.reading.sources import encoding_of, refuse_binary, transcode
-from datasets.shapes.detect import SAMPLE
 from datasets.shapes.engine import DATE, as_conversations, engine_row, info_entry
 from datasets.shapes.examples import Example, example_of
 from datasets.shapes.findings import Dropped, Finding, words
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
 
-ROWS = "rows.jsonl"
 FINDINGS = "findings.jsonl"
 TRAIN = "train.jsonl"
 LENGTHS = "lengths.bin"  # tokens of the counted rows, unsigned 32 bit each
 COUNTED_BYTES = 32 * 2**20  # of rows whose tokens are counted; of bigger files every n-th row is
 REPORTED = 200  # findings in the report itself
 DATE_RUN = 50  # so many answers in a row that look like dates could fill a block of the engine's
-Progress = Callable[[str, float], None]  # phase and share done, 0 to 1
-
-
-def no_progress(_phase: str, _share: float) -> None:
-    """For short files."""
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a file holds, whatever its rows mean."""
-
-    rows: int
-    columns: list[str]
-    encoding: str
-    sample: list[Any]
-    file_format: str
-
-
-def contents_ingest(
-    directory: Path,
-    original: Path,
-    file_format: str,
-    *,
-    line_limit: int,
-    progress: Progress = no_progress,
-) -> Contents:
-    """Writes `rows.jsonl` with its index from the uploaded file. `BadFile` says what is wrong.
-
-    Either both files are there in the end or `rows.jsonl` is not.
-    """
-    with original.open("rb") as file:
-        refuse_binary(file.read(4096))
-    encoding = encoding_of(original)
-    source = original
-    if encoding != "utf-8":
-        source = directory / ".utf8"
-        transcode(original, encoding, source)
-    if file_format != "csv":
-        file_format = json_kind(source, file_format)
-    part = directory / ".rows.jsonl"
-    total = max(source.stat().st_size, 1)
-    columns: Counter[str] = Counter()
-    sample: list[Any] = []
-    try:
-        rows = rows_read(
-            source,
-            file_format,
-            limit=line_limit,
-            progress=lambda done: progress("reading", done / total),
-        )
-        with IndexedWriter(part) as writer:
-            for row in rows:
-                writer.write(row.value, row.line)
-                if isinstance(row.value, dict):
-                    _count_columns(columns, row.value)
-                if len(sample) < SAMPLE:
-                    sample.append(row.value)
-        _refuse_without_objects(writer.count, columns)
-        index_of(part).replace(index_of(directory / ROWS))
-        part.replace(directory / ROWS)
-    finally:
-        for left in (part, index_of(part), directory / ".utf8"):
-            left.unlink(missing_ok=True)
-    return Contents(writer.count, _by_use(columns), encoding, sample, file_format)
-
-
-def _count_columns(columns: Counter[str], row: dict[str, Any]) -> None:
-    for name in row:
-        if name in columns or len(columns) < COLUMNS_MAX:
-            columns[name] += 1
-
-
-def _by_use(columns: Counter[str]) -> list[str]:
-    return [name for name, _count in columns.most_common()]
-
-
-def _refuse_without_objects(rows: int, columns: Counter[str]) -> None:
-    if not rows:
-        raise BadFile(_("The file holds no rows."), code="empty")
-    if not columns:
-        raise BadFile(
-            _("No row is an object with named columns, such as {“instruction”: …, “output”: …}."),
-            code="no_columns",
-        )
-
-
-def contents_of(directory: Path, columns: list[str], encoding: str, file_format: str) -> Contents:
-    """What was ingested before, with the first rows read again."""
-    reader = IndexedReader(directory / ROWS)
-    sample = [line.value for line in reader.page(0, SAMPLE)]
-    return Contents(reader.count, columns, encoding, sample, file_format)
 
 
 class Spread:

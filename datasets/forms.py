@@ -4,12 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import AnonymousUser
+from django.http import QueryDict
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
+from common.errors import DomainError
 from datasets.models import DatasetVersion
+from datasets.reading.kinds import KINDS
 from datasets.recipes.kind import Kind
 from datasets.recipes.parameters import Choice, Flag, Number, Parameter, Several, Versions, Written
-from datasets.services import Wish
+from datasets.services import Wish, given_as_one, uploads_finished
 from datasets.shapes.mapping import (
     COLUMN_NAMES,
     OPTIONAL,
@@ -19,16 +25,65 @@ from datasets.shapes.mapping import (
 )
 from datasets.widgets import VersionsWidget
 
+PASTED = '{"instruction": "…", "output": "…"}\n{"instruction": "…", "output": "…"}'
+KINDS_TEXT = _(
+    "JSON, JSONL, CSV, TSV, Parquet, Arrow; text, Markdown, PDF, DOCX, HTML, EPUB; zip, tar and gz"
+    " of them."
+)
+
+
+class FilesInput(forms.ClearableFileInput):
+    """Several files at once."""
+
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """A list of files."""
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        """Each file as a field of one would take it."""
+        given = data if isinstance(data, list | tuple) else [data]
+        return [super(FilesField, self).clean(one, initial) for one in given if one]
+
 
 class FileForm(forms.Form):
-    """A file to upload as a new version."""
+    """Files to upload as a new version, or rows to paste. `cleaned_data["upload"]` is both."""
 
-    file = forms.FileField(
-        label=_("File"),
-        help_text=_("JSON, JSONL or CSV."),
+    file = FilesField(
+        label=_("Files"),
+        help_text=format_lazy("{} {}", KINDS_TEXT, _("Several files at once become one version.")),
+        required=False,
         allow_empty_file=True,  # the service says why it is refused
-        widget=forms.ClearableFileInput(attrs={"accept": ".json,.jsonl,.ndjson,.csv,.tsv"}),
+        widget=FilesInput(attrs={"accept": ",".join(KINDS)}),
     )
+    text = forms.CharField(
+        label=_("Rows"),
+        required=False,
+        strip=False,
+        help_text=_("JSON lines, a JSON array, or CSV with a first line of names."),
+        widget=forms.Textarea(
+            attrs={"rows": 8, "spellcheck": "false", "placeholder": PASTED, "class": "mono"}
+        ),
+    )
+
+    def __init__(self, *args: Any, user: User | AnonymousUser, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._user = user
+
+    def clean(self) -> dict[str, Any]:
+        """Files, resumable uploads and pasted rows as one upload."""
+        data = super().clean() or {}
+        if self.errors or not isinstance(self.data, QueryDict):
+            return data
+        try:
+            held = uploads_finished(self.data.getlist("upload"), by=self._user)
+            files = [*held, *data["file"]]
+            paths = self.data.getlist("path")
+            data["upload"] = given_as_one(files, paths=paths, text=data["text"])
+        except DomainError as refused:
+            self.add_error("file", refused.message)
+        return data
 
 
 class UploadForm(FileForm):
@@ -53,15 +108,15 @@ class UploadForm(FileForm):
 
     def __init__(self, *args: Any, may_publish: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.order_fields(["file", "name", "remark", "is_public"])
+        self.order_fields(["file", "text", "name", "remark", "is_public"])
         if not may_publish:
             del self.fields["is_public"]
 
     def clean(self) -> dict[str, Any]:
         """Takes the file's name where none was given."""
         data = super().clean() or {}
-        if data.get("file") and not data.get("name"):
-            data["name"] = Path(str(data["file"].name)).stem[:80]
+        if data.get("upload") and not data.get("name"):
+            data["name"] = Path(str(data["upload"].name)).stem[:80]
         return data
 
 

@@ -119,7 +119,9 @@ class DatasetVersion(models.Model):
     columns = models.JSONField(default=dict, blank=True)  # the engine's column -> the file's
     tags = models.JSONField(default=dict, blank=True)  # role names of conversations
     filename = models.CharField(max_length=255)  # as uploaded
-    file_format = models.CharField(max_length=8)  # json, jsonl, csv
+    file_format = models.CharField(max_length=8)  # of the rows: json, jsonl, csv, pdf, …
+    # Of an archive: each file's name, kind and number of rows, in their order, or its problem.
+    files = models.JSONField(default=list, blank=True)
     encoding = models.CharField(max_length=16, blank=True)
     bytes = models.PositiveBigIntegerField(default=0)  # of the uploaded file
     stored_bytes = models.PositiveBigIntegerField(default=0)  # of all its files
@@ -209,9 +211,65 @@ class DatasetVersion(models.Model):
         return bool(self.counts)
 
     @property
+    def contained(self) -> list[dict[str, Any]]:
+        """The files of an archive, problems in the reader's language."""
+        return [{**file, "problem": load(file["problem"])} for file in self.files]
+
+    @property
     def dropped(self) -> int:
         """Rows that the engine would drop or stop at."""
         return int(self.report.get("dropped", 0))
+
+
+class UploadQuerySet(ProjectOwnedQuerySet["Upload"]):
+    """Uploads are their uploader's alone."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """As those that may be gone on with."""
+        return self.editable_by(user)
+
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """The user's own, in projects where the user may still upload."""
+        return super().editable_by(user).filter(created_by_id=user.pk)
+
+
+class Upload(ProjectOwned):
+    """A file on its way. When it has become a version, or stood still too long, it is gone."""
+
+    filename = models.CharField(_("file"), max_length=255)
+    path = models.CharField(_("path"), max_length=255, blank=True)  # in the folder it comes from
+    size = models.PositiveBigIntegerField(_("size"))  # as announced, in bytes
+    expires_at = models.DateTimeField(_("expires"))
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = _("upload")
+        verbose_name_plural = _("uploads")
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @staticmethod
+    def root() -> Path:
+        """Where all uploads lie."""
+        return Path(settings.TRAINER_HOME) / "data" / ".uploads"
+
+    @property
+    def directory(self) -> Path:
+        """Its own folder."""
+        return self.root() / str(self.pk)
+
+    @property
+    def file(self) -> Path:
+        """What has arrived."""
+        return self.directory / "part"
+
+    @property
+    def received(self) -> int:
+        """Bytes that have arrived."""
+        return self.file.stat().st_size if self.file.exists() else 0
 
 
 class RecipeQuerySet(ProjectOwnedQuerySet["Recipe"]):

@@ -23,6 +23,11 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     stages = serializers.SerializerMethodField()
     report = serializers.SerializerMethodField()
     lineage = serializers.SerializerMethodField()
+    files = serializers.JSONField(
+        source="contained",
+        read_only=True,
+        help_text="Of an archive: name, kind, rows and problem of each file.",
+    )
 
     class Meta:
         model = DatasetVersion
@@ -41,6 +46,7 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
             "file_columns",
             "filename",
             "file_format",
+            "files",
             "encoding",
             "bytes",
             "stored_bytes",
@@ -146,25 +152,6 @@ def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise serializers.ValidationError(_("An object of names is needed."))
     return value
-
-
-class VersionUploadSerializer(MappingSerializer):
-    """A file to upload as a version."""
-
-    file = serializers.FileField(allow_empty_file=True)
-
-
-class DatasetUploadSerializer(VersionUploadSerializer):
-    """A new dataset with the file of its first version."""
-
-    name = serializers.CharField(
-        max_length=200, required=False, allow_blank=True, help_text="The file's name by default."
-    )
-    remark = serializers.CharField(max_length=2000, required=False, allow_blank=True)
-    is_public = serializers.BooleanField(required=False, default=False)
-    project = serializers.UUIDField(
-        required=False, allow_null=True, help_text="Your personal project by default."
-    )
 
 
 class DatasetChangeSerializer(serializers.Serializer[Any]):

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", views.dataset_list, name="dataset_list"),
     path("public/", views.dataset_public, name="dataset_public"),
     path("new/", views.dataset_create, name="dataset_create"),
+    path("uploads/<uuid:upload_id>/delete/", views.upload_delete, name="upload_delete"),
     path("recipes/", views.recipe_list, name="recipe_list"),
     path("recipes/new/", views.recipe_create, name="recipe_create"),
     path("recipes/<uuid:recipe_id>/", views.recipe_detail, name="recipe_detail"),
@@ -40,6 +41,7 @@ _router.register(
     api.VersionViewSet,
     basename="api-dataset-version",
 )
+_router.register("uploads", api.UploadViewSet, basename="api-upload")
 _router.register("recipes", api.RecipeViewSet, basename="api-recipe")
 _router.register("recipe-runs", api.RecipeRunViewSet, basename="api-recipe-run")
 api_urlpatterns = _router.urls

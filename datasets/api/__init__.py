@@ -2,5 +2,6 @@
 
 from datasets.api.datasets import DatasetViewSet, VersionViewSet
 from datasets.api.recipes import RecipeRunViewSet, RecipeViewSet
+from datasets.api.uploads import UploadViewSet
 
-__all__ = ["DatasetViewSet", "RecipeRunViewSet", "RecipeViewSet", "VersionViewSet"]
+__all__ = ["DatasetViewSet", "RecipeRunViewSet", "RecipeViewSet", "UploadViewSet", "VersionViewSet"]

@@ -29,14 +29,13 @@ from datasets.serializers import (
     CutsSerializer,
     DatasetChangeSerializer,
     DatasetSerializer,
-    DatasetUploadSerializer,
     FindingsSerializer,
     MappingSerializer,
     VersionSerializer,
-    VersionUploadSerializer,
 )
 from datasets.services import Wish
 from datasets.shapes.findings import words
+from datasets.upload_serializers import DatasetUploadSerializer, VersionUploadSerializer
 
 
 def _wish(data: dict[str, Any]) -> Wish:
@@ -86,18 +85,22 @@ class DatasetViewSet(
         return within_reach(datasets, self.request)
 
     @extend_schema(
-        request={"multipart/form-data": DatasetUploadSerializer}, responses={201: DatasetSerializer}
+        request={
+            "multipart/form-data": DatasetUploadSerializer,
+            "application/json": DatasetUploadSerializer,
+        },
+        responses={201: DatasetSerializer},
     )
     def create(self, request: Request) -> Response:
-        """Uploads a file as a new dataset. Small files are checked before the answer."""
-        data = DatasetUploadSerializer(data=request.data)
+        """Uploads files or rows as a new dataset. Small ones are checked before the answer."""
+        data = DatasetUploadSerializer(data=request.data, context=self.get_serializer_context())
         data.is_valid(raise_exception=True)
         given = data.validated_data
         dataset = services.dataset_create(
             project=project_of(request),
             created_by=actor(request),
-            name=given.get("name") or Path(str(given["file"].name)).stem[:80],
-            upload=given["file"],
+            name=given.get("name") or Path(str(given["upload"].name)).stem[:80],
+            upload=given["upload"],
             remark=given.get("remark", ""),
             is_public=given["is_public"],
             wish=_wish(given),
@@ -153,19 +156,22 @@ class VersionViewSet(
 
     @extend_schema(
         parameters=[DATASET],
-        request={"multipart/form-data": VersionUploadSerializer},
+        request={
+            "multipart/form-data": VersionUploadSerializer,
+            "application/json": VersionUploadSerializer,
+        },
         responses={201: VersionSerializer},
     )
     def create(self, request: Request, dataset_pk: str) -> Response:
-        """Uploads a file as the next version."""
+        """Uploads files or rows as the next version."""
         user = actor(request)
         dataset = get_object_or_404(Dataset.objects.editable_by(user), pk=_uuid(dataset_pk))
-        data = VersionUploadSerializer(data=request.data)
+        data = VersionUploadSerializer(data=request.data, context=self.get_serializer_context())
         data.is_valid(raise_exception=True)
         version = services.version_add(
             dataset.pk,
             by=user,
-            upload=data.validated_data["file"],
+            upload=data.validated_data["upload"],
             wish=_wish(data.validated_data),
         )
         return Response(self._shown(version), status=status.HTTP_201_CREATED)

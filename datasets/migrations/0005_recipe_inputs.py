@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0002_recipes'),
+        ('datasets', '0004_statistics'),
     ]
 
     operations = [

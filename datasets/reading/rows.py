@@ -1,5 +1,6 @@
 """Rows of a UTF-8 file with the lines they come from, one at a time."""
 
+import contextlib
 import csv
 import re
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ PIECE = 256 * 1024
 DEPTH_MAX = 64  # deeper data is no training example, and costs parsers their stack
 VALUES_MAX = 200_000  # in one row; every value costs some 60 bytes once it is parsed
 COLUMNS_MAX = 200
+SIGNS = ("\t", ";", "|", ",")  # between columns; text has the first ones least
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
@@ -148,13 +150,11 @@ class _Lines:
 
 
 def _csv_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
-    header_line = file.readline(limit + 2)
-    if len(header_line) > limit:
-        raise too_long(1, limit)
+    csv.field_size_limit(limit)
+    delimiter = _delimiter(file.read(PIECE))
     file.seek(0)
     lines = _Lines(file, limit, progress)
-    csv.field_size_limit(limit)
-    reader = csv.reader(lines, delimiter=_delimiter(header_line), strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         header = _header(next(reader, []))
         lines.begin()
@@ -175,10 +175,19 @@ def _csv_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
         ) from error
 
 
-def _delimiter(header: bytes) -> str:
-    """The sign between columns: the most frequent one outside quotation marks of the first line."""
-    bare = re.sub(rb'"[^"]*"', b"", header)
-    return max((",", ";", "\t"), key=lambda sign: bare.count(sign.encode()))
+def _delimiter(head: bytes) -> str:
+    """The sign between columns: the one that parts the first lines alike, and into the most."""
+    lines = head.decode("utf-8", "ignore").splitlines(keepends=True)
+    best, best_fit = ",", (0.0, 0)
+    for sign in SIGNS:
+        with contextlib.suppress(csv.Error):
+            # The last line may have been cut.
+            widths = [len(record) for record in csv.reader(lines[:-1] or lines, delimiter=sign)]
+            if widths and widths[0] > 1:
+                fit = (widths.count(widths[0]) / len(widths), widths[0])
+                if fit > best_fit:
+                    best, best_fit = sign, fit
+    return best
 
 
 def _header(names: list[str]) -> list[str]:

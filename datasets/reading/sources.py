@@ -1,7 +1,6 @@
-"""What kind of file came, and in which encoding; all are read as UTF-8."""
+"""In which encoding a text is; all are read as UTF-8."""
 
 import codecs
-import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,72 +10,9 @@ from common.phrases import gettext as _
 from datasets.reading.refusals import BadFile
 
 CHUNK = 1 << 20
-# Files that are no text at all: the first bytes say so, whatever the name says.
-MAGIC: tuple[tuple[bytes, str], ...] = (
-    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "zip"),
-    (rb"\x1f\x8b", "gzip"),
-    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "bzip2"),
-    (rb"\xfd7zXZ\x00", "xz"),
-    (rb"\x28\xb5\x2f\xfd", "zstd"),
-    (rb"7z\xbc\xaf\x27\x1c", "7z"),
-    (rb"Rar!\x1a\x07", "rar"),
-    (rb"\x04\x22\x4d\x18", "lz4"),
-    (rb"PAR1", "Parquet"),
-    (rb"ARROW1", "Arrow"),
-    (rb"%PDF-", "PDF"),
-    (rb"SQLite format 3\x00", "SQLite"),
-    (rb"\x89PNG|\xff\xd8\xff|GIF8", "image"),
-    (rb"\x7fELF|MZ[\x00-\xff]{2}\x00", "program"),
-    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Office"),
-)
-ARCHIVES = {"zip", "gzip", "bzip2", "xz", "zstd", "7z", "rar", "lz4"}
-ARCHIVE_ENDINGS = {".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".zst", ".7z", ".rar", ".lz4"}
-FORMATS = {
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".tsv": "csv",
-}
 # So many characters beyond ASCII in good order before the first wrong byte mean damaged UTF-8 and
 # not another encoding: decoding such a file as GB18030 would "work" and ruin every word.
 DAMAGED_AFTER = 16
-
-
-def format_of(filename: str) -> str:
-    """`json`, `jsonl` or `csv` by the name's ending; `BadFile` for any other."""
-    ending = Path(filename).suffix.lower()
-    found = FORMATS.get(ending)
-    if ending in ARCHIVE_ENDINGS:
-        raise _archive(ending.removeprefix("."))
-    if found is None:
-        raise BadFile(
-            _("“%(name)s” is not a JSON, JSONL or CSV file. Convert it to one of these.")
-            % {"name": filename},
-            code="format",
-        )
-    return found
-
-
-def refuse_binary(head: bytes) -> None:
-    """Raises `BadFile` when the first bytes are those of an archive or another binary file."""
-    for pattern, name in MAGIC:
-        if not re.match(pattern, head):
-            continue
-        if name in ARCHIVES:
-            raise _archive(name)
-        raise BadFile(
-            _("This is a binary file (%(kind)s), not JSON, JSONL or CSV text.") % {"kind": name},
-            code="binary",
-        )
-
-
-def _archive(kind: str) -> BadFile:
-    return BadFile(
-        _("This is a %(kind)s archive. Archives are not opened: upload the file in it.")
-        % {"kind": kind},
-        code="archive",
-    )
 
 
 def encoding_of(path: Path) -> str:

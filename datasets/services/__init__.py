@@ -2,6 +2,7 @@
 
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
+from datasets.services.given import given_as_one
 from datasets.services.info import dataset_name, info_write, versions_materialise
 from datasets.services.overlaps import evaluation_sets_of
 from datasets.services.recipes import (
@@ -13,6 +14,13 @@ from datasets.services.recipes import (
     recipe_versions,
 )
 from datasets.services.removal import project_empty
+from datasets.services.resumable import (
+    CHECKSUMS,
+    upload_append,
+    upload_create,
+    upload_delete,
+    uploads_finished,
+)
 from datasets.services.running import run_execute
 from datasets.services.runs import run_cancel, run_create
 from datasets.services.statistics import version_statistics
@@ -41,6 +49,7 @@ from datasets.services.uses import (
 )
 
 __all__ = [
+    "CHECKSUMS",
     "PREVIEWED",
     "SMALL",
     "Wish",
@@ -52,6 +61,7 @@ __all__ = [
     "dataset_name",
     "dataset_update",
     "evaluation_sets_of",
+    "given_as_one",
     "info_write",
     "project_empty",
     "recipe_create",
@@ -70,6 +80,10 @@ __all__ = [
     "storage_used",
     "sweep",
     "token_statistics",
+    "upload_append",
+    "upload_create",
+    "upload_delete",
+    "uploads_finished",
     "version_add",
     "version_check",
     "version_cut_count",

@@ -16,16 +16,8 @@ from accounts.services import live_touch
 from common.errors import DomainError
 from common.phrases import dump
 from common.phrases import gettext as _
-from datasets.checking import (
-    Contents,
-    Counting,
-    Outcome,
-    Progress,
-    contents_ingest,
-    contents_of,
-    no_progress,
-    rows_check,
-)
+from datasets.checking import Counting, Outcome, rows_check
+from datasets.ingest import Contents, Progress, contents_ingest, contents_of, no_progress
 from datasets.models import DatasetVersion
 from datasets.reading.locks import locked
 from datasets.services.files import settle, stored_bytes
@@ -42,6 +34,7 @@ def contents_fields(contents: Contents) -> dict[str, Any]:
         "file_columns": contents.columns,
         "encoding": contents.encoding,
         "file_format": contents.file_format,
+        "files": contents.files,
     }
 
 
@@ -139,12 +132,16 @@ def _check(version: DatasetVersion, *, by: User | None) -> None:
 def _contents(version: DatasetVersion, progress: Progress) -> Contents:
     if version.rows_path.exists() and version.file_columns:
         return contents_of(
-            version.directory, version.file_columns, version.encoding, version.file_format
+            version.directory,
+            version.file_columns,
+            version.encoding,
+            version.file_format,
+            version.files,
         )
     return contents_ingest(
         version.directory,
         version.original,
-        version.file_format,
+        version.filename,
         line_limit=settings.UPLOAD_LINE_MAX_BYTES,
         progress=progress,
     )

@@ -14,7 +14,8 @@ from datasets.recipes.pipeline import mappings_of
 from datasets.services.files import link_or_copy, settle
 from datasets.services.inputs import inputs_stored
 from datasets.services.moves import dataset_touch
-from datasets.services.uploads import next_number, refuse_size, refuse_taken
+from datasets.services.room import refuse_size
+from datasets.services.uploads import next_number, refuse_taken
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from django.db import transaction
 from accounts.models import Project
 from accounts.services import event_record, project_commons
 from common.errors import Conflict
-from datasets.models import Dataset, Recipe, RecipeRun
+from datasets.models import Dataset, Recipe, RecipeRun, Upload
 from datasets.services.changes import dataset_remove
+from datasets.services.resumable import upload_delete
 
 
 def project_empty(project: Project, *, until: float) -> bool:
@@ -19,6 +20,8 @@ def project_empty(project: Project, *, until: float) -> bool:
     """
     RecipeRun.objects.filter(project=project).delete()  # what still works at one finds it gone
     Recipe.objects.filter(project=project).delete()
+    for upload in Upload.objects.filter(project=project):
+        upload_delete(upload)
     for dataset in Dataset.objects.filter(project=project).select_related("project"):
         if time.monotonic() > until:
             break

@@ -25,8 +25,8 @@ from datasets.recipes.rows import Row, StepOutcome
 from datasets.services.checks import tokenizer_by_default, version_check
 from datasets.services.inputs import inputs_read
 from datasets.services.outputs import Output, output_of, outputs_store
+from datasets.services.room import refuse_size
 from datasets.services.runs import recipes_root, run_move
-from datasets.services.uploads import refuse_size
 
 TRIES = 5  # of a run that is killed, or fails for another reason than recipe and rows
 REPORTED = 1.0  # seconds between two looks at whether the run was called off

@@ -20,7 +20,8 @@ from datasets.recipes.kinds import parts_of
 from datasets.services.files import data_root
 from datasets.services.inputs import inputs_of
 from datasets.services.recipes import recipe_versions
-from datasets.services.uploads import name_checked, refuse_size, refuse_taken
+from datasets.services.room import refuse_size
+from datasets.services.uploads import name_checked, refuse_taken
 
 SEED_MAX = 2**31 - 1
 

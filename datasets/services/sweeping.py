@@ -20,6 +20,7 @@ from datasets.reading.locks import locked
 from datasets.services.checks import version_check
 from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.info import info_write
+from datasets.services.resumable import uploads_sweep
 from datasets.services.running import run_execute
 from datasets.services.runs import recipes_root
 from datasets.services.statistics import statistics_waiting, version_statistics
@@ -35,6 +36,7 @@ FORGOTTEN = 24 * 3600  # seconds; a request's own upload file is never that old
 def sweep() -> None:
     """Removes what belongs to no row, starts what nobody works at, writes the list anew."""
     _incoming_sweep()
+    uploads_sweep()
     for folder in data_root().iterdir():
         if folder.is_dir() and folder.name != INCOMING:
             _dataset_sweep(folder)

@@ -1,7 +1,9 @@
 """New datasets and new versions of them."""
 
+import time
 import uuid
 from collections.abc import Mapping as Mappings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,21 @@ from django.db.models import Max
 from django_q.tasks import async_task
 
 from accounts.models import Project, Role, User
-from accounts.services import event_record, project_hold, project_usage_of, role_require
-from common.errors import Conflict, DomainError, QuotaExceeded
+from accounts.services import event_record, project_hold, role_require
+from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
-from datasets.checking import Contents, contents_ingest
+from datasets.ingest import Contents, contents_ingest
 from datasets.models import Dataset, DatasetVersion
-from datasets.reading.refusals import BadFile
-from datasets.reading.sources import format_of, refuse_binary
+from datasets.reading.kinds import kind_of
 from datasets.services.checks import check_run, contents_fields
 from datasets.services.files import Stored, Uploaded, incoming, link_tree, settle
 from datasets.services.moves import dataset_touch
+from datasets.services.resumable import uploads_spend
+from datasets.services.room import refuse_size
 from datasets.shapes.mapping import Mapping, mapping_check
 
 SMALL = 2 * 2**20  # bytes; smaller files are checked while the reader waits
+PATIENCE = 15  # seconds that somebody waits for a file to be read before it goes on without them
 # What the shared directory's own files are called must stay possible as names of folders, too.
 _FORBIDDEN = frozenset('/\\:*?"<>|')
 
@@ -135,6 +139,7 @@ class _Received:
     file_format: str
     wish: Wish
     contents: Contents | None  # of a small file, which was read at once
+    spends: Sequence[uuid.UUID]  # resumable uploads that it used up
 
 
 class _received:  # noqa: N801  a context manager
@@ -147,66 +152,45 @@ class _received:  # noqa: N801  a context manager
 
     def __enter__(self) -> _Received:
         filename = Path(str(self._upload.name or "")).name[:255]
-        file_format = format_of(filename)
-        refuse_size(self._upload.size or 0, self._project)
+        spends = getattr(self._upload, "spends", ())
+        refuse_size(self._upload.size or 0, self._project, held=spends)
         self._folder = incoming(self._upload)
         stored = self._folder.__enter__()
         try:
-            contents = self._read(stored, file_format)
+            file_format = kind_of(stored.original, filename)
+            contents = self._read(stored, filename) if stored.size < SMALL else None
         except BaseException as error:
             self._folder.__exit__(type(error), error, error.__traceback__)
             raise
-        return _Received(stored, filename, file_format, self._wish, contents)
+        return _Received(stored, filename, file_format, self._wish, contents, spends)
 
     def __exit__(self, *error: Any) -> None:
         self._folder.__exit__(*error)
 
-    def _read(self, stored: Stored, file_format: str) -> Contents | None:
-        with stored.original.open("rb") as file:
-            head = file.read(65536)
-        refuse_binary(head)
-        if not head.strip():
-            raise BadFile(_("The file is empty."), code="empty")
-        if stored.size >= SMALL:
+    def _read(self, stored: Stored, filename: str) -> Contents | None:
+        """What the file holds; None when it takes longer than anybody waits."""
+        until = time.monotonic() + PATIENCE
+
+        def hurry(_phase: str, _share: float) -> None:
+            if time.monotonic() > until:
+                raise TimeoutError
+
+        try:
+            contents = contents_ingest(
+                stored.directory,
+                stored.original,
+                filename,
+                line_limit=settings.UPLOAD_LINE_MAX_BYTES,
+                progress=hurry,
+            )
+        except TimeoutError:
             return None
-        contents = contents_ingest(
-            stored.directory,
-            stored.original,
-            file_format,
-            line_limit=settings.UPLOAD_LINE_MAX_BYTES,
-        )
         if self._wish.shape:
             mapping_check(
                 Mapping.of(self._wish.shape, self._wish.columns, self._wish.tags),
                 contents.columns,
             )
         return contents
-
-
-def refuse_size(size: int, project: Project) -> None:
-    """`BadFile` or `QuotaExceeded` when so many bytes are too many for one file or the project."""
-    if size > settings.UPLOAD_MAX_BYTES:
-        raise BadFile(
-            _("The file has %(size)s MB; at most %(limit)s MB are taken. Split it.")
-            % {"size": size >> 20, "limit": settings.UPLOAD_MAX_BYTES >> 20},
-            code="too_large",
-        )
-    used = project_usage_of(project).get("storage_bytes", 0)
-    if used + size > project.max_storage_bytes:
-        raise QuotaExceeded(
-            _(
-                "%(project)s uses %(used)s of %(limit)s MB; this file has %(size)s MB."
-                " Delete what is not needed, or ask an operator for more."
-            )
-            % {
-                "project": project.name,
-                "used": used >> 20,
-                "limit": project.max_storage_bytes >> 20,
-                "size": max(size >> 20, 1),
-            },
-            field="file",
-            data={"used": used, "limit": project.max_storage_bytes, "size": size},
-        )
 
 
 @transaction.atomic
@@ -240,6 +224,7 @@ def _version_store(
         for name, value in contents_fields(received.contents).items():
             setattr(version, name, value)
     version.save()
+    uploads_spend(received.spends)
     settle(received.stored.directory, version.directory)
     event_record(dataset, project=dataset.project, actor=by, verb=verb, new=f"v{version.number}")
     dataset_touch(dataset)
@@ -272,6 +257,7 @@ def _version_copy(
         file_format=version.file_format,
         encoding=version.encoding,
         file_columns=version.file_columns,
+        files=version.files,
         bytes=version.bytes,
         sha256=version.sha256,
         created_by=by,

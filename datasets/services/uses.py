@@ -17,6 +17,7 @@ from common.phrases import gettext as _
 from datasets.checking import LENGTHS, Spread, counting_key
 from datasets.models import DatasetVersion
 from datasets.reading.indexed import IndexedReader
+from datasets.services.room import held_bytes
 from datasets.shapes.examples import Example, example_of
 from datasets.shapes.mapping import STAGE_SHAPES, Mapping
 from datasets.shapes.tokens import TokenCounter
@@ -33,9 +34,9 @@ STAGE_NAMES = {
 
 
 def storage_used(project: Project) -> int:
-    """Bytes of all files of the project's datasets."""
+    """Bytes of all files of the project's datasets, and of uploads that are on their way."""
     versions = DatasetVersion.objects.filter(dataset__project=project)
-    return int(versions.aggregate(total=Sum("stored_bytes"))["total"] or 0)
+    return int(versions.aggregate(total=Sum("stored_bytes"))["total"] or 0) + held_bytes(project)
 
 
 def version_unfit(version: DatasetVersion, *, stage: str) -> str:

@@ -117,6 +117,15 @@ class Mapping:
         return "messages" in self.columns
 
     @property
+    def needed(self) -> dict[str, str]:
+        """The columns without those that the shape may have and need not."""
+        return {
+            key: column
+            for key, column in self.columns.items()
+            if key not in OPTIONAL[self.shape] or key == "response"
+        }
+
+    @property
     def openai(self) -> bool:
         """Whether messages are OpenAI's: tool calls beside the text, texts in parts."""
         return self.tags.get("role_tag") == "role"

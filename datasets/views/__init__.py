@@ -7,6 +7,7 @@ from datasets.views.datasets import (
     dataset_list,
     dataset_public,
     dataset_update,
+    upload_delete,
     version_list,
 )
 from datasets.views.recipes import (
@@ -43,6 +44,7 @@ __all__ = [
     "run_cancel",
     "run_create",
     "run_detail",
+    "upload_delete",
     "version_delete",
     "version_download",
     "version_findings",

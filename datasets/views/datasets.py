@@ -19,8 +19,8 @@ from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
 from datasets.forms import FileForm, SettingsForm, UploadForm
-from datasets.models import Dataset, DatasetQuerySet, DatasetVersion
-from datasets.views.shared import add_refusal, dataset_context
+from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Upload
+from datasets.views.shared import add_refusal, dataset_context, open_uploads
 from datasets.views.versions import version_rows
 
 
@@ -88,7 +88,7 @@ def dataset_create(request: HtmxRequest) -> HttpResponse:
     project = project_of(request)
     may_publish = project.role_of(user) >= Role.MANAGER
     bound = (request.POST, request.FILES) if request.method == "POST" else ()
-    form = UploadForm(*bound, may_publish=may_publish)
+    form = UploadForm(*bound, user=user, may_publish=may_publish)
     if form.is_valid():
         data = form.cleaned_data
         try:
@@ -96,7 +96,7 @@ def dataset_create(request: HtmxRequest) -> HttpResponse:
                 project=project,
                 created_by=user,
                 name=data["name"],
-                upload=data["file"],
+                upload=data["upload"],
                 remark=data["remark"],
                 is_public=data.get("is_public", False),
             )
@@ -110,11 +110,22 @@ def dataset_create(request: HtmxRequest) -> HttpResponse:
         {
             "form": form,
             "project": project,
+            "open_uploads": open_uploads(request, project),
             "nav": "datasets",
             "may_create": project.role_of(user) >= Role.RESEARCHER,
         },
         status=422 if form.is_bound else 200,
     )
+
+
+@require_POST
+@login_required
+def upload_delete(request: HtmxRequest, upload_id: uuid.UUID) -> HttpResponse:
+    """Discards an upload that stopped on its way."""
+    upload = get_object_or_404(Upload.objects.editable_by(request.user), pk=upload_id)
+    services.upload_delete(upload)
+    messages.success(request, _("“%(name)s” is discarded.") % {"name": upload.filename})
+    return redirect("datasets:dataset_create")
 
 
 @require_GET
@@ -184,11 +195,11 @@ def version_list(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
         datasets = datasets.editable_by(request.user)
     dataset = get_object_or_404(datasets.visible_to(request.user), pk=dataset_id)
     bound = (request.POST, request.FILES) if request.method == "POST" else ()
-    form = FileForm(*bound)
+    form = FileForm(*bound, user=request.user)
     if form.is_valid():
         try:
             version = services.version_add(
-                dataset.pk, by=actor(request), upload=form.cleaned_data["file"]
+                dataset.pk, by=actor(request), upload=form.cleaned_data["upload"]
             )
         except DomainError as refused:
             add_refusal(form, refused)
@@ -197,6 +208,7 @@ def version_list(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
     context = dataset_context(request, dataset, "versions") | {
         "form": form,
         "version": dataset.latest,
+        "open_uploads": open_uploads(request, dataset.project),
         "events": list(
             Event.objects.filter(
                 subject_id__in=[dataset.pk, *dataset.versions.values_list("pk", flat=True)]

@@ -12,7 +12,7 @@ from common.errors import DomainError
 from datasets import services
 from datasets.choices import CUTOFF
 from datasets.contamination import overlaps_met
-from datasets.models import Dataset, DatasetVersion
+from datasets.models import Dataset, DatasetVersion, Upload
 from datasets.shapes.findings import SUMMARIES, WARNINGS
 
 CUTOFFS = (512, 1024, 2048, 4096, 8192)
@@ -21,6 +21,12 @@ CUTOFFS = (512, 1024, 2048, 4096, 8192)
 def add_refusal(form: Form, refused: DomainError) -> None:
     field = refused.field if refused.field in form.fields else None
     form.add_error(field, refused.message)
+
+
+def open_uploads(request: HttpRequest, project: Project) -> list[Upload]:
+    """The user's uploads into the project that stopped on their way, the newest few."""
+    uploads = Upload.objects.editable_by(request.user).filter(project=project)[:20]
+    return [upload for upload in uploads if upload.received < upload.size][:3]
 
 
 def version_or_404(

@@ -14,7 +14,7 @@ from common.phrases import load
 from datasets.choices import LANGUAGE_NAMES
 from datasets.contamination import overlaps_seen
 from datasets.models import DatasetVersion
-from datasets.recipes.kinds import MASKED
+from datasets.recipes.words import MASKED
 from datasets.statistics.counting import TURNS_MAX
 from datasets.views.shared import version_context, version_or_404
 

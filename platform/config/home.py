@@ -262,9 +262,7 @@ def first_steps(project: Project) -> list[Step]:
         Step(
             "database",
             _("Data"),
-            str(dataset)
-            if dataset
-            else _("Upload JSON, JSON Lines or CSV; it is checked row by row"),
+            str(dataset) if dataset else _("Upload tables or documents; each row is checked"),
             "done" if has_data else "now",
             data_url,
         ),

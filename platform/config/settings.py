@@ -414,6 +414,11 @@ NODE_DATABASE_HOST = urlsplit(NODE_ENVIRONMENT["TRAINER_DATABASE_URL"]).hostname
 ENGINES_DIR = Path(env.text("TRAINER_ENGINES_DIR", str(TRAINER_HOME / "engines"))).resolve()
 UPLOAD_MAX_BYTES = env.integer("TRAINER_UPLOAD_MAX_BYTES", 4 * 2**30)
 UPLOAD_LINE_MAX_BYTES = env.integer("TRAINER_UPLOAD_LINE_MAX_BYTES", 16 * 2**20)
+# How long an unfinished upload may stand still.
+UPLOAD_KEEP_SECONDS = env.integer("TRAINER_UPLOAD_KEEP_SECONDS", 2 * 24 * 3600, least=60)
+# What the process may use that reads a foreign file: address space, and processor time at most.
+PARSER_MEMORY_BYTES = env.integer("TRAINER_PARSER_MEMORY_BYTES", 2 * 2**30, least=2**29)
+PARSER_SECONDS = env.integer("TRAINER_PARSER_SECONDS", 3600, least=1)
 DEPLOYMENT_IDLE_SECONDS = env.integer("TRAINER_DEPLOYMENT_IDLE_SECONDS", 300)
 JOB_WALL_SECONDS = env.integer("TRAINER_JOB_WALL_SECONDS", 7 * 24 * 3600)
 HUB_ONLINE = env.flag("TRAINER_HUB_ONLINE", default=False)

@@ -1,47 +1,144 @@
-// Shows how much of a file is uploaded: <form data-upload data-module="upload"> with a [data-upload-progress] in it.
-// Without this script the form is sent as any other.
-const shown = bytes => bytes > 1e9 ? `${(bytes / 2 ** 30).toFixed(1)} GB` : bytes > 1e5 ? `${(bytes / 2 ** 20).toFixed(1)} MB` : `${Math.ceil(bytes / 1024)} KB`;
+// Uploads files or a folder in pieces that survive a lost connection, a reload and a restart of the server (tus), then
+// sends the form with their ids: <form data-upload data-uploads="URL" data-project="ID" data-module="upload"> with a
+// [data-upload-progress] in it. Without this script the form is sent as any other.
+import { Upload } from "tus-js-client";
 
-function start(form) {
+const PIECE = 8 * 2 ** 20;
+const DELAYS = [0, 500, 1000, 2000, 3000, ...Array(120).fill(5000)];  // ms; ten minutes without a server
+const shown = bytes => bytes > 1e9 ? `${(bytes / 2 ** 30).toFixed(1)} GB` : bytes > 1e5 ? `${(bytes / 2 ** 20).toFixed(1)} MB` : `${Math.ceil(bytes / 1024)} KB`;
+const inputs = form => [...form.querySelectorAll("[type=file]")];
+const chosen = form => inputs(form).flatMap(input => [...input.files]);
+const place = file => file.webkitRelativePath || file.name;
+const finished = new Map();  // files that are on the server and did not become a version yet -> their ids
+
+const headers = form => ({ "X-CSRFToken": form.querySelector("[name=csrfmiddlewaretoken]").value, "X-Project": form.dataset.project });
+
+function progress(form) {
   const box = form.querySelector("[data-upload-progress]");
-  const bar = box.querySelector("[role=progressbar]"), fill = bar.querySelector("i");
-  const text = box.querySelector("[data-upload-text]"), share = box.querySelector("[data-upload-share]");
-  const button = form.querySelector("[type=submit]");
-  const request = new XMLHttpRequest();
-  const show = percent => { fill.style.width = `${percent}%`; bar.setAttribute("aria-valuenow", Math.round(percent)); };
+  const bar = box.querySelector("[role=progressbar]"), text = box.querySelector("[data-upload-text]");
+  const pause = box.querySelector("[data-upload-pause]"), button = form.querySelector("[type=submit]");
+  return {
+    pause,
+    show(done, total) {
+      const percent = total ? 100 * done / total : 100;
+      bar.querySelector("i").style.width = `${percent}%`;
+      bar.setAttribute("aria-valuenow", Math.round(percent));
+      box.querySelector("[data-upload-share]").textContent = `${shown(done)} / ${shown(total)}`;
+    },
+    say(word) { text.textContent = text.dataset[word]; pause.hidden = word === "checking"; },
+    busy(is) { box.hidden = !is; button.disabled = is; },
+  };
+}
+
+/** Sends one file from where it stopped; gives the id of the upload. */
+async function send(form, file, shows, told) {
+  if (finished.has(file)) return finished.get(file);
+  const id = await new Promise((resolve, reject) => {
+    const upload = new Upload(file, {
+      endpoint: form.dataset.uploads,
+      chunkSize: PIECE,
+      retryDelays: DELAYS,
+      headers: headers(form),
+      metadata: { filename: file.name, path: place(file) },
+      fingerprint: async () => ["upload", form.dataset.project, place(file), file.size, file.lastModified].join("/"),
+      removeFingerprintOnSuccess: true,
+      onProgress: sent => { shows.say("uploading"); told(sent); },
+      onShouldRetry: error => {
+        const status = error.originalResponse?.getStatus() ?? 0;
+        const writing = error.originalRequest?.getMethod() === "PATCH";
+        const again = !status || status >= 500 || (writing && (status === 409 || status === 423));
+        if (again) shows.say("retrying");
+        return again;
+      },
+      onError: reject,
+      onSuccess: () => resolve(upload.url.split("/").filter(Boolean).at(-1)),
+    });
+    let going = true;
+    shows.pause.textContent = shows.pause.dataset.pause;
+    shows.pause.onclick = () => {
+      going = !going;
+      shows.pause.textContent = going ? shows.pause.dataset.pause : shows.pause.dataset.resume;
+      shows.say(going ? "uploading" : "paused");
+      if (going) upload.start(); else upload.abort();
+    };
+    upload.findPreviousUploads().then(earlier => {
+      if (earlier.length) upload.resumeFromPreviousUpload(earlier[0]);
+      upload.start();
+    });
+  });
+  finished.set(file, id);
+  return id;
+}
+
+function refuse(form, error) {
+  const body = error.originalResponse?.getBody();
+  let said = window.trainer.say("The server does not answer. Trying again.");
+  try { said = JSON.parse(body).detail ?? said; } catch { /* no answer of ours */ }
+  const line = document.createElement("span");
+  line.className = "error";
+  line.setAttribute("role", "alert");
+  line.textContent = said;
+  inputs(form)[0].classList.add("is-invalid");
+  inputs(form)[0].after(line);
+}
+
+async function start(form) {
+  const shows = progress(form), files = chosen(form);
+  const total = files.reduce((sum, file) => sum + file.size, 0);
   form.querySelectorAll(".error, .hint.bad").forEach(said => said.remove());
   form.querySelectorAll(".is-invalid").forEach(field => field.classList.remove("is-invalid"));
-  box.hidden = false;
-  button.disabled = true;
-  text.textContent = text.dataset.uploading;
-  request.upload.addEventListener("progress", event => {
-    if (!event.lengthComputable) return;
-    show(100 * event.loaded / event.total);
-    share.textContent = `${shown(event.loaded)} / ${shown(event.total)}`;
-  });
-  request.upload.addEventListener("load", () => { show(100); text.textContent = text.dataset.checking; });
-  const failed = () => { box.hidden = true; button.disabled = false; window.trainer.notice(window.trainer.say("The server does not answer. Trying again."), "bad"); };
-  request.addEventListener("error", failed);
-  request.addEventListener("load", () => {
-    if (request.status < 400) { location.assign(request.responseURL); return; }
-    const answer = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("form[data-upload]");
-    if (!answer) { failed(); return; }
-    // The chosen file stays chosen: only what is written around it is renewed.
-    const file = form.querySelector("[type=file]"), fresh = answer.querySelector("[type=file]");
-    if (fresh) { file.className = fresh.className; fresh.replaceWith(file); }
-    form.replaceWith(answer);
-    bind(answer);
-    answer.querySelector("[role=alert]")?.scrollIntoView({ block: "nearest" });
-  });
-  request.open("POST", form.action);
-  request.send(new FormData(form));
+  shows.busy(true);
+  const data = new FormData(form);
+  data.delete("file");
+  let before = 0;
+  try {
+    for (const file of files) {
+      data.append("upload", await send(form, file, shows, sent => shows.show(before + sent, total)));
+      before += file.size;
+    }
+  } catch (error) {
+    shows.busy(false);
+    refuse(form, error);
+    return;
+  }
+  shows.show(total, total);
+  shows.say("checking");
+  await submit(form, data, files, shows);
+}
+
+async function submit(form, data, files, shows) {
+  let answer, fresh;
+  try {
+    answer = await fetch(form.action, { method: "POST", body: data });
+    if (answer.ok) { location.assign(answer.url); return; }
+    fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("form[data-upload]");
+  } catch { /* said below */ }
+  if (!fresh) {
+    shows.busy(false);
+    window.trainer.notice(window.trainer.say("The server does not answer. Trying again."), "bad");
+    return;
+  }
+  // Files that were refused are of no use any more; with a wrong name they wait for a better one.
+  if (inputs(fresh)[0].classList.contains("is-invalid")) {
+    for (const file of files) {
+      fetch(`${form.dataset.uploads}${finished.get(file)}/`, { method: "DELETE", headers: { ...headers(form), "Tus-Resumable": "1.0.0" } });
+      finished.delete(file);
+    }
+  }
+  // What was chosen stays chosen: only what is written around it is renewed.
+  const old = inputs(form);
+  inputs(fresh).forEach((input, number) => { old[number].className = input.className; input.replaceWith(old[number]); });
+  form.replaceWith(fresh);
+  bind(fresh);
+  fresh.querySelector("[role=alert]")?.scrollIntoView({ block: "nearest" });
 }
 
 function bind(form) {
   if (form.dataset.bound) return;
   form.dataset.bound = "1";
+  form.querySelector("[data-upload-folder]").hidden = false;
   form.addEventListener("submit", event => {
-    if (!form.querySelector("[type=file]").files.length) return;
+    if (!chosen(form).length) return;
     event.preventDefault();
     start(form);
   });

@@ -30,7 +30,7 @@ def of_accounts(people: SimpleNamespace) -> dict[str, object]:
 
 
 def of_datasets(people: SimpleNamespace) -> dict[str, object]:
-    """A private and a public dataset, checked, a recipe, and a run of it that waits."""
+    """A private and a public dataset, checked, a recipe, a run of it, and an upload."""
     found: dict[str, object] = {}
     for word, public in (("dataset", False), ("public_dataset", True)):
         dataset = datasets.dataset_create(
@@ -46,7 +46,10 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
         project=people.team, created_by=people.owner, name="team", steps=[{"kind": "clean"}]
     )
     run = datasets.run_create(recipe.pk, by=people.owner, version_id=found["version"].pk)
-    return found | {"recipe": recipe, "recipe_run": run}
+    upload = datasets.upload_create(
+        project=people.team, created_by=people.owner, filename="big.jsonl", size=1000
+    )
+    return found | {"recipe": recipe, "recipe_run": run, "upload": upload}
 
 
 def of_registry(people: SimpleNamespace, home: Path, version: object) -> dict[str, object]:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from datasets.checking import TRAIN, Counting, contents_ingest, rows_check
+from datasets.checking import TRAIN, Counting, rows_check
+from datasets.ingest import contents_ingest
 from datasets.shapes.detect import guess
 from datasets.shapes.engine import info_entry
 from datasets.shapes.examples import example_of
@@ -211,7 +212,7 @@ def _checked(folder: Path, rows: list[Any], mapping: Mapping | None = None) -> t
     folder.mkdir(parents=True)
     original = folder / "original"
     original.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    contents = contents_ingest(folder, original, "jsonl", line_limit=LIMIT)
+    contents = contents_ingest(folder, original, "a.jsonl", line_limit=LIMIT)
     mapping = mapping or guess(contents.sample).mapping
     (folder / "check").mkdir()
     return rows_check(folder / "rows.jsonl", folder / "check", mapping), mapping

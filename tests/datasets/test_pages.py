@@ -265,3 +265,32 @@ def test_admin(client, people, dataset) -> None:
     delete = reverse("admin:datasets_dataset_delete", args=[made.pk])
     assert client.post(delete, {"post": "yes"}).status_code == 302
     assert not Dataset.objects.filter(pk=made.pk).exists()
+
+
+def test_several_files_and_pasted_rows(client, people) -> None:
+    """On the page and over the API; what was left out is named on the page of versions."""
+    client.force_login(people.member)
+    client.post("/projects/switch/", {"project": people.team.pk})
+    url = reverse("datasets:dataset_create")
+    png = upload(b"\x89PNG....", "picture.png")
+    assert client.post(url, {"name": "none"}).status_code == 422
+    answer = client.post(
+        url, {"file": [upload(GOOD, "one.jsonl"), png], "path": ["d/one.jsonl", "d/picture.png"]}
+    )
+    assert answer.status_code == 302, answer.content.decode()
+    dataset = Dataset.objects.get(name="d")
+    page = client.get(reverse("datasets:version_list", args=[dataset.pk])).content.decode()
+    assert "d/picture.png" in page
+    text = '{"instruction": "a", "output": "b"}'
+    url = reverse("datasets:version_list", args=[dataset.pk])
+    assert client.post(url, {"text": text}).status_code == 302
+    api = APIClient()
+    api.force_authenticate(people.member)
+    url = f"/api/v1/datasets/{dataset.pk}/versions/"
+    made = api.post(url, {"text": text}, format="json")
+    assert (made.status_code, made.data["number"], made.data["rows"]) == (201, 3, 1)
+    files = [upload(GOOD[:3], "a.jsonl"), upload(GOOD[3:5], "b.jsonl")]
+    made = api.post(url, {"file": files}, format="multipart")
+    assert (made.status_code, made.data["rows"]) == (201, 5)
+    assert [file["rows"] for file in made.data["files"]] == [3, 2]
+    assert api.post(url, {}, format="json").status_code == 422

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from common.errors import DomainError
 from datasets.reading.indexed import PREVIEW_MAX, IndexedReader, IndexedWriter
+from datasets.reading.kinds import kind_of
 from datasets.reading.refusals import BadFile
 from datasets.reading.rows import rows_read
-from datasets.reading.sources import encoding_of, format_of, refuse_binary, transcode
+from datasets.reading.sources import encoding_of, transcode
 from datasets.reading.splitter import ArraySplitter
 
 LIMIT = 1 << 20
@@ -185,20 +186,39 @@ def test_undecodable_bytes_are_told(tmp_path: Path, data: bytes, line: int) -> N
 
 
 @pytest.mark.parametrize(
-    "head", [b"PK\x03\x04", b"\x1f\x8b\x08", b"7z\xbc\xaf\x27\x1c", b"(\xb5/\xfd"]
+    ("name", "head", "kind"),
+    [
+        ("a.JSONL", b'{"a": 1}', "jsonl"),
+        ("a.tsv", b"a\tb", "csv"),
+        ("a.txt", b"words", "text"),
+        ("anything", b"%PDF-1.7", "pdf"),
+        ("a.csv", b"PAR1", "parquet"),
+        ("a.json", b"PK\x03\x04" + b"x" * 100, "zip"),
+        ("a", b"\x1f\x8b\x08", "gzip"),
+    ],
 )
-def test_archives_are_not_opened(head: bytes) -> None:
-    """Whatever they are called."""
-    with pytest.raises(BadFile) as refused:
-        refuse_binary(head + b"x" * 100)
-    assert refused.value.code == "archive"
+def test_kinds(tmp_path: Path, name: str, head: bytes, kind: str) -> None:
+    """By the contents where these say it, else by the name's ending."""
+    path = tmp_path / "file"
+    path.write_bytes(head)
+    assert kind_of(path, name) == kind
 
 
-def test_names_say_the_format() -> None:
-    """By their ending only."""
-    assert format_of("a.JSONL") == "jsonl"
-    with pytest.raises(BadFile):
-        format_of("a.exe")
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("name, first\tage\nA, B\t5\n", {"name, first": "A, B", "age": "5"}),
+        ("a;b\n1,5;2,5\n", {"a": "1,5", "b": "2,5"}),
+        ("a|b\n1|2\n", {"a": "1", "b": "2"}),
+        ('a,b\n"x;y;z\n;",2\n', {"a": "x;y;z\n;", "b": "2"}),
+        ("a\nx;y\n", {"a": "x;y"}),
+    ],
+)
+def test_delimiters(tmp_path: Path, text: str, row: dict[str, str]) -> None:
+    """The sign that parts all lines alike, not the most frequent one of the first line."""
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    assert [one.value for one in rows_read(path, "csv", limit=LIMIT)] == [row]
 
 
 def test_pages_by_index(tmp_path: Path) -> None:

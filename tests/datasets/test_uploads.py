@@ -16,6 +16,7 @@ from common.errors import Conflict, DomainError, QuotaExceeded
 from datasets import services, tasks
 from datasets.models import Dataset, DatasetVersion
 from datasets.reading.locks import locked
+from tests.datasets import samples
 from tests.datasets.conftest import GOOD, jsonl, upload
 
 pytestmark = pytest.mark.django_db
@@ -42,11 +43,14 @@ def _files(home: Path) -> list[str]:
         ("a.json", b'[{"a": 1},]', "broken_json"),
         ("a.jsonl", b'{"a": 1}\n{"a"}\n', "broken_json"),
         ("a.csv", b"a,b\n1,2,3\n", "broken_csv"),
-        ("a.json", b"PK\x03\x04" + b"0" * 50, "archive"),
-        ("bomb.zip", b"PK\x03\x04", "archive"),
-        ("a.jsonl.gz", b"\x1f\x8b", "archive"),
-        ("a.parquet", b"PAR1", "format"),
-        ("a.json", b"PAR1", "binary"),
+        ("a.json", b"PK\x03\x04" + b"0" * 50, "damaged"),
+        ("a.zip", b"PK\x03\x04", "damaged"),
+        ("a.jsonl.gz", b"\x1f\x8b", "damaged"),
+        ("a.parquet", b"PAR1", "damaged"),
+        ("a.json", b"PAR1", "damaged"),
+        ("a.parquet", b"words", "damaged"),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c", "binary"),
+        ("a.exe", b"words", "format"),
         ("a.json", b'{"a": "\xff\xfe\xfd"}', "encoding"),
         ("a.json", b'{"a": 1}\0\0\0', "binary"),
         ("a.json", b"[1, 2, 3]", "no_columns"),
@@ -289,7 +293,8 @@ import resource, sys
 from pathlib import Path
 import django
 django.setup()
-from datasets.checking import contents_ingest, rows_check
+from datasets.checking import rows_check
+from datasets.ingest import contents_ingest
 from datasets.shapes.detect import guess
 folder = Path(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -312,7 +317,7 @@ def test_memory_is_bounded(tmp_path) -> None:
             file.write((b",\n" if number else b"") + row)
         file.write(b"]")
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(tmp_path), "json"],
+        [sys.executable, "-c", MEASURED, str(tmp_path), "a.json"],
         env=os.environ
         | {
             "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -326,3 +331,65 @@ def test_memory_is_bounded(tmp_path) -> None:
     usable, _whole, more = map(int, done.stdout.split())
     assert usable == count
     assert more < 50
+
+
+def test_several_files_become_one_version(make, people) -> None:
+    """With their places in the folder; files of one name are told apart."""
+    files = [
+        upload(GOOD[:2], "a.jsonl"),
+        upload(GOOD[2:5], "a.jsonl"),
+        upload(GOOD[5:6], "b.jsonl"),
+    ]
+    given = services.given_as_one(files, paths=["x/a.jsonl", "x/a.jsonl", "x/y/b.jsonl"])
+    dataset = services.dataset_create(
+        project=people.team, created_by=people.owner, name="folder", upload=given
+    )
+    version = dataset.latest
+    assert (version.state, version.rows, version.filename) == ("ready", 6, "x.zip")
+    assert [(file["name"], file["rows"]) for file in version.contained] == [
+        ("x/a.jsonl", 2),
+        ("x/a (2).jsonl", 3),
+        ("x/y/b.jsonl", 1),
+    ]
+
+
+def test_nothing_and_both_are_refused() -> None:
+    """Files or pasted rows."""
+    for files, text in (([], " \n"), ([upload(GOOD)], "{}")):
+        with pytest.raises(DomainError) as refused:
+            services.given_as_one(files, text=text)
+        assert refused.value.code == "nothing_given"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('{"instruction": "a", "output": "b"}\n{"instruction": "c", "output": "d"}', "jsonl"),
+        ('\n[{"instruction": "a", "output": "b"}, {"instruction": "c", "output": "d"}]', "json"),
+        ("instruction\toutput\r\na\tb\r\nc\td", "csv"),
+    ],
+)
+def test_pasted_rows(make, people, text: str, kind: str) -> None:
+    """Their first sign says what they are."""
+    dataset = services.dataset_create(
+        project=people.team,
+        created_by=people.owner,
+        name="pasted",
+        upload=services.given_as_one([], text=text),
+    )
+    version = dataset.latest
+    assert (version.state, version.rows, version.file_format) == ("ready", 2, kind)
+
+
+def test_what_takes_long_goes_on_without_the_uploader(
+    make, monkeypatch, django_capture_on_commit_callbacks
+) -> None:
+    """A small file, too, is left to the background when reading it takes long."""
+    monkeypatch.setattr(services.uploads, "PATIENCE", -1)
+    version = make(samples.docx(), filename="a.docx").latest
+    assert version.state == "checking"
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.version_check(str(version.pk))
+    version.refresh_from_db()
+    assert (version.state, version.shape, version.rows) == ("ready", "text", 3)
+    assert version.file_format == "docx"

@@ -1,0 +1,92 @@
+"""Starts the parser of foreign formats, watches it, and says in words why it refused a file."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from common.phrases import gettext as _
+from datasets.reading.refusals import BadFile
+
+_SECONDS = 20  # of processor time that any file gets, and so many more for each MB
+_SECONDS_A_MB = 10
+_BYTES = 64 * 2**20  # that may come of any file, and so many times its own size
+_TIMES = 100
+_PATIENCE = 5  # times its processor time that a parser may take when the machine is busy
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def foreign_parse(
+    kind: str, source: Path, target: Path, name: str, *, waiting: Callable[[], None]
+) -> None:
+    """Writes the rows of a document or table to the file `target` as JSON lines, or the members of
+    an archive into the folder `target`, see `datasets.parsing`.
+
+    `waiting` is called now and then and may raise, which ends the parser. `BadFile` when the file
+    is damaged or locked, or would take more memory, time or space than it may.
+    """
+    size = source.stat().st_size
+    seconds = min(_SECONDS + (_SECONDS_A_MB * size >> 20), settings.PARSER_SECONDS)
+    limits = (
+        settings.PARSER_MEMORY_BYTES,
+        seconds,
+        min(_BYTES + _TIMES * size, settings.UPLOAD_MAX_BYTES),
+    )
+    given = [kind, source, target, name, *limits]
+    until = time.monotonic() + _PATIENCE * seconds
+    parser = subprocess.Popen(
+        [sys.executable, "-m", "datasets.parsing", *map(str, given)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=_ROOT,
+        env={"PATH": os.defpath, "LANG": "C.UTF-8"},  # none of ours: no secrets, no settings
+    )
+    try:
+        while parser.poll() is None and time.monotonic() < until:
+            try:
+                parser.wait(0.1)
+            except subprocess.TimeoutExpired:
+                waiting()
+    finally:
+        if parser.poll() is None:
+            parser.kill()
+        answer, _errors = parser.communicate()
+    if parser.returncode:
+        killed = parser.returncode in {-signal.SIGKILL, -signal.SIGXCPU}
+        raise _refusal("parser_time" if killed else "parser_crash", {"seconds": seconds})
+    told = json.loads(answer)
+    if told:
+        raise _refusal(told["code"], told["values"])
+
+
+def _refusal(code: str, values: dict[str, Any]) -> BadFile:
+    sentences = {
+        "damaged": _("The file is damaged or not what its name says: %(reason)s"),
+        "encrypted": _("The file is locked with a password. Save it without one."),
+        "scanned": _(
+            "The document's %(pages)s pages hold pictures and no text. Run a text recognition (OCR)"
+            " over it first."
+        ),
+        "office": _("This Office file is no Word document. Save a sheet as CSV, slides as PDF."),
+        "bomb": _("Unpacked, the file would have more than %(limit)s MB. Unpack and upload parts."),
+        "too_many_files": _("The archive holds more than %(limit)s files. Upload it in parts."),
+        "path": _(
+            "The archive names a file %(name)s, which would lie outside of it or is too long."
+        ),
+        "parser_memory": _("Reading the file takes more memory than it may. Split it."),
+        "parser_time": _(
+            "Reading the file took more than %(seconds)s seconds or all memory. Split it."
+        ),
+        "parser_output": _("The file would become far more than it is. Convert it to JSONL."),
+        "parser_disk": _("The disk is full. Ask an operator for room, then upload again."),
+        "parser_crash": _("The file makes its reader fail: it is damaged. Save it anew."),
+    }
+    return BadFile(sentences[code] % values, code=code)

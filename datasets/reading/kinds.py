@@ -1,0 +1,119 @@
+"""What kind of file came: by its first bytes where these say it, by its name where it is text."""
+
+import re
+from pathlib import Path
+
+from common.phrases import gettext as _
+from datasets.reading.refusals import BadFile
+
+ROWS = frozenset({"json", "jsonl", "csv"})
+COLUMNS = frozenset({"parquet", "arrow"})
+DOCUMENTS = frozenset({"text", "markdown", "html", "pdf", "docx", "epub"})
+ARCHIVES = frozenset({"zip", "tar", "gzip", "bzip2", "xz"})
+TEXTS = ROWS | {"text", "markdown", "html"}
+KINDS = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".txt": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".pdf": "pdf",
+    ".docx": "docx",
+    ".epub": "epub",
+    ".zip": "zip",
+    ".tar": "tar",
+    ".tgz": "gzip",
+    ".gz": "gzip",
+    ".bz2": "bzip2",
+    ".xz": "xz",
+}
+_HEAD = 1024  # bytes; a PDF may begin so late, and a tar says what it is after 257
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "zip"),
+    (rb"\x1f\x8b", "gzip"),
+    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "bzip2"),
+    (rb"\xfd7zXZ\x00", "xz"),
+    (rb"[\x00-\xff]{257}ustar", "tar"),
+    (rb"PAR1", "parquet"),
+    (rb"ARROW1\x00\x00", "arrow"),
+    (rb"\xff\xff\xff\xff[\x00-\xff]{2}\x00\x00", "arrow"),
+    (rb"\s*%PDF-", "pdf"),
+)
+# What is not taken: said by its name, so that nobody wonders what is wrong with it.
+_REFUSED: tuple[tuple[bytes, str], ...] = (
+    (rb"\x28\xb5\x2f\xfd", "zstd"),
+    (rb"7z\xbc\xaf\x27\x1c", "7z"),
+    (rb"Rar!\x1a\x07", "rar"),
+    (rb"\x04\x22\x4d\x18", "lz4"),
+    (rb"SQLite format 3\x00", "SQLite"),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8", "image"),
+    (rb"\x7fELF|MZ[\x00-\xff]{2}\x00", "program"),
+)
+_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+def kind_of(path: Path, filename: str) -> str:
+    """One of the values of `KINDS`. `BadFile` for an empty file and for any other kind."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head.strip():
+        raise BadFile(_("The file is empty."), code="empty")
+    named = KINDS.get(Path(filename).suffix.lower(), "")
+    found = next((kind for magic, kind in _MAGIC if re.match(magic, head)), "")
+    if found == "zip":
+        return _zipped(head, named)
+    if found:
+        return found
+    _refuse(head)
+    if named in TEXTS or named == "arrow":
+        return named
+    if named:
+        raise BadFile(
+            _("“%(name)s” is not what its name says: its contents are no %(kind)s file.")
+            % {"name": filename, "kind": named},
+            code="damaged",
+        )
+    raise BadFile(
+        _(
+            "“%(name)s” is of no kind that can be read. Convert it to JSONL, CSV, Parquet, text,"
+            " Markdown, HTML, PDF, DOCX or EPUB."
+        )
+        % {"name": filename},
+        code="format",
+    )
+
+
+def _zipped(head: bytes, named: str) -> str:
+    """Books and Word documents are zip files whose first member gives them away."""
+    first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    if first == b"mimetype" and head[38:].startswith(b"application/epub+zip"):
+        return "epub"
+    if first == b"[Content_Types].xml" or first.startswith((b"_rels/", b"docProps/", b"word/")):
+        return "docx"
+    return named if named in {"docx", "epub"} else "zip"
+
+
+def _refuse(head: bytes) -> None:
+    if head.startswith(_OFFICE):
+        raise BadFile(
+            _(
+                "This is an Office file with a password or of an old kind. Save it as DOCX without"
+                " a password, or a sheet as CSV."
+            ),
+            code="office",
+        )
+    for magic, name in _REFUSED:
+        if re.match(magic, head):
+            raise BadFile(
+                _("This is a file of the kind %(kind)s, which cannot be read.") % {"kind": name},
+                code="binary",
+            )

@@ -1,0 +1,131 @@
+"""Small real files of foreign formats."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import duckdb
+import nanoarrow
+from docx import Document
+from nanoarrow.ipc import StreamWriter
+
+
+def pdf(pages: list[str], *, locked: bool = False) -> bytes:
+    """A PDF with a line of text on each page; locked ones ask for a password."""
+    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    for number, text in enumerate(pages):
+        drawn = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET" if text else ""
+        look = "/MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >>"
+        objects += [
+            f"<< /Type /Page /Parent 2 0 R {look} /Contents {5 + 2 * number} 0 R >>",
+            f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream",
+        ]
+    lock = ""
+    if locked:
+        keys = f"/O <{'11' * 32}> /U <{'22' * 32}>"
+        objects.append(f"<< /Filter /Standard /V 1 /R 2 {keys} /P -4 >>")
+        lock = f"/Encrypt {len(objects)} 0 R /ID [<{'33' * 16}> <{'33' * 16}>]"
+    text, places = "%PDF-1.4\n", []
+    for number, one in enumerate(objects, start=1):
+        places.append(f"{len(text):010} 00000 n \n")
+        text += f"{number} 0 obj\n{one}\nendobj\n"
+    table = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{''.join(places)}"
+    ends = f"trailer << /Size {len(objects) + 1} /Root 1 0 R {lock} >>\nstartxref\n{len(text)}\n"
+    return (text + table + ends + "%%EOF").encode("latin-1")
+
+
+def docx() -> bytes:
+    """A title, a paragraph, a table and two levels of headings."""
+    document = Document()
+    document.add_heading("Handbook", 0)
+    document.add_paragraph("Read me first.")
+    document.add_heading("Tools", 1)
+    table = document.add_table(1, 2)
+    table.cell(0, 0).text, table.cell(0, 1).text = "saw", "锯"
+    document.add_heading("Care", 2)
+    document.add_paragraph("Keep dry.")
+    file = io.BytesIO()
+    document.save(file)
+    return file.getvalue()
+
+
+CHAPTER = (
+    '<?xml version="1.0" encoding="utf-8"?><html xmlns="http://www.w3.org/1999/xhtml"><head>'
+    "<title>x</title></head><body><h1>第一章</h1><p>从前&nbsp;有<b>座</b>山</p></body></html>"
+)
+
+
+def epub(*, locked: bool = False) -> bytes:
+    """Two chapters; the second file is read first."""
+    parts = {
+        "mimetype": "application/epub+zip",
+        "META-INF/container.xml": (
+            '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+            '<rootfile full-path="text/book.opf"/></rootfiles></container>'
+        ),
+        "text/book.opf": '<package xmlns="http://www.idpf.org/2007/opf"><manifest>'
+        '<item id="end" href="the%20end.xhtml"/><item id="one" href="one.xhtml"/></manifest>'
+        '<spine><itemref idref="one"/><itemref idref="end"/></spine></package>',
+        "text/one.xhtml": CHAPTER,
+        "text/the end.xhtml": "<html><body><h1>End</h1><p>All is well.</p></body></html>",
+    }
+    if locked:
+        parts["META-INF/encryption.xml"] = (
+            '<encryption xmlns:e="http://www.w3.org/2001/04/xmlenc#"><e:EncryptedData>'
+            '<e:CipherReference URI="text/one.xhtml"/></e:EncryptedData></encryption>'
+        )
+    return zipped(parts)
+
+
+def zipped(parts: dict[str, str | bytes]) -> bytes:
+    """A zip file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in parts.items():
+            kind = zipfile.ZIP_STORED if name == "mimetype" else zipfile.ZIP_DEFLATED
+            archive.writestr(name, data, kind)
+    return file.getvalue()
+
+
+def tarred(parts: dict[str, bytes], *, mode: str = "w:gz", link: str = "") -> bytes:
+    """A tar file, if wanted with a link that leads out of it."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:
+        for name, data in parts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+        if link:
+            member = tarfile.TarInfo("link.jsonl")
+            member.type, member.linkname = tarfile.SYMTYPE, link
+            archive.addfile(member)
+    return file.getvalue()
+
+
+QUERY = """
+SELECT 'question ' || i AS instruction, 'answer' AS output, {'x': 1, 'y': [1, 2]} AS nested,
+    DATE '2020-01-01' AS day, 1.5::DECIMAL(10, 2) AS price, 'NaN'::DOUBLE AS nothing
+FROM range(5) rows(i)
+"""
+
+
+def parquet(folder: Path, query: str = QUERY) -> bytes:
+    """A table with nested columns."""
+    path = folder / "made.parquet"
+    duckdb.sql(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+    return path.read_bytes()
+
+
+def arrow(*, as_file: bool) -> bytes:
+    """The same table as a stream, or as a file, which holds the stream between two marks."""
+    stream = io.BytesIO()
+    with StreamWriter.from_writable(stream) as writer:
+        writer.write_stream(nanoarrow.c_array_stream(duckdb.sql(QUERY)))
+    data = stream.getvalue()
+    return b"ARROW1\0\0" + data + b"ARROW1" if as_file else data

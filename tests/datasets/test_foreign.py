@@ -1,0 +1,289 @@
+"""Foreign formats: what becomes of them as rows, and how bad ones are refused."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasets.ingest import Contents, contents_ingest
+from datasets.reading.indexed import IndexedReader
+from datasets.reading.refusals import BadFile
+from tests.datasets import samples
+from tests.datasets.conftest import GOOD, jsonl
+from tests.services import ROOT
+
+LIMIT = 1 << 20
+
+
+def ingest(folder: Path, data: bytes, name: str) -> tuple[Contents, list[Any]]:
+    """What the file holds and its rows; nothing else is left in the folder."""
+    (folder / "original").write_bytes(data)
+    contents = contents_ingest(folder, folder / "original", name, line_limit=LIMIT)
+    left = {path.name for path in folder.iterdir()} - {"made.parquet"}
+    assert left == {"original", "rows.jsonl", "rows.idx"}
+    return contents, [value for _number, _line, value in IndexedReader(folder / "rows.jsonl").all()]
+
+
+def refusal(folder: Path, data: bytes, name: str) -> BadFile:
+    """Why the file is refused; nothing is left of it."""
+    (folder / "original").write_bytes(data)
+    with pytest.raises(BadFile) as refused:
+        contents_ingest(folder, folder / "original", name, line_limit=LIMIT)
+    assert {path.name for path in folder.iterdir()} - {"made.parquet"} == {"original"}
+    return refused.value
+
+
+def row(text: str, document: str, place: int, heading: str = "") -> dict[str, Any]:
+    """A row of a document."""
+    return {"text": text, "document": document, "place": place, "heading": heading}
+
+
+def test_pdf(tmp_path: Path) -> None:
+    """A row for each page with text, by its number; the name does not matter."""
+    contents, rows = ingest(tmp_path, samples.pdf(["Page one.", "", "Page three."]), "book.data")
+    assert rows == [row("Page one.", "book.data", 1), row("Page three.", "book.data", 3)]
+    assert (contents.file_format, contents.columns[0]) == ("pdf", "text")
+
+
+def test_docx(tmp_path: Path) -> None:
+    """Sections under their headings, tables in lines."""
+    contents, rows = ingest(tmp_path, samples.docx(), "a.docx")
+    assert rows == [
+        row("Handbook\n\nRead me first.", "a.docx", 1, "Handbook"),
+        row("Tools\n\nsaw | 锯", "a.docx", 2, "Tools"),
+        row("Care\n\nKeep dry.", "a.docx", 3, "Tools › Care"),
+    ]
+    assert contents.file_format == "docx"
+
+
+def test_epub(tmp_path: Path) -> None:
+    """Chapters as the book orders them."""
+    _contents, rows = ingest(tmp_path, samples.epub(), "a.epub")
+    assert rows == [
+        row("第一章\n\n从前 有座山", "a.epub", 1, "第一章"),
+        row("End\n\nAll is well.", "a.epub", 2, "End"),
+    ]
+
+
+def test_html(tmp_path: Path) -> None:
+    """What a reader sees; GB18030 as well as UTF-8."""
+    page = (
+        "<html><head><title>no</title><style>no</style></head><body><h1>花园</h1><p>玫瑰<i>很</i>红"
+        "<br>真的</p><script>no()</script><ul><li>one<li>two</ul><table><tr><td>a<td>b</table>"
+        "<pre>x\n  y</pre></body></html>"
+    )
+    for encoding in ("utf-8", "gb18030"):
+        contents, rows = ingest(tmp_path, page.encode(encoding), "a.html")
+        assert contents.encoding == encoding
+        text = "花园\n\n玫瑰很红\n真的\n\n- one\n\n- two\n\na | b\n\nx\n  y"
+        assert rows == [row(text, "a.html", 1, "花园")]
+
+
+def test_markdown(tmp_path: Path) -> None:
+    """A number sign in a block of code is no heading."""
+    text = "# A\n\nfirst\n\n## B\n\n```sh\n# not one\n\nls\n```\n\n# C\nlast\n"
+    _contents, rows = ingest(tmp_path, text.encode(), "a.md")
+    assert rows == [
+        row("# A\n\nfirst", "a.md", 1, "A"),
+        row("## B\n\n```sh\n# not one\n\nls\n```", "a.md", 2, "A › B"),
+        row("# C\n\nlast", "a.md", 3, "C"),
+    ]
+
+
+def test_long_texts_become_sections(tmp_path: Path) -> None:
+    """Of a page each, cut between sentences; nothing is lost."""
+    sentence = "今天天气很好。我们去公园。"
+    _contents, rows = ingest(tmp_path, (sentence * 2000).encode(), "a.txt")
+    assert "".join(one["text"] for one in rows) == sentence * 2000
+    assert max(len(one["text"]) for one in rows) <= 4000
+    assert all(one["text"].endswith("。") for one in rows)
+    paragraphs = "\n\n".join(f"Paragraph {number}. {'word ' * 50}" for number in range(100))
+    _contents, rows = ingest(tmp_path, paragraphs.encode("utf-16"), "a.txt")
+    assert len(rows) < 10
+    assert all(one["text"].startswith("Paragraph") for one in rows)
+
+
+def test_tables_in_columns(tmp_path: Path) -> None:
+    """Nested columns become objects; what is no number in JSON becomes null."""
+    wanted = {"output": "answer", "nested": {"x": 1, "y": [1, 2]}, "day": "2020-01-01"}
+    for name, data in (
+        ("a.parquet", samples.parquet(tmp_path)),
+        ("a.arrow", samples.arrow(as_file=False)),
+        ("a.data", samples.arrow(as_file=True)),
+    ):
+        contents, rows = ingest(tmp_path, data, name)
+        assert contents.rows == 5
+        assert rows[4] == {"instruction": "question 4", **wanted, "price": 1.5, "nothing": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("a.pdf", samples.pdf(["secret"], locked=True), "encrypted"),
+        ("a.pdf", samples.pdf(["", ""]), "scanned"),
+        ("a.pdf", b"%PDF-1.4 and nothing", "damaged"),
+        ("a.docx", samples.docx()[:5000], "damaged"),
+        ("a.docx", samples.zipped({"[Content_Types].xml": "", "xl/workbook.xml": ""}), "office"),
+        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 600, "office"),
+        ("a.epub", samples.epub(locked=True), "encrypted"),
+        ("a.epub", samples.zipped({"mimetype": "application/epub+zip"}), "damaged"),
+        ("a.parquet", b"PAR1 and nothing PAR1", "damaged"),
+        ("a.arrow", b"ARROW1\0\0" + b"\xff" * 40, "damaged"),
+        ("a.html", b"<html><body><p> </p></body></html>", "empty"),
+        ("a.txt", "naïve café".encode("latin-1"), "encoding"),
+        ("a.zip", samples.zipped({}), "archive_empty"),
+        ("a.zip", samples.zipped({"../a.jsonl": jsonl(GOOD)}), "path"),
+        ("a.zip", samples.zipped({"/etc/a.jsonl": jsonl(GOOD)}), "path"),
+        ("a.zip", samples.zipped({"C:\\a.jsonl": jsonl(GOOD)}), "path"),
+        ("a.tar", samples.tarred({"b/../../a.jsonl": jsonl(GOOD)}), "path"),
+        ("a.tar.gz", samples.tarred({"a.jsonl": jsonl(GOOD) * 99})[:-200], "damaged"),
+        (
+            "a.zip",
+            samples.zipped({"a.png": b"\x89PNG", "b.7z": b"7z\xbc\xaf\x27\x1c"}),
+            "archive_empty",
+        ),
+        ("a.zip", samples.zipped({"b.zip": samples.zipped({"a.jsonl": "{}"})}), "archive_empty"),
+        ("a.zip", samples.zipped({"a.jsonl": jsonl(GOOD), "b.jsonl": "{broken"}), "broken_json"),
+    ],
+)
+def test_refusals(tmp_path: Path, name: str, data: bytes, code: str) -> None:
+    """Each has a code and a sentence, and leaves nothing."""
+    refused = refusal(tmp_path, data, name)
+    assert refused.code == code
+    assert str(tmp_path) not in refused.message
+
+
+BOMB = b"0" * 300 * 2**20
+
+
+@pytest.mark.parametrize("kind", ["docx", "epub", "zip", "gz", "xz", "bz2", "tar"])
+def test_bombs(tmp_path: Path, settings, kind: str) -> None:
+    """A few hundred KB that would become 300 MB and more."""
+    settings.UPLOAD_MAX_BYTES = 100 * 2**20
+    if kind in {"gz", "xz", "bz2"}:
+        data = {"gz": gzip, "xz": lzma, "bz2": bz2}[kind].compress(BOMB)
+        name = f"a.jsonl.{kind}"
+    elif kind == "tar":
+        data, name = samples.tarred({"a.jsonl": BOMB}), "a.tar.gz"
+    else:
+        first = {"docx": "[Content_Types].xml", "epub": "mimetype", "zip": "a.jsonl"}[kind]
+        parts = {first: "application/epub+zip", "word/document.xml": BOMB, "b.jsonl": BOMB}
+        data, name = samples.zipped(parts), f"a.{kind}"
+    assert len(data) < 2**20
+    assert refusal(tmp_path, data, name).code == "bomb"
+
+
+def test_a_table_that_becomes_too_much(tmp_path: Path, settings) -> None:
+    """A Parquet file of the same words a million times: too long, or too much memory."""
+    query = "SELECT repeat('x', 1000) AS text FROM range(300000)"
+    data = samples.parquet(tmp_path, query)
+    assert len(data) < 2**20
+    assert refusal(tmp_path, data, "a.parquet").code == "parser_output"
+    settings.PARSER_MEMORY_BYTES = 2**29
+    query = "SELECT repeat('x', 1000000) || i AS text FROM range(600) rows(i)"
+    data = samples.parquet(tmp_path, query)
+    assert refusal(tmp_path, data, "a.parquet").code == "parser_memory"
+
+
+def test_time_is_bounded(tmp_path: Path, settings) -> None:
+    """A file that keeps its parser busy is given up."""
+    settings.PARSER_SECONDS = 1
+    text = "<p>word " * 30 * 2**16
+    assert refusal(tmp_path, text.encode(), "a.html").code == "parser_time"
+
+
+def test_the_parser_is_bounded(tmp_path: Path) -> None:
+    """To so much memory, and files of such a size."""
+    program = (
+        "import os\n"
+        "from datasets.parsing.limits import confine\n"
+        "confine(memory=2**29, seconds=5, size=1000)\n"
+        "try:\n    bytearray(2**30)\n"
+        "except MemoryError:\n    print('bounded')\n"
+        f"file = os.open({str(tmp_path / 'x')!r}, os.O_CREAT | os.O_WRONLY)\n"
+        "print(os.write(file, bytes(5000)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[:2] == ["bounded", "1000"]
+
+
+def test_an_archive_of_tables(tmp_path: Path) -> None:
+    """One version of all rows; what it left out is named, junk is not."""
+    parts = {
+        "data/one.jsonl": jsonl(GOOD[:3]),
+        "data/two.json": json.dumps([{"output": "b", "instruction": "a", "system": "s"}]).encode(),
+        "三.parquet": samples.parquet(tmp_path),
+        "picture.png": b"\x89PNG....",
+        "__MACOSX/data/._one.jsonl": b"junk",
+        ".DS_Store": b"junk",
+    }
+    for name, data in (
+        ("a.zip", samples.zipped(parts)),
+        ("a.tgz", samples.tarred(parts, link="/etc/passwd")),
+        ("a.tar", samples.tarred(parts, mode="w")),
+        ("a.tar.xz", samples.tarred(parts, mode="w:xz")),
+    ):
+        contents, rows = ingest(tmp_path, data, name)
+        assert rows[:3] == GOOD[:3]
+        assert [row["instruction"] for row in rows[3:5]] == ["a", "question 0"]
+        assert [(file["name"], file["kind"], file["rows"]) for file in contents.files] == [
+            ("data/one.jsonl", "jsonl", 3),
+            ("data/two.json", "json", 1),
+            ("三.parquet", "parquet", 5),
+            ("picture.png", "", 0),
+        ]
+        assert "image" in contents.files[-1]["problem"]
+
+
+def test_an_archive_of_documents(tmp_path: Path) -> None:
+    """Rows know their document; one that cannot be read is left out and named."""
+    parts = {
+        "a/report.pdf": samples.pdf(["In the report."]),
+        "locked.pdf": samples.pdf(["x"], locked=True),
+        "b/notes.txt": "Notes.",
+    }
+    contents, rows = ingest(tmp_path, samples.zipped(parts), "a.zip")
+    assert rows == [row("In the report.", "a/report.pdf", 1), row("Notes.", "b/notes.txt", 1)]
+    assert [file["rows"] for file in contents.files] == [1, 1, 0]
+    assert "password" in contents.files[2]["problem"]
+
+
+def test_a_compressed_file(tmp_path: Path) -> None:
+    """Is read as the file in it."""
+    contents, rows = ingest(tmp_path, gzip.compress(jsonl(GOOD)), "data.jsonl.gz")
+    assert rows == GOOD
+    assert contents.file_format == "jsonl"
+
+
+def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    """Other columns than most, documents among tables, text cells among typed ones."""
+    good = {f"{name}.jsonl": jsonl(GOOD) for name in "abc"}
+    for name, data in (
+        ("odd.jsonl", jsonl([{"messages": [{"role": "user", "content": "x"}]}])),
+        ("README.md", b"# Read me"),
+        ("odd.csv", b"instruction,output\na,b\n"),
+    ):
+        refused = refusal(tmp_path, samples.zipped({**good, name: data}), "a.zip")
+        assert refused.code == "mixed"
+        assert name in refused.message
+        assert "a.jsonl" not in refused.message
+
+
+def test_chinese_names_of_older_programs(tmp_path: Path) -> None:
+    """Which write GBK and do not say so."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("xxxx.txt"), "words")
+    data = file.getvalue().replace(b"xxxx.txt", "说明".encode("gb18030") + b".txt")
+    _contents, rows = ingest(tmp_path, data, "a.zip")
+    assert rows[0]["document"] == "说明.txt"

@@ -1,0 +1,252 @@
+"""Uploads that go on where they stopped: the protocol, whose they are, and what they hold."""
+
+import base64
+import hashlib
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.services import api_key_create
+from common.errors import DomainError, QuotaExceeded
+from datasets import services
+from datasets.models import Dataset, Upload
+from datasets.reading.locks import locked
+from tests.datasets.conftest import GOOD, jsonl
+
+pytestmark = pytest.mark.django_db
+DATA = jsonl(GOOD)
+URL = "/api/v1/uploads/"
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+def named(**values: str) -> str:
+    """Metadata as tus writes it."""
+    return ",".join(
+        f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in values.items()
+    )
+
+
+@pytest.fixture
+def member(client: Client, people) -> Client:
+    """A researcher of the team."""
+    client.force_login(people.member)
+    return client
+
+
+def create(client: Client, people, size: int = len(DATA), **metadata: str) -> str:
+    """Announces a file; gives its address."""
+    told = named(**{"filename": "数据.jsonl", **metadata})
+    headers = {**TUS, "Upload-Length": str(size), "Upload-Metadata": told}
+    answer = client.post(URL, headers={**headers, "X-Project": str(people.team.pk)})
+    assert answer.status_code == 201, answer.content
+    return answer["Location"]
+
+
+def append(client: Client, url: str, data: bytes, offset: int, **headers: str):
+    """Sends a piece."""
+    return client.patch(
+        url,
+        data,
+        content_type="application/offset+octet-stream",
+        headers={**TUS, "Upload-Offset": str(offset), **headers},
+    )
+
+
+def test_a_file_in_pieces_becomes_a_version(member, people, home) -> None:
+    """With its Chinese name; nothing of the upload is left."""
+    url = create(member, people)
+    assert append(member, url, DATA[:500], 0)["Upload-Offset"] == "500"
+    head = member.head(url, headers=TUS)
+    assert (head["Upload-Offset"], head["Upload-Length"]) == ("500", str(len(DATA)))
+    assert head["Cache-Control"] == "no-store"
+    answer = append(member, url, DATA[500:], 500)
+    assert (answer.status_code, answer["Upload-Offset"]) == (204, str(len(DATA)))
+    upload = Upload.objects.get()
+    member.post("/projects/switch/", {"project": people.team.pk})
+    page = reverse("datasets:dataset_create")
+    assert member.post(page, {"upload": upload.pk}).status_code == 302
+    version = Dataset.objects.get().latest
+    assert (version.state, version.rows, version.filename) == ("ready", 30, "数据.jsonl")
+    assert version.original.read_bytes() == DATA
+    assert not Upload.objects.exists()
+    again = member.post(page, {"upload": upload.pk, "name": "again"})
+    assert (again.status_code, Dataset.objects.count()) == (422, 1)
+
+
+def test_several_uploads_over_the_api(member, people) -> None:
+    """Become one version, with their places in the folder."""
+    urls = [create(member, people, path=f"folder/{name}.jsonl") for name in "ab"]
+    for url in urls:
+        append(member, url, DATA, 0)
+    ids = [url.split("/")[-2] for url in urls]
+    made = member.post(
+        "/api/v1/datasets/",
+        {"uploads": ids, "project": str(people.team.pk)},
+        content_type="application/json",
+    )
+    assert made.status_code == 201, made.content
+    version = Dataset.objects.get(name="folder").latest
+    assert [file["name"] for file in version.files] == ["folder/a.jsonl", "folder/b.jsonl"]
+    assert version.rows == 60
+
+
+def test_what_the_protocol_refuses(member, people) -> None:
+    """Wrong places, versions, types and checksums change nothing."""
+    url = create(member, people)
+    assert append(member, url, b"x", 5).status_code == 409
+    assert member.patch(url, b"x", content_type="text/plain", headers=TUS).status_code == 415
+    assert append(member, url, b"x", 0, **{"Tus-Resumable": "0.2.2"}).status_code == 412
+    assert append(member, url, DATA + b"more", 0).status_code == 422
+    bad = base64.b64encode(hashlib.sha256(b"other").digest()).decode()
+    assert append(member, url, DATA, 0, **{"Upload-Checksum": f"sha256 {bad}"}).status_code == 460
+    assert append(member, url, DATA, 0, **{"Upload-Checksum": "crc32 AAAA"}).status_code == 422
+    assert member.head(url)["Upload-Offset"] == "0"
+    good = base64.b64encode(hashlib.sha1(DATA).digest()).decode()
+    assert append(member, url, DATA, 0, **{"Upload-Checksum": f"sha1 {good}"}).status_code == 204
+    for length in ("", "-1", "many"):
+        assert member.post(URL, headers={**TUS, "Upload-Length": length}).status_code == 422
+    told = {"Upload-Length": "1", "Upload-Metadata": "filename ***"}
+    assert member.post(URL, headers={**TUS, **told}).status_code == 422
+    assert "creation" in member.options(URL)["Tus-Extension"]
+
+
+def test_one_connection_writes(member, people) -> None:
+    """A second one is told to wait."""
+    url = create(member, people)
+    upload = Upload.objects.get()
+    upload.directory.mkdir(parents=True)
+    with locked(upload.directory):
+        assert append(member, url, DATA, 0).status_code == 423
+    assert append(member, url, DATA, 0).status_code == 204
+
+
+def test_nobody_sees_anothers(client, member, people) -> None:
+    """Not the project's manager, nor an operator; the owner's key does."""
+    url = create(member, people)
+    for person in (people.owner, people.operator, people.stranger):
+        other = Client()
+        other.force_login(person)
+        assert other.head(url).status_code == 404
+        assert append(other, url, DATA, 0).status_code == 404
+        assert other.delete(url, headers=TUS).status_code == 404
+        assert other.get(URL).json()["count"] == 0
+        with pytest.raises(DomainError):
+            services.uploads_finished([url.split("/")[-2]], by=person)
+    _key, secret = api_key_create(people.member, name="script")
+    script = Client(headers={"Authorization": f"Bearer {secret}"})
+    assert append(script, url, DATA, 0).status_code == 204
+    viewer = Client()
+    viewer.force_login(people.viewer)
+    headers = {**TUS, "Upload-Length": "5", "X-Project": str(people.team.pk)}
+    assert viewer.post(URL, headers=headers).status_code in {403, 404, 422}
+    assert Upload.objects.count() == 1
+
+
+def test_storage_is_held_from_the_beginning(member, people, settings) -> None:
+    """And given back when the upload is discarded or has become a version."""
+    people.team.max_storage_bytes = len(DATA) + 100
+    people.team.save()
+    url = create(member, people)
+    assert services.storage_used(people.team) == len(DATA)
+    with pytest.raises(QuotaExceeded):
+        services.upload_create(
+            project=people.team, created_by=people.member, filename="b", size=200
+        )
+    append(member, url, DATA, 0)
+    held = services.uploads_finished([url.split("/")[-2]], by=people.member)
+    services.dataset_create(
+        project=people.team,
+        created_by=people.member,
+        name="held",
+        upload=services.given_as_one(held),
+    )
+    version = Dataset.objects.get().latest
+    assert services.storage_used(people.team) == version.stored_bytes
+    people.team.max_storage_bytes = 10**9
+    people.team.save()
+    settings.UPLOAD_MAX_BYTES = 10
+    with pytest.raises(DomainError):
+        services.upload_create(
+            project=people.team, created_by=people.member, filename="b", size=200
+        )
+
+
+def test_a_refused_name_keeps_the_upload(member, people, make) -> None:
+    """So that only the name is sent again."""
+    make(name="taken")
+    url = create(member, people)
+    append(member, url, DATA, 0)
+    member.post("/projects/switch/", {"project": people.team.pk})
+    sent = {"upload": url.split("/")[-2], "name": "taken"}
+    page = reverse("datasets:dataset_create")
+    assert member.post(page, sent).status_code == 422
+    assert member.post(page, {**sent, "name": "free"}).status_code == 302
+
+
+def test_an_unfinished_one_is_told(member, people) -> None:
+    """It becomes no version; the page says how far it is, and discards it."""
+    url = create(member, people)
+    append(member, url, DATA[:100], 0)
+    member.post("/projects/switch/", {"project": people.team.pk})
+    page = reverse("datasets:dataset_create")
+    assert "数据.jsonl" in member.get(page).content.decode()
+    assert member.post(page, {"upload": url.split("/")[-2]}).status_code == 422
+    discard = reverse("datasets:upload_delete", args=[url.split("/")[-2]])
+    assert member.post(discard).status_code == 302
+    assert not Upload.objects.exists()
+
+
+def test_the_sweep_removes_what_stands_still(member, people) -> None:
+    """Rows with their folders, and folders without a row; not what is written to now."""
+    url = create(member, people)
+    append(member, url, DATA[:100], 0)
+    upload = Upload.objects.get()
+    stray = Upload.root() / "5f0e3a52-0000-4000-8000-000000000000"
+    stray.mkdir()
+    (Upload.root() / "other").mkdir()
+    services.sweep()
+    assert upload.received == 100
+    assert list(Upload.root().iterdir()) == [upload.directory]
+    Upload.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    with locked(upload.directory):
+        services.sweep()
+        assert upload.received == 100
+    services.sweep()
+    assert not upload.directory.exists()
+    assert member.head(url).status_code == 404
+
+
+def test_activity_puts_the_end_off(member, people) -> None:
+    """Each piece gives the upload its whole time again."""
+    url = create(member, people)
+    Upload.objects.update(expires_at=timezone.now() + timedelta(hours=1))
+    append(member, url, DATA[:100], 0)
+    assert Upload.objects.get().expires_at > timezone.now() + timedelta(hours=24)
+
+
+class _Breaks(BytesIO):
+    """A body that ends with its connection."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        piece = super().read(100)
+        if self.tell() > 500:
+            raise ConnectionError
+        return piece
+
+
+def test_what_arrived_before_a_break_counts(people, home: Path) -> None:
+    """The bytes are in order, so the upload goes on after them."""
+    upload = services.upload_create(
+        project=people.team, created_by=people.member, filename="a.jsonl", size=len(DATA)
+    )
+    with pytest.raises(ConnectionError):
+        services.upload_append(upload, _Breaks(DATA), offset=0)
+    there = upload.received
+    assert 0 < there < len(DATA)
+    services.upload_append(upload, BytesIO(DATA[there:]), offset=there)
+    assert upload.file.read_bytes() == DATA

@@ -1,0 +1,138 @@
+"""A big upload in a real Chromium that outlives kill -9 of the server, a pause and a reload."""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.e2e.running import Platform, prepared
+from tests.services import chromium
+
+pytestmark = pytest.mark.browser
+SIZE = 160 * 2**20
+ROW = b'{"instruction": "%08d", "output": "%s"}\n'
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform of its own, for it is killed."""
+    made = prepared(tmp_path_factory.mktemp("resumed"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def page(site: Platform) -> Iterator[Page]:
+    """A page whose connection is slow enough to be interrupted."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_context(base_url=site.url).new_page()
+        page.set_default_timeout(30_000)
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.send(
+            "Network.emulateNetworkConditions",
+            {
+                "offline": False,
+                "latency": 0,
+                "downloadThroughput": -1,
+                "uploadThroughput": 16 * 2**20,
+            },
+        )
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """So many rows, each of its own."""
+    path = tmp_path / "很大 big.jsonl"
+    with path.open("wb") as rows:
+        number = 0
+        while rows.tell() < SIZE:
+            rows.write(ROW % (number, hashlib.sha256(b"%d" % number).hexdigest().encode() * 200))
+            number += 1
+    return path
+
+
+def kill(site: Platform) -> None:
+    """Ends every process of the platform at once, as a power cut does."""
+    for process in site.parts():
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    assert site.process is not None
+    site.process.wait(30)
+
+
+def reaches(page: Page, percent: int) -> None:
+    """Waits until the bar is so far."""
+    bar, there = page.locator("[data-upload-progress] [role=progressbar]"), 0
+    for _try in range(600):
+        there = int(bar.get_attribute("aria-valuenow") or 0)
+        if there >= percent:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"the upload stands at {there} per cent")
+
+
+def digest(path: Path) -> str:
+    """Of the whole file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def received(site: Platform) -> int:
+    """Bytes that lie on the server's disk."""
+    return sum(path.stat().st_size for path in (site.home / "data/.uploads").rglob("part"))
+
+
+def test_an_upload_outlives_everything(site: Platform, page: Page, file: Path) -> None:
+    """Killed in the middle it goes on by itself; paused and reloaded, when the file is chosen."""
+    code = re.findall(r"[A-Za-z0-9_-]{12,}", site.manage("invitation_create", "--uses", "1"))[-1]
+    page.goto(f"/account/signup/?code={code}")
+    page.fill("[name=username]", "uploader")
+    page.fill("[name=email]", "uploader@example.org")
+    page.fill("[name=password1]", "a-long-Passw0rd")
+    page.fill("[name=password2]", "a-long-Passw0rd")
+    page.click("form button[type=submit]:has-text('Register')")
+    expect(page).to_have_url(f"{site.url}/")
+
+    page.goto("/datasets/new/")
+    page.set_input_files("[name=file]", str(file))
+    page.click("button:has-text('Upload and check')")
+    reaches(page, 20)
+    kill(site)
+    there = received(site)
+    assert 0 < there < file.stat().st_size
+    expect(page.locator("[data-upload-text]")).to_have_text(re.compile("No connection"))
+    site.start()
+    reaches(page, 45)
+    assert received(site) > there
+
+    page.click("[data-upload-pause]")
+    expect(page.locator("[data-upload-text]")).to_have_text("Paused")
+    page.wait_for_timeout(1000)
+    there = received(site)
+    page.wait_for_timeout(1000)
+    assert received(site) == there
+    page.reload()
+    expect(page.locator(".hint").filter(has_text="很大 big.jsonl")).to_be_visible()
+    page.set_input_files("[name=file]", str(file))
+    with page.expect_response(lambda answer: answer.request.method == "HEAD") as answer:
+        page.click("button:has-text('Upload and check')")
+    assert int(answer.value.headers["upload-offset"]) == there
+    page.wait_for_url(re.compile(r"/datasets/[0-9a-f-]{36}/"), timeout=120_000)
+    originals = list((site.home / "data").glob("*/v1/original"))
+    assert [path.stat().st_size for path in originals] == [file.stat().st_size]
+    assert digest(originals[0]) == digest(file)
+    assert list((site.home / "data/.uploads").iterdir()) == []
