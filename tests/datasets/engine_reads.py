@@ -1,7 +1,7 @@
 """Run by the engine's own Python: what its loader makes of data sets.
 
 Arguments: a file of cases `[{"directory", "name", "stage", "template", "cutoff_len"}]` and a folder
-with `tokenizer.json`. Prints one JSON line a case: `{"lengths": […]}` or `{"error": "…"}`.
+with `tokenizer.json`. Answers for each case: `{"lengths": […], "learnt": […]}` or `{"error": "…"}`.
 """
 
 import json
@@ -13,9 +13,11 @@ from llamafactory.data.template import get_template_and_fix_tokenizer
 from llamafactory.hparams import DataArguments, ModelArguments
 from transformers import PreTrainedTokenizerFast, Seq2SeqTrainingArguments
 
+IGNORED = -100  # the label of a token that carries no loss
+
 
 def read(case, tokenizer_dir, output):
-    """Lengths in tokens of the rows that the engine would train on."""
+    """Of the rows that the engine would train on: lengths in tokens, texts that carry loss."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(Path(tokenizer_dir) / "tokenizer.json"),
         eos_token="<|endoftext|>",
@@ -40,7 +42,9 @@ def read(case, tokenizer_dir, output):
     if stage == "rm":
         other = [len(ids) for ids in rows["rejected_input_ids"]]
         lengths = [max(pair) for pair in zip(lengths, other, strict=True)]
-    return lengths
+    labels = rows["chosen_labels" if stage == "rm" else "labels"] if stage != "pt" else []
+    learnt = [tokenizer.decode([one for one in row if one != IGNORED]) for row in labels]
+    return {"lengths": lengths, "learnt": learnt}
 
 
 def main():
@@ -49,7 +53,7 @@ def main():
     found = []
     for case in json.loads(Path(cases).read_text("utf-8")):
         try:
-            found.append({"lengths": read(case, tokenizer_dir, output)})
+            found.append(read(case, tokenizer_dir, output))
         except Exception as error:  # noqa: BLE001  the answer to some cases
             found.append({"error": f"{type(error).__name__}: {error}"[:500]})
     Path(answers).write_text(json.dumps(found), encoding="utf-8")

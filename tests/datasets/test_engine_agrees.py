@@ -290,6 +290,33 @@ def test_cut_rows_are_the_engines(tmp_path: Path, tokenizer_dir: Path) -> None:
             assert abs(mine - real) <= 2 * len(row["conversations"]), (template, mine, real)
 
 
+def test_what_carries_loss_is_the_engines(tmp_path: Path, tokenizer_dir: Path) -> None:
+    """The rows as tokens mark just what the engine gives a label. Calls of tools apart: the engine
+    writes them in the template's own form.
+    """
+    said = {"from": "gpt", "value": "好的 ok\n"}
+    rows = [
+        {"conversations": turns}
+        for turns in (
+            [Q, A],
+            [S, Q, said, Q, A],
+            [SEEN, A],
+        )
+    ]
+    ours, mapping = _checked(tmp_path / "data", rows)
+    folder = _info(tmp_path / "data", {**ours.entry, "file_name": f"check/{TRAIN}"})
+    templates = ["chatml", "qwen", "qwen3", "llama3", "default", "alpaca"]
+    common = {"directory": folder, "name": "it", "stage": "sft"}
+    answers = _engine(
+        [{**common, "template": template} for template in templates], tokenizer_dir, tmp_path
+    )
+    for template, answer in zip(templates, answers, strict=True):
+        counter = TokenCounter(tokenizer_dir, template)
+        for row, learnt in zip(rows, answer["learnt"], strict=True):
+            marked = [text for text, learns in counter.said(example_of(row, mapping)) if learns]
+            assert "".join(marked) == learnt.replace("<|endoftext|>", ""), (template, row)
+
+
 def test_tokens_are_counted_at_the_check(tmp_path: Path, tokenizer_dir: Path) -> None:
     """With a tokenizer at hand the report has the lengths in tokens."""
     folder = tmp_path / "data"
