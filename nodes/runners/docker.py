@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import docker
+from django.conf import settings
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.types import DeviceRequest, LogConfig, Mount
@@ -36,6 +37,7 @@ from nodes.runners.base import (
 )
 from nodes.runners.base import Container as Bounds
 from nodes.runners.files import (
+    copy_once,
     facts_of,
     first,
     folders,
@@ -468,7 +470,8 @@ def _own_files(launch: Launch, user: int, group: int) -> list[Mount]:
     return [
         _mount(HOME, place.directory, read_only=False),
         _mount(LOG, launch.log, read_only=False),
-        _mount(SUPERVISOR, SHIM),
+        # The Engine takes paths of the machine; the platform's code may lie in a container itself.
+        _mount(SUPERVISOR, copy_once(SHIM, Path(settings.TRAINER_HOME) / "supervisors")),
     ]
 
 

@@ -4,6 +4,7 @@ A workload may have run before in the same directory and left there what it like
 follows a link below that directory.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from common.phrases import gettext as _
 from nodes.runners.base import AlreadyStarted, CannotStart, Launch, Place
@@ -28,6 +30,20 @@ def take_marker(place: Place) -> None:
         raise AlreadyStarted(str(place.workload)) from None
     with os.fdopen(descriptor, "w") as marker:
         marker.write(str(os.getpid()))
+
+
+def copy_once(source: Path, folder: Path) -> Path:
+    """A copy of a file in the folder, under a name that tells its content; made when missing."""
+    content = source.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    copy = folder / f"{source.stem}-{digest}{source.suffix}"
+    if not copy.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = copy.with_name(f".{uuid4()}")
+        draft.write_bytes(content)
+        draft.chmod(0o644)
+        draft.replace(copy)
+    return copy
 
 
 def void_marker(place: Place) -> None:
