@@ -47,7 +47,8 @@ OURS = """
     from pathlib import Path
     import django
     django.setup()
-    from datasets.checking import Counting, contents_ingest, no_progress, rows_check
+    from datasets.checking import Counting, rows_check
+    from datasets.ingest import contents_ingest, no_progress
     from datasets.shapes.detect import guess
     from datasets.statistics.choosing import Choice, chosen
     from datasets.statistics.counting import statistics_compute
@@ -57,7 +58,7 @@ OURS = """
         global began
         seconds[name] = time.perf_counter() - began
         began = time.perf_counter()
-    found = contents_ingest(folder, folder / "original", "jsonl", line_limit=16 << 20)
+    found = contents_ingest(folder, folder / "original", "rows.jsonl", line_limit=16 << 20)
     done("read and index")
     for name in ("check", "facts"):
         (folder / name).mkdir()

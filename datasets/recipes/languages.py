@@ -38,8 +38,8 @@ class Recogniser:
 
         self._detector = LangDetector(LangDetectConfig(max_input_length=None))
 
-    def language(self, text: str) -> str:
-        """The code of the language; empty when it is not sure, and for texts without letters."""
+    def language(self, text: str, sure: float = SURE) -> str:
+        """The code of the language; empty below the probability `sure` and without letters."""
         text = text[:LOOKED_AT].encode("utf-8", "replace").decode()
         if not any(sign.isalpha() for sign in text):
             return ""
@@ -48,4 +48,4 @@ class Recogniser:
             code = _SAME.get(str(one["lang"]), str(one["lang"]))
             shares[code] = shares.get(code, 0.0) + float(one["score"])
         likeliest = max(shares, key=shares.__getitem__, default="")
-        return likeliest if shares.get(likeliest, 0.0) >= SURE else ""
+        return likeliest if shares.get(likeliest, 0.0) >= sure else ""

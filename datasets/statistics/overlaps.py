@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasets.checking import Progress
+from datasets.ingest import Progress
 from datasets.reading.indexed import IndexedReader
-from datasets.recipes.duplicates import shingles
 from datasets.recipes.rows import decoded, plain, texts_of
 from datasets.shapes.mapping import Mapping
 
@@ -21,6 +20,7 @@ _GRAM = 4  # words in a row that near prompts must share at least once
 _SHARED = 16  # prompts of the set that a stretch of words is kept for; commoner ones say little
 _COMPARED = 4
 _DENSE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_DENSE_SIGN = re.compile(f"[{_DENSE}]")
 _WORD = re.compile(rf"[{_DENSE}]|[^\W{_DENSE}]+")
 
 
@@ -83,11 +83,17 @@ class Prompts:
             shared.update(self._grams.get(gram, ()))
         if not shared:
             return None
-        mine = set(shingles(text))
+        mine = _stretches(text)
         for number, _count in shared.most_common(_COMPARED):
             if _alike(mine, self._texts[number]):
                 return number, False
         return None
+
+
+def _stretches(text: str) -> set[str]:
+    """All stretches of five characters, or of three where the script has no spaces."""
+    size = 3 if len(_DENSE_SIGN.findall(text)) * 3 > len(text) else 5
+    return {text[place : place + size] for place in range(max(len(text) - size + 1, 1))}
 
 
 def _grams(words: list[str]) -> set[int]:
@@ -95,7 +101,7 @@ def _grams(words: list[str]) -> set[int]:
 
 
 def _alike(mine: set[str], other: str) -> bool:
-    theirs = set(shingles(other))
+    theirs = _stretches(other)
     both = len(mine & theirs)
     return both >= THRESHOLD * (len(mine) + len(theirs) - both)
 

@@ -316,11 +316,12 @@ import resource, sys
 from pathlib import Path
 import django
 django.setup()
-from datasets.checking import contents_ingest, no_progress, rows_check
+from datasets.checking import rows_check
+from datasets.ingest import contents_ingest, no_progress
 from datasets.shapes.detect import guess
 from datasets.statistics.counting import statistics_compute
 folder = Path(sys.argv[1])
-found = contents_ingest(folder, folder / "original", "jsonl", line_limit=16 << 20)
+found = contents_ingest(folder, folder / "original", "a.jsonl", line_limit=16 << 20)
 for name in ("check", "new"):
     (folder / name).mkdir()
 mapping = guess(found.sample).mapping
