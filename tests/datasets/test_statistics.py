@@ -312,7 +312,7 @@ def test_killed_at_any_point(people, home) -> None:
 
 
 MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 import django
 django.setup()
@@ -320,6 +320,7 @@ from datasets.checking import rows_check
 from datasets.ingest import contents_ingest, no_progress
 from datasets.shapes.detect import guess
 from datasets.statistics.counting import statistics_compute
+from tests.memory import peak_kilobytes
 folder = Path(sys.argv[1])
 found = contents_ingest(folder, folder / "original", "a.jsonl", line_limit=16 << 20)
 for name in ("check", "new"):
@@ -329,7 +330,7 @@ rows_check(folder / "rows.jsonl", folder / "check", mapping)
 counts = statistics_compute(
     folder / "rows.jsonl", folder / "check", folder / "new", mapping, progress=no_progress
 )
-print(counts["rows"], counts["looked"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(counts["rows"], counts["looked"], peak_kilobytes() // 1024)
 """
 
 

@@ -13,14 +13,15 @@ from datasets.shapes.tokens import AT_ONCE, TokenCounter
 from tests.services import ROOT
 
 MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 from datasets.shapes.examples import Example
 from datasets.shapes.tokens import TokenCounter
+from tests.memory import peak_kilobytes
 counter = TokenCounter(Path(sys.argv[1]), "empty")
 example = Example(text="word " * 400_000)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(counter.lengths([example])[0], (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+before = peak_kilobytes()
+print(counter.lengths([example])[0], peak_kilobytes() - before)
 """
 
 

@@ -289,19 +289,20 @@ def test_sweep_leaves_a_living_upload_alone(home) -> None:
 
 
 MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 import django
 django.setup()
 from datasets.checking import rows_check
 from datasets.ingest import contents_ingest
 from datasets.shapes.detect import guess
+from tests.memory import peak_kilobytes
 folder = Path(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kilobytes()
 found = contents_ingest(folder, folder / "original", sys.argv[2], line_limit=16 << 20)
 (folder / "check").mkdir()
 outcome = rows_check(folder / "rows.jsonl", folder / "check", guess(found.sample).mapping)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+after = peak_kilobytes()
 print(outcome.usable, after // 1024, (after - before) // 1024)
 """
 
