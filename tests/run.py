@@ -1,9 +1,10 @@
 """All tests: as a fresh installation stands (SQLite, no Redis), and as a grown one stands.
 
 Where TRAINER_TEST_POSTGRES (postgres://…) and TRAINER_TEST_REDIS (redis://…) name reachable
-servers, everything that needs neither browser nor engine runs on both, at the same time; what needs
-containers runs on the grown one alone, whose Engine it may kill. What needs browser or engine comes
-last. Arguments are handed to pytest, which then runs once, as a fresh installation stands.
+servers, what needs neither browser nor engine runs on both, at the same time; what uses no database
+runs on the fresh one alone, and what needs containers on the grown one, whose Engine it may kill.
+What needs browser or engine comes last. Arguments are handed to pytest, which then runs once, as a
+fresh installation stands.
 """
 
 import os
@@ -45,6 +46,7 @@ def on_both() -> int:
     env = os.environ | {
         "TRAINER_DATABASE_URL": services.POSTGRES_URL,
         "TRAINER_REDIS_URL": services.REDIS_URL,
+        services.AGAIN: "1",
     }
     with tempfile.TemporaryFile("w+") as said:
         command = [*PYTEST, "-p", "no:cacheprovider", "-m", QUICK]

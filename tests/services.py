@@ -75,10 +75,17 @@ def _lacks_docker() -> str:
 
 
 PARTS = ("engine", "browser", "postgres", "redis", "docker")
+DATABASE = {"db", "transactional_db", "django_db_setup"}  # fixtures
+AGAIN = "TRAINER_TEST_AGAIN"  # set where all tests run elsewhere, too, on another database
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves out the tests whose part is missing, or fails the run when all parts are required."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the tests whose part is missing, or fails the run when all parts are required;
+    where they run again, also those that another database makes no difference to."""
+    if os.environ.get(AGAIN):
+        alike = [item for item in items if not _differs(item)]
+        items[:] = [item for item in items if _differs(item)]
+        config.hook.pytest_deselected(items=alike)
     for part in PARTS:
         marked = [item for item in items if item.get_closest_marker(part)]
         if not marked or not missing(part):
@@ -87,3 +94,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             pytest.exit(f"{part} is required: {missing(part)}", returncode=1)
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=f"{part}: {missing(part)}"))
+
+
+def _differs(item: pytest.Item) -> bool:
+    if any(item.get_closest_marker(name) for name in ("django_db", *PARTS)):
+        return True
+    return bool(DATABASE & set(getattr(item, "fixturenames", ())))
