@@ -25,7 +25,7 @@ function progress(form) {
       bar.setAttribute("aria-valuenow", Math.round(percent));
       box.querySelector("[data-upload-share]").textContent = `${shown(done)} / ${shown(total)}`;
     },
-    show(word) { text.textContent = text.dataset[word]; pause.hidden = word === "checking"; },
+    phase(word) { text.textContent = text.dataset[word]; pause.hidden = word === "checking"; },
     busy(is) { box.hidden = !is; button.disabled = is; },
   };
 }
@@ -42,12 +42,12 @@ async function send(form, file, shows, told) {
       metadata: { filename: file.name, path: place(file) },
       fingerprint: async () => ["upload", form.dataset.project, place(file), file.size, file.lastModified].join("/"),
       removeFingerprintOnSuccess: true,
-      onProgress: sent => { shows.show("uploading"); told(sent); },
+      onProgress: sent => { shows.phase("uploading"); told(sent); },
       onShouldRetry: error => {
         const status = error.originalResponse?.getStatus() ?? 0;
         const writing = error.originalRequest?.getMethod() === "PATCH";
         const again = !status || status >= 500 || (writing && (status === 409 || status === 423));
-        if (again) shows.show("retrying");
+        if (again) shows.phase("retrying");
         return again;
       },
       onError: reject,
@@ -58,7 +58,7 @@ async function send(form, file, shows, told) {
     shows.pause.onclick = () => {
       going = !going;
       shows.pause.textContent = going ? shows.pause.dataset.pause : shows.pause.dataset.resume;
-      shows.show(going ? "uploading" : "paused");
+      shows.phase(going ? "uploading" : "paused");
       if (going) upload.start(); else upload.abort();
     };
     upload.findPreviousUploads().then(earlier => {
@@ -102,7 +102,7 @@ async function start(form) {
     return;
   }
   shows.show(total, total);
-  shows.show("checking");
+  shows.phase("checking");
   await submit(form, data, files, shows);
 }
 
