@@ -1,0 +1,20 @@
+"""What models learn from: datasets, their versions, uploads on their way, recipes, their runs."""
+
+from datasets.models.recipes import Recipe, RecipeRun
+from datasets.models.uploads import Upload
+from datasets.models.versions import (
+    Dataset,
+    DatasetQuerySet,
+    DatasetVersion,
+    DatasetVersionQuerySet,
+)
+
+__all__ = [
+    "Dataset",
+    "DatasetQuerySet",
+    "DatasetVersion",
+    "DatasetVersionQuerySet",
+    "Recipe",
+    "RecipeRun",
+    "Upload",
+]
