@@ -8,6 +8,7 @@ Everything keeps to two processors, the person too.
 """
 
 import argparse
+import contextlib
 import http.client
 import itertools
 import json
@@ -161,6 +162,42 @@ class Beats:
         verdict("longest silence", max(gaps), "s", goal=goal, met=max(gaps) < GRACE_SECONDS)
 
 
+class Shares:
+    """Who uses the processors meanwhile; what came and went between two looks is left out."""
+
+    PARTS = (
+        ("node_agent", "agents"),
+        ("qcluster", "workers"),
+        ("shim.py", "supervisors"),
+        ("postgres", "database"),
+        ("sleep", "workloads"),
+        ("asgi", "web process"),
+    )
+
+    def __init__(self, found: Cluster) -> None:
+        self._cluster = found
+        self._began, self._before = time.monotonic(), self._seconds()
+
+    def _seconds(self) -> dict[psutil.Process, float]:
+        found = {}
+        for process in belonging(self._cluster.running.home):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found[process] = seconds_of([process])
+        return found
+
+    def tell(self) -> None:
+        """Prints a share of one processor for each part of the platform."""
+        passed = time.monotonic() - self._began
+        used: dict[str, float] = defaultdict(float)
+        for process, seconds in self._seconds().items():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                command = " ".join(process.cmdline())
+                part = next((name for mark, name in self.PARTS if mark in command), "others")
+                used[part] += seconds - self._before.get(process, 0.0)
+        for part, seconds in sorted(used.items(), key=lambda one: -one[1]):
+            print(f"processor time of {part}: {100 * seconds / passed:.0f} %", flush=True)
+
+
 def handed_on(found: Cluster, slots: int, since: float, until: float) -> None:
     """How soon a place that became free was given to the next workload, and how soon that ran.
 
@@ -230,7 +267,7 @@ def main(options: argparse.Namespace) -> None:
         time.sleep(SETTLE_SECONDS)
         print(f"running {found.rows(RUNNING)[0][0]}, waiting {found.rows(WAITING)[0][0]}")
         psutil.cpu_percent()
-        beats, since = Beats(found), time.time()
+        shares, beats, since = Shares(found), Beats(found), time.time()
         try:
             person.look(time.monotonic() + options.seconds)
         finally:
@@ -238,6 +275,7 @@ def main(options: argparse.Namespace) -> None:
         until, busy = time.time(), psutil.cpu_percent()
         print(f"running {found.rows(RUNNING)[0][0]}, waiting {found.rows(WAITING)[0][0]}")
         print(f"load {os.getloadavg()[0]:.1f}, the machine's processors busy {busy:.0f} %")
+        shares.tell()
         time.sleep(5 * HANDED_SECONDS)
         person.tell()
         beats.tell()

@@ -48,6 +48,7 @@ ROLL_SECONDS = 60.0
 DEVICES_SECONDS = 60.0  # the devices' health
 TICK_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
+PLAN_SECONDS = 10.0  # between two plans that nobody asked for
 ORPHAN_SECONDS = 10.0
 MEMORY_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
@@ -89,6 +90,7 @@ class Agent:
         self.shares_home = True
         self.carrier: Carrier | None = None  # on a node that does not share the directory
         self.devices_at = 0.0
+        self.planned_at = 0.0
         self.leads = False  # whether this agent looks after what concerns all nodes
 
     async def run(self) -> None:
@@ -299,7 +301,9 @@ class Agent:
         self.leads = services.node_leads(self.node_id)
         if self.leads:
             judge = time.monotonic() - self.heard_since > TRUST_SECONDS
-            services.nodes_sweep(judge=judge)
+            due = time.monotonic() - self.planned_at > PLAN_SECONDS
+            self.planned_at = time.monotonic() if due else self.planned_at
+            services.nodes_sweep(judge=judge, plan=due)
             if judge:
                 services.alerts_silence()
 

@@ -5,7 +5,7 @@ from nodes.models.images import Image
 from nodes.models.machines import Gpu, HardwareError, Node, NodeToken
 from nodes.models.samples import NodeSample
 from nodes.models.staging import FileDigest
-from nodes.models.workloads import Lease, Workload
+from nodes.models.workloads import Lease, PlanRequest, Workload
 
 __all__ = [
     "Alert",
@@ -20,5 +20,6 @@ __all__ = [
     "Node",
     "NodeSample",
     "NodeToken",
+    "PlanRequest",
     "Workload",
 ]

@@ -174,3 +174,14 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.gpu} · {self.workload}"
+
+
+class PlanRequest(models.Model):
+    """Something changed that a plan rests on; whoever plans next takes it away."""
+
+    class Meta:
+        verbose_name = _("request for a plan")
+        verbose_name_plural = _("requests for a plan")
+
+    def __str__(self) -> str:
+        return str(self.pk)

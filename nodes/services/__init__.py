@@ -49,10 +49,10 @@ from nodes.services.machines import (
     nodes_sweep,
 )
 from nodes.services.moves import ForeignWorkload
+from nodes.services.planning import schedule
 from nodes.services.queue import (
     queue_places,
     queue_position,
-    schedule,
     workload_priority_set,
     workload_stop,
     workload_submit,

@@ -5,7 +5,8 @@ from django.db import transaction
 from accounts.models import User
 from common.phrases import gettext as _
 from nodes.models import Node, Workload
-from nodes.services.queue import schedule, workload_stop, workload_unplace
+from nodes.services.planning import schedule_soon
+from nodes.services.queue import workload_stop, workload_unplace
 from nodes.services.states import settle
 
 State = Workload.State
@@ -26,7 +27,7 @@ def node_empty(node: Node, *, by: User | None = None) -> None:
         held = Node.objects.select_for_update().get(pk=node.pk)
         if held.state in {Node.State.DRAINING, Node.State.DRAINED}:
             settle(held)
-    schedule()
+    schedule_soon()
 
 
 def drains_advance() -> None:

@@ -38,7 +38,7 @@ from nodes.services.hardware import failure_note
 from nodes.services.images import ImageRefused, image_is_here, image_of, local_id
 from nodes.services.keys import installation_id
 from nodes.services.moves import ForeignWorkload, announce, locked, move
-from nodes.services.queue import schedule
+from nodes.services.planning import schedule_soon
 
 logger = logging.getLogger(__name__)
 State = Workload.State
@@ -383,7 +383,7 @@ def _end(workload: Workload, outcome: str, reason: str, *fields: str) -> None:
     """Ends a locked row and gives its place to the next."""
     workload.outcome = outcome
     move(workload, State.ENDED, reason=reason, fields=("outcome", *fields))
-    schedule()
+    schedule_soon()
 
 
 @transaction.atomic

@@ -12,7 +12,7 @@ from accounts.models import User
 from nodes.models import AlertRule, Gpu, HardwareError, Node, Workload
 from nodes.nvml import PROGRAM_XIDS, Fault
 from nodes.services.clock import database_now
-from nodes.services.queue import schedule
+from nodes.services.planning import schedule_soon
 from nodes.services.rules import EXCLUSION_HOURS, rule
 from nodes.services.states import node_event, settle
 
@@ -108,7 +108,7 @@ def gpu_judge(gpu_id: int) -> bool:
     gpu.save(update_fields=["excluded_at", "exclusion"])
     node_event(node, None, "gpu_excluded", data={"gpu": gpu.index, "count": count})
     _judge_node(node)
-    transaction.on_commit(schedule)
+    schedule_soon()
     return True
 
 
@@ -137,7 +137,7 @@ def node_release(node_id: uuid.UUID, *, by: User, gpu_id: int | None = None) -> 
     node_event(node, by, "released", data={"gpu": index if index is not None else ""})
     if node.state != Node.State.LOST:
         settle(node, actor=by)
-    transaction.on_commit(schedule)
+    schedule_soon()
     return node
 
 

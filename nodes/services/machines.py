@@ -20,7 +20,8 @@ from nodes.services.clock import database_now
 from nodes.services.drains import drains_advance
 from nodes.services.follow import workload_lost
 from nodes.services.keys import secret_hash
-from nodes.services.queue import requeue_unclaimed, schedule
+from nodes.services.planning import schedule_asked, schedule_soon
+from nodes.services.queue import requeue_unclaimed
 from nodes.services.states import node_event, settle, state_set
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def node_register(
     if created:
         node_event(node, None, "registered", new=node.state)
     settle(node)
-    transaction.on_commit(schedule)
+    schedule_soon()
     return node
 
 
@@ -230,7 +231,8 @@ def node_beat(
     told = {**checks.facts(facts or {}), "engines": checks.engines(engines)}
     if devices is not None:
         _check_devices(devices)
-    node = Node.objects.select_for_update().get(pk=node_id)
+    # The weaker lock lets others refer to the node meanwhile.
+    node = Node.objects.select_for_update(no_key=True).get(pk=node_id)
     if node.state == Node.State.REMOVED:
         raise NodeRemoved(
             _("An operator removed %(node)s. To come back it needs a new token.")
@@ -248,7 +250,7 @@ def node_beat(
         news = devices_set(node, devices) or news
     settle(node)
     if news or node.takes_work != before:
-        transaction.on_commit(schedule)
+        schedule_soon()
     return node
 
 
@@ -262,19 +264,20 @@ def node_leads(node_id: uuid.UUID) -> bool:
     return living.order_by("pk").values_list("pk", flat=True).first() == node_id
 
 
-def nodes_sweep(*, judge: bool = True) -> None:
+def nodes_sweep(*, judge: bool = True, plan: bool = True) -> None:
     """The safety net: silent nodes, their workloads, starts that nobody made, the queue.
 
     `judge` is False while the caller cannot tell silence from its own deafness, for example just
-    after the database was away.
+    after the database was away. Without `plan` there is a plan only where one was asked for.
     """
     if judge:
         _give_up_silent()
     drains_advance()
     requeue_unclaimed()
-    # Looking first takes no lock: most sweeps find nothing.
-    if Workload.objects.waiting().exists():
-        schedule()
+    if plan and Workload.objects.waiting().exists():
+        schedule_soon()
+    else:
+        schedule_asked()
 
 
 def _give_up_silent() -> None:

@@ -29,7 +29,7 @@ from nodes.services import checks
 from nodes.services.clock import database_now
 from nodes.services.keys import KEY_PREFIX, secret_hash
 from nodes.services.machines import SILENT_AFTER, clock_refuse
-from nodes.services.queue import schedule
+from nodes.services.planning import schedule_soon
 from nodes.services.states import node_event
 
 TOKEN_PREFIX = "ntk"  # noqa: S105  what every token begins with
@@ -156,7 +156,7 @@ def node_join(prefix: str, sealed: str, *, address: str, remote: bool) -> str:
     token.used_at, token.node = timezone.now(), welcome.node
     token.save(update_fields=["used_at", "node"])
     node_event(welcome.node, None, "joined", data={"prefix": token.prefix})
-    transaction.on_commit(schedule)
+    schedule_soon()
     answer = {"name": welcome.node.name, "settings": welcome.settings}
     return seal_with(bytes.fromhex(token.token_hash), json.dumps(answer))
 

@@ -14,7 +14,7 @@ from nodes.services.alerts import alerts_end
 from nodes.services.clock import database_now
 from nodes.services.drains import node_empty
 from nodes.services.machines import SILENT_AFTER
-from nodes.services.queue import schedule
+from nodes.services.planning import schedule_soon
 from nodes.services.states import node_event, settle, state_set
 
 NO_KEY = "-"
@@ -50,7 +50,7 @@ def node_cordon(node_id: uuid.UUID, *, cordoned: bool, by: User) -> Node:
         node.drain = Node.Drain.NONE
     node.save(update_fields=["is_cordoned", "drain"])
     _settle_living(node, by=by)
-    transaction.on_commit(schedule)
+    schedule_soon()
     return node
 
 
@@ -118,4 +118,4 @@ def node_remove(node_id: uuid.UUID, *, by: User) -> None:
     node.gpus.update(is_present=False)
     alerts_end(node)
     state_set(node, Node.State.REMOVED, actor=by)
-    transaction.on_commit(schedule)
+    schedule_soon()
