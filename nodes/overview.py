@@ -23,7 +23,8 @@ from nodes.services.sentences import (
 FRESH = timedelta(seconds=30)
 QUEUE_SHOWN = 50
 NEEDS = ("gpus", "gpu_memory_bytes", "cpus", "memory_bytes")
-SHOWN = ("name", "state", "node", "started_at", "placed_at", "project__name", *NEEDS)
+QUEUED = ("name", "project__name", "reason", "waits_for", "queued_at")
+TENANT = ("name", "project__name", "state", "started_at", "placed_at")
 # Which alerts say that something is broken; the others say that somebody should look.
 GRAVE = {AlertRule.Kind.SILENCE, AlertRule.Kind.ECC, AlertRule.Kind.EXCLUSION}
 LOOKS = {
@@ -34,21 +35,24 @@ LOOKS = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Tenant:
-    """A workload on a node, named only to those who may see it."""
+    """A workload on a node, named only to those who may see it, and what it asked for."""
 
     name: str
     url_id: str
     project: str
     state: str
     since: datetime | None
-    workload: Workload
+    gpus: int
+    gpu_memory_bytes: int
+    cpus: float
+    memory_bytes: int
 
     @property
     def state_label(self) -> str:
         """Its state in a word."""
-        return str(self.workload.get_state_display())
+        return str(Workload.State(self.state).label)
 
 
 def short_model(name: str) -> str:
@@ -201,7 +205,11 @@ def queue_of(user: User) -> list[QueueRow]:
     """The queue; other projects' workloads have a place and needs, but no name."""
     rows = []
     queue = Workload.objects.waiting().select_related("project")
-    waiting = list(queue.only(*SHOWN, "reason", "waits_for", "queued_at")[:QUEUE_SHOWN])
+    waiting = list(
+        queue.only("name", "project__name", "reason", "waits_for", "queued_at", *NEEDS)[
+            :QUEUE_SHOWN
+        ]
+    )
     shown = Workload.objects.filter(pk__in=[workload.pk for workload in waiting])
     mine = set(shown.visible_to(user).values_list("pk", flat=True))
     for place, workload in enumerate(waiting, 1):
@@ -225,7 +233,6 @@ def cards_of(user: User, nodes: list[Node]) -> list[Card]:
     """The nodes as the user may see them, asked for all at once."""
     samples = {one.node_id: one for one in NodeSample.objects.filter(node__in=nodes).newest()}
     active = Workload.objects.active().filter(node__in=nodes)
-    running = active.select_related("project").only(*SHOWN).order_by("placed_at")
     mine = set(active.visible_to(user).values_list("pk", flat=True))
     idle = set(
         Alert.objects.open()
@@ -238,12 +245,23 @@ def cards_of(user: User, nodes: list[Node]) -> list[Card]:
         held.setdefault(gpu_id, []).append(workload_id)
     cards = {node.pk: Card(node, samples.get(node.pk)) for node in nodes}
     names = {}
-    for workload in running:
-        if workload.node_id is not None:
-            card = cards[workload.node_id]
-            card.tenants.append(_tenant(workload, is_mine=workload.pk in mine))
-            card.cpus_in_use += workload.cpus
-            names[workload.pk] = card.tenants[-1].name
+    # Plain values: there may be hundreds, and rows of models cost ten times as much.
+    for pk, node_id, name, project, state, started_at, placed_at, *needs in active.order_by(
+        "placed_at"
+    ).values_list("pk", "node_id", *TENANT, *NEEDS):
+        is_mine = pk in mine
+        tenant = Tenant(
+            name if is_mine else _("another project's"),
+            str(pk) if is_mine else "",
+            project if is_mine else "",
+            state,
+            started_at or placed_at,
+            *needs,
+        )
+        card = cards[node_id]
+        card.tenants.append(tenant)
+        card.cpus_in_use += tenant.cpus
+        names[pk] = tenant.name
     named = {str(pk): name for pk, name in names.items()}
     for gpu in Gpu.objects.filter(is_present=True, node__in=nodes):
         card = cards[gpu.node_id]
@@ -251,17 +269,6 @@ def cards_of(user: User, nodes: list[Node]) -> list[Card]:
         holder = ", ".join(names.get(pk, _("in use")) for pk in held.get(gpu.pk, ()))
         card.devices.append(Device(gpu, load, holder, _shares(load, named), gpu.pk in idle))
     return list(cards.values())
-
-
-def _tenant(workload: Workload, *, is_mine: bool) -> Tenant:
-    return Tenant(
-        name=workload.name if is_mine else _("another project's"),
-        url_id=str(workload.pk) if is_mine else "",
-        project=workload.project.name if is_mine else "",
-        state=workload.state,
-        since=workload.started_at or workload.placed_at,
-        workload=workload,
-    )
 
 
 def _shares(load: dict[str, Any], names: dict[str, str]) -> list[Share]:

@@ -213,7 +213,12 @@ def lucide(name: str, *, size: int = 18, **attributes: Any) -> SafeString:
     """
     attributes.setdefault("class", "icon")
     attributes.setdefault("aria_hidden", "true")
-    drawing = icons._render_icon(name, size, **{k: str(v) for k, v in attributes.items()})
+    return _drawn(name, size, tuple((key, str(value)) for key, value in attributes.items()))
+
+
+@lru_cache(maxsize=1024)  # a page has dozens of them, and they are always the same
+def _drawn(name: str, size: int, attributes: tuple[tuple[str, str], ...]) -> SafeString:
+    drawing = icons._render_icon(name, size, **dict(attributes))
     return mark_safe(drawing)  # noqa: S308  drawn by the icon set; attribute values are escaped there
 
 
