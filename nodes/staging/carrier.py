@@ -7,79 +7,43 @@ offsets are asked for, contents that are there are not sent again.
 """
 
 import asyncio
-import json
 import logging
 import os
-import re
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from django.conf import settings
 
 from nodes.models import Workload
 from nodes.staging.cache import InputCache, NoRoom
+from nodes.staging.carried import (
+    PIECE_BYTES,
+    Carried,
+    carried,
+    folder_names,
+    outputs,
+    pieces,
+    read_piece,
+    size_of,
+)
 from nodes.staging.control import Away, Control, Growth, Refused, patiently_asleep
-from nodes.staging.outputs import OWN
-from nodes.staging.trees import Entry, entries_of, files_below, sha256_of
+from nodes.staging.trees import Entry, entries_of, sha256_of
 
 logger = logging.getLogger(__name__)
 
 CACHE = "cache"
 LOOK_SECONDS = 0.1
-METRICS_SECONDS = 0.25  # between two pieces of a metric file; the receiver works on each
-PIECE_BYTES = 1024 * 1024
 MESSAGE_BYTES = 6 * 1024 * 1024
 PARALLEL = 4  # files on their way at a time
 WRONG_MAX = 3  # contents that come wrong so often are given up
-# Made by runners and entrypoints to know themselves by; of no meaning elsewhere.
-LOCAL = re.compile(r"(start|stop|process|epoch)-\d+\.\w+")
-FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-ANNOUNCED = b'"checkpoint"'
 BEGUN = (Workload.State.STARTING, Workload.State.RUNNING, Workload.State.STOPPING)
 
 
 class NotBrought(Exception):
     """The inputs cannot be brought here; the text says why."""
-
-
-@dataclass(slots=True)
-class Grown:
-    """How much of a file that grows is at the control plane."""
-
-    next: int | None = None  # not asked yet
-    sent_at: float = 0.0
-    sealed: bool = False  # all of it, and on the control plane's disk
-
-
-@dataclass(slots=True)
-class Carried:
-    """What is known of a workload that has its place here."""
-
-    workload: uuid.UUID
-    epoch: int
-    directory: Path
-    paths: dict[str, Path]  # of log and metrics
-    inputs: list[str]
-    grown: dict[str, Grown]
-    fetched: dict[str, Path] | None = None
-    fetching: asyncio.Task[None] | None = None
-    wants_inputs: bool = False
-    trouble: str = ""  # why its inputs cannot be brought
-    links: dict[tuple[str, str], str] = field(default_factory=dict)  # into the store
-    wanted: set[str] = field(default_factory=set)
-    read: int = 0  # bytes of the metric file looked through for announcements
-    rest: bytes = b""
-    checkpoint: str = ""  # the newest that was announced and not brought home
-    bringing: asyncio.Task[None] | None = None
-    ended: bool = False  # its process: no file of it changes any more
-    with_outputs: bool = True
-    is_home: bool = False
-    is_over: bool = False  # the control plane takes nothing of it any more
 
 
 class Carrier:
@@ -102,7 +66,7 @@ class Carrier:
                 continue
             known = self._carried.get(row.pk)
             if known is None or known.epoch != row.epoch:
-                known = _carried(row)
+                known = carried(row)
                 self._cache.note(row.pk)
             present[row.pk] = known
         self._carried = present
@@ -287,20 +251,20 @@ class Carrier:
 
     async def _grow_once(self) -> bool:
         """Sends what has grown; whether there was more than fits into one message."""
-        pieces: list[tuple[Carried, Growth]] = []
+        sent: list[tuple[Carried, Growth]] = []
         room = MESSAGE_BYTES
         for one in list(self._carried.values()):
-            for piece in _pieces(one):
+            for piece in pieces(one):
                 if room <= 0:
                     break
-                pieces.append((one, piece))
+                sent.append((one, piece))
                 room -= len(piece.data) + 256
-        if not pieces:
+        if not sent:
             return False
-        answers = await self._control.grow([piece for _one, piece in pieces])
-        for (one, piece), answer in zip(pieces, answers, strict=True):
+        answers = await self._control.grow([piece for _one, piece in sent])
+        for (one, piece), answer in zip(sent, answers, strict=True):
             self._grown(one, piece, answer)
-        return room <= 0 or any(len(piece.data) == PIECE_BYTES for _one, piece in pieces)
+        return room <= 0 or any(len(piece.data) == PIECE_BYTES for _one, piece in sent)
 
     def _grown(self, one: Carried, piece: Growth, answer: dict[str, object]) -> None:
         if "refused" in answer:
@@ -310,7 +274,7 @@ class Carrier:
             return
         grown = one.grown[piece.file]
         grown.next, grown.sent_at = int(str(answer["next"])), time.monotonic()
-        if piece.seal and grown.next >= _size(one.paths[piece.file]):
+        if piece.seal and grown.next >= size_of(one.paths[piece.file]):
             grown.sealed = True
 
     # outputs
@@ -345,7 +309,7 @@ class Carrier:
             return
 
     async def _bring_all(self, one: Carried, below: str) -> None:
-        files = await asyncio.to_thread(lambda: list(_outputs(one.directory, below)))
+        files = await asyncio.to_thread(lambda: list(outputs(one.directory, below)))
         entries = await asyncio.to_thread(entries_of, files, self._digest)
         paths = {entry.sha256: one.directory / entry.path for entry in entries}
         sizes = {entry.sha256: entry for entry in entries}
@@ -358,13 +322,13 @@ class Carrier:
             raise errors.exceptions[0] from None
         except* (Refused, OSError) as errors:
             raise errors.exceptions[0] from None
-        folders = await asyncio.to_thread(_folders, one.directory / "output")
+        folders = await asyncio.to_thread(folder_names, one.directory / "output")
         await self._control.outputs_keep(one.workload, one.epoch, below, entries, folders)
 
     async def _send(self, one: Carried, entry: Entry, path: Path, offset: int) -> None:
         async with self._files:
             while True:
-                data = await asyncio.to_thread(_read, path, offset, 4 * PIECE_BYTES)
+                data = await asyncio.to_thread(read_piece, path, offset, 4 * PIECE_BYTES)
                 if not data and offset < entry.size:
                     raise FileNotFoundError(path)  # it became shorter
                 offset = await self._control.output_send(
@@ -394,17 +358,6 @@ def carrier_made() -> bool:
     return (Path(settings.TRAINER_HOME) / CACHE / "uses").is_dir()
 
 
-def _carried(row: Workload) -> Carried:
-    return Carried(
-        workload=row.pk,
-        epoch=row.epoch,
-        directory=row.directory,
-        paths={"log": row.log_path, "metrics": row.metrics_path},
-        inputs=[name for name, value in row.inputs.items() if not value.startswith("hub:")],
-        grown={"log": Grown(), "metrics": Grown()},
-    )
-
-
 async def _write(descriptor: int, stream: AsyncIterator[bytes]) -> None:
     async for chunk in stream:
         rest = memoryview(chunk)
@@ -416,87 +369,6 @@ def _cancel(one: Carried) -> None:
     for task in (one.fetching, one.bringing):
         if task is not None:
             task.cancel()
-
-
-def _pieces(one: Carried) -> Iterator[Growth]:
-    """What is to be sent of a workload's growing files now."""
-    if one.is_over:
-        return
-    now = time.monotonic()
-    for name, grown in one.grown.items():
-        path = one.paths[name]
-        if name == "metrics":
-            _look_for_checkpoints(one, path)
-        if grown.sealed:
-            continue
-        if grown.next is None:
-            yield Growth(one.workload, one.epoch, name, 0, b"")
-            continue
-        if name == "metrics" and now - grown.sent_at < METRICS_SECONDS and not one.ended:
-            continue
-        data = _read(path, grown.next, PIECE_BYTES)
-        last = one.ended and len(data) < PIECE_BYTES
-        if data or last:
-            yield Growth(one.workload, one.epoch, name, grown.next, data, seal=last)
-
-
-def _look_for_checkpoints(one: Carried, path: Path) -> None:
-    """Entrypoints say in the metric file when the folder of a checkpoint is complete."""
-    data = _read(path, one.read, PIECE_BYTES)
-    if not data:
-        return
-    one.read += len(data)
-    *lines, one.rest = (one.rest + data).split(b"\n")
-    for line in lines:
-        if ANNOUNCED not in line:
-            continue
-        with suppress(ValueError, AttributeError):
-            row = json.loads(line)
-            name = str(row.get("name", ""))
-            if row.get("kind") == "checkpoint" and FOLDER.fullmatch(name):
-                one.checkpoint = name
-
-
-def _outputs(directory: Path, below: str) -> Iterable[tuple[str, Path]]:
-    """The files of a checkpoint's folder, or all that a workload leaves behind."""
-    if below:
-        for name, path in files_below(directory / below):
-            yield f"{below}/{name}", path
-        return
-    for path in directory.iterdir():
-        own = path.name in OWN or path.name.startswith(".") or LOCAL.fullmatch(path.name)
-        if own or path.is_symlink():
-            continue
-        if path.is_dir():
-            for name, file in files_below(path):
-                yield f"{path.name}/{name}", file
-        elif path.is_file():
-            yield path.name, path
-
-
-def _folders(output: Path) -> list[str]:
-    return (
-        sorted(path.name for path in output.iterdir() if path.is_dir()) if output.is_dir() else []
-    )
-
-
-def _read(path: Path, offset: int, limit: int) -> bytes:
-    """Bytes of a file that may not be there yet; never those behind a link."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.pread(descriptor, limit, offset)
-    finally:
-        os.close(descriptor)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 def _say(log: Path, line: str) -> None:

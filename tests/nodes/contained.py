@@ -12,7 +12,7 @@ from docker.models.containers import Container
 from nodes import services
 from nodes.agent import Agent
 from nodes.models import Image, Workload
-from nodes.runners.docker import name_of
+from nodes.runners.description import name_of
 from nodes.runners.images import fetch
 from tests.dockerd import BASE, Engine, built
 from tests.services import DOCKER_DIR

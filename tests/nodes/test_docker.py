@@ -15,7 +15,8 @@ from nodes import services
 from nodes.agent import Agent
 from nodes.models import Workload
 from nodes.runners import Place, Sight, Unfit, Unreachable
-from nodes.runners.docker import DockerRunner, name_of
+from nodes.runners.description import name_of
+from nodes.runners.docker import DockerRunner
 from nodes.services import follow
 from tests.nodes.conftest import alive, followed, start, until
 from tests.nodes.contained import SMALL, listed

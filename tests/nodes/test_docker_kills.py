@@ -9,7 +9,7 @@ import pytest
 
 from accounts.models import Event
 from nodes.models import Workload
-from nodes.runners.docker import LABEL
+from nodes.runners.description import LABEL
 from tests.nodes.conftest import ROOT, end_group, until
 from tests.nodes.contained import listed
 
