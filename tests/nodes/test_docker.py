@@ -157,7 +157,7 @@ def test_stop_with_checkpoint(contained, submit, container_of) -> None:
 
 
 def test_kill_ends_what_ignores_the_stop(contained, submit, monkeypatch) -> None:
-    monkeypatch.setitem(__import__("nodes.agent").agent.GRACE_SECONDS, "kill", 0.3)
+    monkeypatch.setitem(__import__("nodes.following").following.GRACE_SECONDS, "kill", 0.3)
     workload = start(submit({**LONG, "ignore_stop": True}))
     in_step(workload)
     services.workload_stop(workload.pk, mode="kill", reason="now")
@@ -240,7 +240,7 @@ time.sleep(300)
 
 def test_fork_bomb_harms_itself_only(contained, submit, monkeypatch, container_of) -> None:
     monkeypatch.setattr("nodes.runners.docker.PROCESSES", 200)
-    monkeypatch.setitem(__import__("nodes.agent").agent.GRACE_SECONDS, "kill", 0.3)
+    monkeypatch.setitem(__import__("nodes.following").following.GRACE_SECONDS, "kill", 0.3)
     bomb = start(submit({"code": BOMB}, cpus=0.1))
     until(lambda: "no more" in bomb.log_path.read_text(), 30)
     assert len(container_of(bomb).top()["Processes"]) <= 200
@@ -295,7 +295,7 @@ def test_created_and_never_started_is_garbage(
     contained, submit, docker_host, container_of, monkeypatch
 ) -> None:
     """The starter was killed between the two: the start is taken over under a new epoch."""
-    monkeypatch.setattr("nodes.agent.BEGUN_SECONDS", 0.1)
+    monkeypatch.setattr("nodes.following.BEGUN_SECONDS", 0.1)
     workload = submit({"steps": 2})
     claimed = services.workload_claim(workload.pk, 0)
     with monkeypatch.context() as cut:
@@ -504,7 +504,7 @@ def test_the_engine_is_killed_and_comes_back(
 
 
 def test_a_start_without_an_answer_is_taken_over(contained, submit, docker_engine, monkeypatch):
-    monkeypatch.setattr("nodes.agent.BEGUN_SECONDS", 0.1)
+    monkeypatch.setattr("nodes.following.BEGUN_SECONDS", 0.1)
     workload = submit({"steps": 2})
     claimed = services.workload_claim(workload.pk, 0)
     docker_engine.kill()

@@ -119,7 +119,7 @@ def test_stop_with_checkpoint(agent, submit) -> None:
 
 
 def test_kill_ends_what_ignores_the_stop(agent, submit, monkeypatch) -> None:
-    monkeypatch.setitem(__import__("nodes.agent").agent.GRACE_SECONDS, "kill", 0.3)
+    monkeypatch.setitem(__import__("nodes.following").following.GRACE_SECONDS, "kill", 0.3)
     workload = start(submit({"steps": 1000, "seconds": 0.02, "ignore_stop": True}))
     facts = running(workload)
     services.workload_stop(workload.pk, mode="kill", reason="now")
@@ -249,7 +249,7 @@ def test_one_start_for_each_epoch(agent, submit) -> None:
 
 
 def test_a_start_that_was_cut_off_is_taken_over(agent, submit, monkeypatch) -> None:
-    monkeypatch.setattr("nodes.agent.BEGUN_SECONDS", 0.1)
+    monkeypatch.setattr("nodes.following.BEGUN_SECONDS", 0.1)
     workload = submit({"steps": 1})
     late = services.workload_claim(workload.pk, 0)  # the worker is killed here
     workload = followed(agent, workload)
@@ -270,7 +270,7 @@ def test_starts_are_not_tried_for_ever(agent, submit) -> None:
 
 
 def test_agent_starts_what_no_worker_claims(agent, submit, monkeypatch) -> None:
-    monkeypatch.setattr("nodes.agent.UNCLAIMED_SECONDS", 0.1)
+    monkeypatch.setattr("nodes.following.UNCLAIMED_SECONDS", 0.1)
     workload = followed(agent, submit({}))
     assert workload.outcome == "ok"
 
