@@ -3,20 +3,17 @@
 Every write carries the epoch of its writer; a writer of an older epoch changes nothing.
 """
 
-import json
 import logging
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from common.phrases import gettext as _
-from common.phrases import ngettext
 from nodes.models import Gpu, Workload
 from nodes.runners import (
     AlreadyStarted,
@@ -39,14 +36,18 @@ from nodes.services.images import ImageRefused, image_is_here, image_of, local_i
 from nodes.services.keys import installation_id
 from nodes.services.moves import ForeignWorkload, announce, locked, move
 from nodes.services.planning import schedule_soon
+from nodes.services.verdicts import (
+    error_of_log,
+    facts_of_end,
+    is_contained,
+    judge,
+    result_of,
+)
 
 logger = logging.getLogger(__name__)
 State = Workload.State
 Outcome = Workload.Outcome
 MAX_EPOCHS = 3  # a start that takes its worker down with it is not tried for ever
-EXIT_STOPPED = 75  # the entrypoint's status for: stopped on request, with a checkpoint
-LOG_TAIL_BYTES = 16_384
-ERROR_MARK = "trainer-error: "
 LEASE_SHARE = 0.8  # of the time after which others give a silent node's workloads up
 MEMORY_RESERVE_BYTES = 2 * 2**30  # of a node's memory, for the node itself; a tenth at most
 
@@ -161,7 +162,7 @@ def _inputs(workload: Workload) -> dict[str, Path]:
 def _launch(workload: Workload, inputs: Mapping[str, Path]) -> Launch:
     if workload.is_service:
         workload.socket_path.unlink(missing_ok=True)
-    contained = _is_contained(workload)
+    contained = is_contained(workload)
     return Launch(
         place=place_of(workload),
         command=(workload.verb,) if contained else engine_command(workload.engine, workload.verb),
@@ -182,10 +183,6 @@ def _devices(workload: Workload) -> tuple[str, ...]:
     """The UUIDs of the devices it holds."""
     leased = Gpu.objects.filter(leases__workload=workload, leases__released_at=None)
     return tuple(leased.order_by("index").values_list("uuid", flat=True))
-
-
-def _is_contained(workload: Workload) -> bool:
-    return workload.node is not None and workload.node.runner == "docker"
 
 
 def _container(workload: Workload) -> Container:
@@ -217,7 +214,7 @@ def _has_image(workload_id: uuid.UUID, epoch: int) -> bool:
     """Whether nothing has to be fetched before its start; the agent fetches."""
     placed = Workload.objects.filter(pk=workload_id, state=State.PLACED, epoch=epoch)
     workload = placed.select_related("node", "image").first()
-    if workload is None or not _is_contained(workload):
+    if workload is None or not is_contained(workload):
         return True
     try:
         return image_is_here(workload)
@@ -280,103 +277,21 @@ def workload_ended(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # n
     workload = Workload.objects.filter(pk=workload_id, epoch=epoch).first()
     if workload is None or workload.state == State.ENDED:
         return False
-    result = _result(workload)
-    error = _error_of_log(workload)
+    result = result_of(workload)
+    error = error_of_log(workload)
     with transaction.atomic():
         held = _held(workload_id, epoch, State.STARTING, State.RUNNING, State.STOPPING)
         if held is None:
             return False
         held.exit_code = -exit.signal if exit.signal is not None else exit.code
-        held.end_facts = {**held.end_facts, **_facts(exit, result, error)}
+        held.end_facts = {**held.end_facts, **facts_of_end(exit, result, error)}
         if held.started_at is None:
             held.started_at = datetime.fromtimestamp(exit.started_at, UTC)
-        outcome, reason = _judge(held, exit, result, error)
+        outcome, reason = judge(held, exit, result, error)
         _end(held, outcome, reason, "exit_code", "end_facts", "started_at")
         if error and error.get("class") == "gpu_hw":
             failure_note(held.pk)
     return True
-
-
-def _facts(exit: Exit, result: str, error: dict[str, Any] | None) -> dict[str, Any]:  # noqa: A002
-    facts: dict[str, Any] = {
-        "max_rss_bytes": exit.max_rss_bytes,
-        "seconds": round(exit.ended_at - exit.started_at, 3),
-        "result": result,
-    }
-    if error:
-        facts["error"] = error
-    return facts
-
-
-def _judge(
-    workload: Workload,
-    exit: Exit,  # noqa: A002
-    result: str,
-    error: dict[str, Any] | None,
-) -> tuple[str, str]:
-    """Outcome and reason. Well is only: status 0 and the finished result of this epoch."""
-    stop_asked = bool(workload.stop_mode)
-    if exit.code == 0 and result == "finished" and not (workload.is_service and stop_asked):
-        return Outcome.OK, ""
-    if exit.timeout:
-        limit = workload.wall_seconds or 0
-        return Outcome.TIMEOUT, ngettext(
-            "Its time limit of %(seconds)s second was over.",
-            "Its time limit of %(seconds)s seconds was over.",
-            limit,
-        ) % {"seconds": limit}
-    if "memory_overrun_bytes" in workload.end_facts:
-        return Outcome.OOM, _("Its processes held more memory than its limit allows.")
-    if stop_asked or (exit.code == EXIT_STOPPED and result == "stopped"):
-        return Outcome.STOPPED, workload.reason
-    if exit.oom:
-        return Outcome.OOM, (
-            _("It needed more memory than its limit or the machine has; the system ended it.")
-            if _is_contained(workload)
-            else _("The machine's memory was full, and the system ended the process.")
-        )
-    if error:
-        kind = Outcome.OOM if error.get("class") == "oom" else Outcome.ERROR
-        return kind, str(error.get("message") or error.get("type") or "")
-    if exit.detail:
-        return Outcome.ERROR, exit.detail
-    if exit.signal is not None:
-        return Outcome.ERROR, _("Its process was ended by signal %(signal)s.") % {
-            "signal": exit.signal
-        }
-    if exit.code == 0:
-        return Outcome.ERROR, _("Its process ended without having finished its work.")
-    return Outcome.ERROR, _("Its process ended with status %(code)s.") % {"code": exit.code}
-
-
-def _result(workload: Workload) -> str:
-    """The status in this epoch's result file, empty when there is none."""
-    try:
-        content = json.loads(workload.facts_path("result").read_bytes())
-    except (OSError, ValueError):
-        return ""
-    if not isinstance(content, dict) or content.get("epoch") != workload.epoch:
-        return ""
-    return str(content.get("status", ""))
-
-
-def _error_of_log(workload: Workload) -> dict[str, Any] | None:
-    """What the entrypoint's last error line says."""
-    try:
-        with workload.log_path.open("rb") as log:
-            log.seek(0, 2)
-            log.seek(max(0, log.tell() - LOG_TAIL_BYTES))
-            lines = log.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        if line.startswith(ERROR_MARK):
-            try:
-                facts = json.loads(line.removeprefix(ERROR_MARK))
-            except ValueError:
-                return None
-            return facts if isinstance(facts, dict) else None
-    return None
 
 
 def _end(workload: Workload, outcome: str, reason: str, *fields: str) -> None:

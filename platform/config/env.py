@@ -1,6 +1,7 @@
 """Readers of environment variables that name what is wrong."""
 
 import os
+import secrets
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -50,3 +51,13 @@ def secret(name: str, default: str | None = None) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE={path!r}: {error.strerror}") from None
+
+
+def secret_kept(path: Path) -> str:
+    """A secret of this installation, made once and readable by its owner only."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    return path.read_text(encoding="utf-8").strip()

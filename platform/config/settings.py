@@ -1,93 +1,25 @@
 """Django settings. What an installation changes comes from TRAINER_* environment variables."""
 
-import os
-import secrets
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from csp.constants import NONCE, NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from config import env
+from config.database import database
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 # Everything the platform writes lies under one directory, so that one backup holds all of it.
 TRAINER_HOME = Path(env.text("TRAINER_HOME", "") or BASE_DIR / "var").resolve()
 TRAINER_HOME.mkdir(parents=True, exist_ok=True)
-
-
 # Which part of the platform this process is: `web`, or nothing in particular.
 PROCESS = env.text("TRAINER_PROCESS", "")
 
-
-def _local_secret() -> str:
-    """A secret of this installation, made once and readable by its owner only."""
-    path = TRAINER_HOME / "secret_key"
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
-    return path.read_text(encoding="utf-8").strip()
-
-
-def _pool() -> dict[str, Any]:
-    """A pool of connections, for the web process alone.
-
-    Its threads come and go, and each would keep a connection. In a worker, which forks, a pool
-    would be dead after the first fork.
-    """
-    size = env.integer("TRAINER_DATABASE_POOL", 16)
-    if PROCESS != "web" or not size:
-        return {}
-    return {"pool": {"min_size": min(2, size), "max_size": size, "timeout": 10}}
-
-
-def _database(url: str) -> dict[str, Any]:
-    """Django's settings for sqlite:///PATH or postgres://USER:PASSWORD@HOST:PORT/NAME."""
-    parts = urlsplit(url)
-    if parts.scheme == "sqlite":
-        return {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": unquote(parts.path),
-            "OPTIONS": {
-                "timeout": 20,
-                "transaction_mode": "IMMEDIATE",
-                "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
-            },
-        }
-    if parts.scheme in {"postgres", "postgresql"}:
-        pool = _pool()
-        return {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": unquote(parts.path.lstrip("/")),
-            "USER": unquote(parts.username or ""),
-            "PASSWORD": unquote(parts.password or ""),
-            "HOST": parts.hostname or "",
-            "PORT": str(parts.port or ""),
-            "CONN_MAX_AGE": 0 if pool else 60,
-            "CONN_HEALTH_CHECKS": True,
-            "OPTIONS": {
-                **pool,
-                "connect_timeout": 5,
-                "keepalives": 1,
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 15000,
-                "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"
-                " -c tcp_keepalives_count=3 -c idle_in_transaction_session_timeout=20000"
-                " -c lock_timeout=10000",
-            },
-        }
-    raise ImproperlyConfigured(f"TRAINER_DATABASE_URL: unknown scheme {parts.scheme!r}")
-
-
 DEBUG = env.flag("TRAINER_DEBUG", default=False)
-SECRET_KEY = env.secret("TRAINER_SECRET_KEY", "") or _local_secret()
+SECRET_KEY = env.secret("TRAINER_SECRET_KEY", "") or env.secret_kept(TRAINER_HOME / "secret_key")
 ALLOWED_HOSTS = env.items("TRAINER_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.items("TRAINER_TRUSTED_ORIGINS")
 REDIS_URL = env.text("TRAINER_REDIS_URL", "")
@@ -168,7 +100,7 @@ TEMPLATES = [
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 DATABASE_URL = env.secret("TRAINER_DATABASE_URL", f"sqlite:///{TRAINER_HOME}/db.sqlite3")
-DATABASES = {"default": _database(DATABASE_URL)}
+DATABASES = {"default": database(DATABASE_URL, process=PROCESS)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES: dict[str, dict[str, Any]] = {
     "default": {

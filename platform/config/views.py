@@ -15,6 +15,7 @@ from accounts.http import actor, project_of
 from common.htmx import HtmxRequest, wants_fragment
 from config import home as start
 from config import search as finding
+from config import ways
 
 COLLECTIONS = {
     "datasets": "api-dataset-list",
@@ -41,14 +42,14 @@ COLLECTIONS = {
 def home(request: HtmxRequest) -> HttpResponse:
     """What goes on, and the next step on the way; parts of it renew themselves."""
     project = project_of(request)
-    way = start.way(project)
+    way = ways.way(project)
     machines = start.machines(project)
     context = {
         "nav": "home",
         "greeting": start.greeting(request),
         "facts": start.facts(project),
         "way": way,
-        "steps": way.steps if way else start.first_steps(project),
+        "steps": way.steps if way else ways.first_steps(project),
         "trainings": start.trainings(project),
         "machines": machines,
         "has_gpus": any(machine.cells for machine in machines),

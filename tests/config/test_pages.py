@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from accounts import services
 from config import checks
-from config.home import Way, elsewhere, first_steps
+from config.home import elsewhere
+from config.ways import Way, first_steps
 from datasets.models import Dataset, DatasetVersion
 from inference.models import Deployment
 from jobs.models import Job, JobDataset

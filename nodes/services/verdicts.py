@@ -1,0 +1,102 @@
+"""How a workload ended, as its exit, its result file and its log tell."""
+
+import json
+from typing import Any
+
+from common.phrases import gettext as _
+from common.phrases import ngettext
+from nodes.models import Workload
+from nodes.runners import Exit
+
+Outcome = Workload.Outcome
+EXIT_STOPPED = 75  # the entrypoint's status for: stopped on request, with a checkpoint
+LOG_TAIL_BYTES = 16_384
+ERROR_MARK = "trainer-error: "
+
+
+def is_contained(workload: Workload) -> bool:
+    """Whether its node runs containers."""
+    return workload.node is not None and workload.node.runner == "docker"
+
+
+def facts_of_end(exit: Exit, result: str, error: dict[str, Any] | None) -> dict[str, Any]:  # noqa: A002
+    """What is kept of an end: memory, seconds, result and error."""
+    facts: dict[str, Any] = {
+        "max_rss_bytes": exit.max_rss_bytes,
+        "seconds": round(exit.ended_at - exit.started_at, 3),
+        "result": result,
+    }
+    if error:
+        facts["error"] = error
+    return facts
+
+
+def judge(
+    workload: Workload,
+    exit: Exit,  # noqa: A002
+    result: str,
+    error: dict[str, Any] | None,
+) -> tuple[str, str]:
+    """Outcome and reason. Well is only: status 0 and the finished result of this epoch."""
+    stop_asked = bool(workload.stop_mode)
+    if exit.code == 0 and result == "finished" and not (workload.is_service and stop_asked):
+        return Outcome.OK, ""
+    if exit.timeout:
+        limit = workload.wall_seconds or 0
+        return Outcome.TIMEOUT, ngettext(
+            "Its time limit of %(seconds)s second was over.",
+            "Its time limit of %(seconds)s seconds was over.",
+            limit,
+        ) % {"seconds": limit}
+    if "memory_overrun_bytes" in workload.end_facts:
+        return Outcome.OOM, _("Its processes held more memory than its limit allows.")
+    if stop_asked or (exit.code == EXIT_STOPPED and result == "stopped"):
+        return Outcome.STOPPED, workload.reason
+    if exit.oom:
+        return Outcome.OOM, (
+            _("It needed more memory than its limit or the machine has; the system ended it.")
+            if is_contained(workload)
+            else _("The machine's memory was full, and the system ended the process.")
+        )
+    if error:
+        kind = Outcome.OOM if error.get("class") == "oom" else Outcome.ERROR
+        return kind, str(error.get("message") or error.get("type") or "")
+    if exit.detail:
+        return Outcome.ERROR, exit.detail
+    if exit.signal is not None:
+        return Outcome.ERROR, _("Its process was ended by signal %(signal)s.") % {
+            "signal": exit.signal
+        }
+    if exit.code == 0:
+        return Outcome.ERROR, _("Its process ended without having finished its work.")
+    return Outcome.ERROR, _("Its process ended with status %(code)s.") % {"code": exit.code}
+
+
+def result_of(workload: Workload) -> str:
+    """The status in this epoch's result file, empty when there is none."""
+    try:
+        content = json.loads(workload.facts_path("result").read_bytes())
+    except (OSError, ValueError):
+        return ""
+    if not isinstance(content, dict) or content.get("epoch") != workload.epoch:
+        return ""
+    return str(content.get("status", ""))
+
+
+def error_of_log(workload: Workload) -> dict[str, Any] | None:
+    """What the entrypoint's last error line says."""
+    try:
+        with workload.log_path.open("rb") as log:
+            log.seek(0, 2)
+            log.seek(max(0, log.tell() - LOG_TAIL_BYTES))
+            lines = log.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        if line.startswith(ERROR_MARK):
+            try:
+                facts = json.loads(line.removeprefix(ERROR_MARK))
+            except ValueError:
+                return None
+            return facts if isinstance(facts, dict) else None
+    return None
