@@ -4,6 +4,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.utils import timezone
 
@@ -17,6 +18,7 @@ from nodes.staging.carrier import Carrier, NotBrought
 
 State = Workload.State
 ROWS_SECONDS = 1.0
+MARKS = ("pk", "epoch", "state", "stop_mode", "stop_requested_at", "started_at")
 MEMORY_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
 UNCLAIMED_SECONDS = 3.0  # then the agent starts a placed workload itself
@@ -46,23 +48,33 @@ class Follower:
         self.trouble = ""  # what keeps it from starting anything
         self.followed: dict[uuid.UUID, Followed] = {}
         self.rows: list[Workload] = []
+        self.marks: set[tuple[Any, ...]] | None = None  # what moves of the rows
         self.rows_at = 0.0
 
     def follow(self) -> None:
         """Looks at every workload that has its place here."""
         now = time.monotonic()
         if now - self.rows_at >= ROWS_SECONDS:
-            rows = Workload.objects.active().filter(node_id=self.node_id)
-            self.rows, self.rows_at = list(rows.select_related("node")), now
-            if self.carrier is not None:
-                self.carrier.look(self.rows)
-            present = {row.pk for row in self.rows}
-            self.followed = {pk: one for pk, one in self.followed.items() if pk in present}
+            self.rows_at = now
+            self._read_rows()
         for row in list(self.rows):
             try:
                 self._look_at(row, now)
             except Unreachable as error:  # nothing is known of it, so nothing is concluded
                 self.trouble = str(error)
+
+    def _read_rows(self) -> None:
+        """Reads the rows where something in them moved, which mostly is not so."""
+        active = Workload.objects.active().filter(node_id=self.node_id)
+        marks = set(active.values_list(*MARKS))
+        if marks == self.marks:
+            return
+        # What moves between the two questions is read once more at the next look.
+        self.rows, self.marks = list(active.select_related("node")), marks
+        if self.carrier is not None:
+            self.carrier.look(self.rows)
+        present = {row.pk for row in self.rows}
+        self.followed = {pk: one for pk, one in self.followed.items() if pk in present}
 
     def _look_at(self, row: Workload, now: float) -> None:
         known = self.followed.get(row.pk)
@@ -120,6 +132,7 @@ class Follower:
 
     def _forget(self, row: Workload) -> None:
         self.rows = [other for other in self.rows if other.pk != row.pk]
+        self.marks = None
 
     def _start_if_nobody_does(self, row: Workload) -> None:
         placed_at = row.placed_at or row.queued_at

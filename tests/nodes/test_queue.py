@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from nodes import services
-from nodes.models import Workload
+from nodes.models import Node, PlanRequest, Workload
 from nodes.services.reasons import reason_text
 
 pytestmark = pytest.mark.django_db
@@ -121,3 +121,55 @@ def test_planning_waits_for_nobody_who_changes_a_waiting_workload(cordon, submit
     second.refresh_from_db()
     assert (first.state, second.state) == (State.WAITING, State.PLACED)
     assert services.schedule() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_end_waits_for_no_planner_who_plans_once_more_for_it(agent, submit) -> None:
+    """While somebody plans, two workloads end: neither waits, and both places are given."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    cpus = agent.machine.cpu_count / 2
+    running = [submit(name=f"running {number}", cpus=cpus) for number in range(2)]
+    waiting = [submit(name=f"waiting {number}", cpus=cpus) for number in range(2)]
+    for row in running:
+        assert services.workload_claim(row.pk, 0, node=agent.name)
+    holds, ended = threading.Event(), threading.Event()
+
+    def plan() -> None:
+        try:
+            with transaction.atomic():
+                services.schedule()
+                holds.set()
+                assert ended.wait(20)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        planning = pool.submit(plan)
+        assert holds.wait(20)
+        try:
+            for row in running:
+                assert services.workload_lost(row.pk, 1, reason="")
+            assert PlanRequest.objects.exists()
+            states = Workload.objects.filter(pk__in=[row.pk for row in waiting])
+            assert set(states.values_list("state", flat=True)) == {State.WAITING}
+        finally:
+            ended.set()
+        planning.result()
+    assert set(states.values_list("state", flat=True)) == {State.PLACED}
+    assert not PlanRequest.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_that_nobody_answered_is_found_by_the_sweep(agent, cordon, submit) -> None:
+    """Whoever was to plan was killed between the change and the plan."""
+    cordon(True)
+    waiting = submit(name="waiting")
+    Node.objects.filter(pk=agent.node_id).update(is_cordoned=False, state=Node.State.READY)
+    services.nodes_sweep(plan=False)
+    waiting.refresh_from_db()
+    assert waiting.state == State.WAITING
+    PlanRequest.objects.create()
+    services.nodes_sweep(plan=False)
+    waiting.refresh_from_db()
+    assert waiting.state == State.PLACED
