@@ -266,7 +266,12 @@ def image_tool_run(engine: str, arguments: list[str], *, read: Path) -> Iterator
 
     Gives the folder that it saw as /workload; `DomainError` when it failed.
     """
-    from nodes.runners import CannotStart, Unreachable, docker, images  # see `nodes.runners.runner`
+    from nodes.runners import (
+        CannotStart,
+        Unreachable,
+        description,
+        images,
+    )  # see `nodes.runners.runner`
 
     image = Image.objects.allowed().filter(engine=engine).first()
     if image is None:
@@ -274,7 +279,7 @@ def image_tool_run(engine: str, arguments: list[str], *, read: Path) -> Iterator
             _("No image of %(engine)s is on the list of images that may run. Run `make images`.")
             % {"engine": engine}
         )
-    user, group = docker.container_user()
+    user, group = description.container_user()
     with TemporaryDirectory(dir=Path(settings.TRAINER_HOME) / "temp") as name:
         folder = Path(name)
         if os.getuid() == 0:

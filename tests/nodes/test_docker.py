@@ -239,7 +239,7 @@ time.sleep(300)
 
 
 def test_fork_bomb_harms_itself_only(contained, submit, monkeypatch, container_of) -> None:
-    monkeypatch.setattr("nodes.runners.docker.PROCESSES", 200)
+    monkeypatch.setattr("nodes.runners.description.PROCESSES", 200)
     monkeypatch.setitem(__import__("nodes.following").following.GRACE_SECONDS, "kill", 0.3)
     bomb = start(submit({"code": BOMB}, cpus=0.1))
     until(lambda: "no more" in bomb.log_path.read_text(), 30)
