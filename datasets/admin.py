@@ -11,7 +11,7 @@ from accounts.http import actor
 from common.admin import ReadOnly, ThroughServices
 from datasets import services
 from datasets.forms import KINDS_TEXT
-from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun, Upload
+from datasets.models import Dataset, DatasetVersion, Provider, Recipe, RecipeRun, Upload
 
 
 class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -155,3 +155,39 @@ class UploadAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("__str__", "project", "size", "received", "created_by", "expires_at")
     search_fields = ("filename", "project__name")
     list_select_related = ("project", "created_by")
+
+
+@admin.register(Provider)
+class ProviderAdmin(ThroughServices):
+    """Providers, without their keys: these are entered on the pages or over the API."""
+
+    list_display = ("name", "project", "base_url", "has_key", "allows_private", "created_by")
+    list_filter = ("allows_private",)
+    search_fields = ("name", "base_url", "project__name")
+    list_select_related = ("project", "created_by")
+    fields = (
+        "project",
+        "name",
+        "base_url",
+        "models",
+        "price_in",
+        "price_out",
+        "currency",
+        "requests_per_minute",
+        "parallel",
+        "timeout",
+        "allows_private",
+    )
+    readonly_fields = ("project",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never: it would have no key."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:
+        """Changes through the service."""
+        services.provider_update(obj.pk, by=actor(request), **form.cleaned_data)
+
+    def delete_model(self, request: HttpRequest, obj: Provider) -> None:
+        """Deletes through the service."""
+        services.provider_delete(obj.pk, by=actor(request))

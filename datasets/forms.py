@@ -11,10 +11,20 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from common.errors import DomainError
+from datasets.generation.asking import Limits
 from datasets.models import DatasetVersion
 from datasets.reading.kinds import KINDS
 from datasets.recipes.kind import Kind
-from datasets.recipes.parameters import Choice, Flag, Number, Parameter, Several, Versions, Written
+from datasets.recipes.parameters import (
+    Choice,
+    Flag,
+    Model,
+    Number,
+    Parameter,
+    Several,
+    Versions,
+    Written,
+)
 from datasets.services import Wish, given_as_one, uploads_finished
 from datasets.shapes.mapping import (
     COLUMN_NAMES,
@@ -224,13 +234,30 @@ class StepForm(forms.Form):
         kind: Kind,
         number: int,
         versions: list[tuple[str, str]],
+        models: list[tuple[str, str]],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{**kwargs, "prefix": f"step-{number}"})
         self.kind = kind
         self.number = number
         for parameter in kind.parameters:
-            self.fields[parameter.name] = _field(parameter, versions)
+            if isinstance(parameter, Model):
+                self.fields[parameter.name] = self._model_field(parameter, models)
+            else:
+                self.fields[parameter.name] = _field(parameter, versions)
+
+    def _model_field(self, parameter: Model, models: list[tuple[str, str]]) -> forms.Field:
+        chosen = str(self.initial.get(parameter.name) or "")
+        choices: list[tuple[str, Any]] = [("", _("Choose a model")), *models]
+        if chosen not in dict(choices):
+            choices.append((chosen, _("a model that you do not see")))
+        words: dict[str, Any] = {"label": parameter.label, "help_text": parameter.help}
+        return forms.ChoiceField(**words, required=False, choices=choices)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the step asks a model."""
+        return any(isinstance(one, Model) for one in self.kind.parameters)
 
     def written(self) -> dict[str, Any]:
         """What stands in the fields now, right or wrong."""
@@ -271,7 +298,31 @@ def _field(parameter: Parameter, versions: list[tuple[str, str]]) -> forms.Field
     return forms.CharField(**words, strip=False, max_length=1000)
 
 
-class RunForm(forms.Form):
+class LimitsForm(forms.Form):
+    """What a run that asks models may spend."""
+
+    max_cost = forms.DecimalField(
+        label=_("Spending limit"),
+        min_value=0,
+        max_digits=12,
+        decimal_places=2,
+        required=False,
+        help_text=_("The run ends before it could spend more, and may go on. Left empty: none."),
+    )
+    max_tokens = forms.IntegerField(
+        label=_("Limit of tokens"),
+        min_value=1,
+        max_value=10**15,
+        required=False,
+        help_text=_("In and out together. Left empty: none."),
+    )
+
+    def limits(self) -> Limits:
+        """What was filled in; the form must be valid."""
+        return Limits(self.cleaned_data["max_cost"], self.cleaned_data["max_tokens"])
+
+
+class RunForm(LimitsForm):
     """Where the rows of a run go."""
 
     version = forms.UUIDField(widget=forms.HiddenInput)

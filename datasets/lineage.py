@@ -8,9 +8,10 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from datasets.models import DatasetVersion
-from datasets.recipes.kinds import KINDS, versions_named
-from datasets.recipes.parameters import Choice, Flag, Parameter, Several, Text, Versions
-from datasets.recipes.words import MASKED, PARTS, REASONS, VARIED
+from datasets.recipes.kinds import KINDS, models_named, versions_named
+from datasets.recipes.parameters import Choice, Flag, Model, Parameter, Several, Text, Versions
+from datasets.recipes.words import MADE, MASKED, PARTS, REASONS, VARIED
+from datasets.services.asking import model_names
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def steps_shown(
 ) -> list[StepShown]:
     """The steps in order, with what they did where there is a report, as somebody may see them."""
     names = _names(list(versions_named(steps)), reader)
+    names |= model_names(list(models_named(steps)), reader)
     found = []
     for place, step in enumerate(steps):
         kind = KINDS[step["kind"]]
@@ -83,6 +85,8 @@ def _setting(parameter: Parameter, value: Any, names: dict[str, str]) -> tuple[T
         return parameter.label, ", ".join(str(words[word]) for word in value)
     if isinstance(parameter, Versions):
         return parameter.label, ", ".join(_version(one, parameter, names) for one in value)
+    if isinstance(parameter, Model):
+        return parameter.label, names.get(value) or gettext_lazy("a model that you do not see")
     if isinstance(parameter, Choice):
         return parameter.label, dict(parameter.choices)[value]
     return parameter.label, value
@@ -95,7 +99,8 @@ def _counts(did: dict[str, Any]) -> list[tuple[Text, int]]:
     if did["clusters"]:
         found.append((gettext_lazy("clusters of rows that are alike"), did["clusters"]))
     found += [(REASONS[reason], count) for reason, count in did["dropped"].items()]
-    found += [({**MASKED, **VARIED}.get(kind, kind), count) for kind, count in did["found"].items()]
+    names = {**MASKED, **VARIED, **MADE}
+    found += [(names.get(kind, kind), count) for kind, count in did["found"].items()]
     return found + [(PARTS[part], count) for part, count in did["parts"].items()]
 
 

@@ -240,7 +240,7 @@ class ParameterSerializer(serializers.Serializer[Any]):
     title = serializers.CharField()
     help = serializers.CharField()
     type = serializers.CharField(
-        help_text="flag, number, choice, several, written, rules, versions or pattern."
+        help_text="flag, number, choice, several, written, rules, versions, pattern or model."
     )
     default = serializers.JSONField()
 
@@ -281,7 +281,30 @@ class RecipePreviewSerializer(serializers.Serializer[Any]):
     rows = SeenRowSerializer(many=True)
 
 
-class RunCreateSerializer(serializers.Serializer[Any]):
+class AskSerializer(serializers.Serializer[Any]):
+    """On which version models are asked about a few rows."""
+
+    version = serializers.UUIDField()
+
+
+class RecipeAskedSerializer(RecipePreviewSerializer):
+    """What a recipe does with a few rows when models are asked, and what that cost."""
+
+    spent = serializers.JSONField()
+
+
+class LimitsSerializer(serializers.Serializer[Any]):
+    """What a run that asks models may spend."""
+
+    max_cost = serializers.DecimalField(
+        12, 2, min_value=0, required=False, allow_null=True, default=None
+    )
+    max_tokens = serializers.IntegerField(
+        min_value=1, max_value=10**15, required=False, allow_null=True, default=None
+    )
+
+
+class RunCreateSerializer(LimitsSerializer):
     """On which version a recipe runs, and where its rows go."""
 
     version = serializers.UUIDField()
@@ -303,6 +326,14 @@ class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
     project_name = serializers.CharField(source="project.name", read_only=True)
     created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
     outputs = VersionBriefSerializer(many=True, read_only=True)
+    can_resume = serializers.BooleanField(read_only=True)
+    log = serializers.SerializerMethodField(help_text="Newest line first; empty in lists.")
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField()))
+    def get_log(self, run: RecipeRun) -> list[dict[str, Any]]:
+        """In the reader's language."""
+        listed = isinstance(self.parent, serializers.ListSerializer)
+        return [] if listed else services.log_lines(run.log)
 
     class Meta:
         model = RecipeRun
@@ -323,9 +354,17 @@ class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
             "progress",
             "report",
             "problem",
+            "asks_models",
+            "can_resume",
+            "max_cost",
+            "max_tokens",
+            "currency",
+            "spent",
+            "log",
             "outputs",
             "created_by",
             "created_at",
+            "started_at",
             "ended_at",
         )
         read_only_fields = fields

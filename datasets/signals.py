@@ -9,3 +9,11 @@ dataset_deleting = Signal()
 # Asked about all projects; a receiver answers with pairs of a project's id and the id of a version
 # that the project measures models with.
 evaluation_sets = Signal()
+
+# Asked with `user`; a receiver answers with pairs of the id and the name of each model in service
+# that the user may ask.
+deployments_offered = Signal()
+
+# Asked with `user` and `deployment_id`; a receiver answers with the way to it, a
+# `datasets.generation.doors.Door`, or None.
+deployment_opening = Signal()

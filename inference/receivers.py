@@ -6,19 +6,23 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.dispatch import receiver
 
-from accounts.models import Project
+from accounts.models import Project, User
 from accounts.signals import Stage, project_contents, project_emptying, project_working
 from common.phrases import gettext as _
 from common.phrases import ngettext
+from datasets.signals import deployment_opening, deployments_offered
 from inference import services
+from inference.generation import DeploymentDoor, deployment_door
 from inference.models import Conversation, Deployment
 from nodes.signals import agent_tick, workload_changed
 from registry.models import ModelVersion
 from registry.signals import version_deleting
 
+MOST_OFFERED = 500
 logger = logging.getLogger(__name__)
 # The question whether a replica is ready may take seconds, and the agent must not wait for it.
 _sweeper = ThreadPoolExecutor(1, thread_name_prefix="deployments")
@@ -74,6 +78,21 @@ def tell_contents(sender: object, *, project: Project, **kwargs: Any) -> list[st
 def empty(sender: object, *, project: Project, stage: Stage, until: float, **kwargs: Any) -> bool:
     """Removes the project's deployments and conversations."""
     return stage is Stage.WORK and services.project_empty(project, until=until)
+
+
+@receiver(deployments_offered, dispatch_uid="inference.deployments_offered")
+def offer(sender: object, *, user: User | AnonymousUser, **kwargs: Any) -> list[tuple[str, str]]:
+    """Models in service that the user may ask, newest first."""
+    rows = Deployment.objects.editable_by(user).active()
+    return [(str(row.pk), row.name) for row in rows[:MOST_OFFERED]]
+
+
+@receiver(deployment_opening, dispatch_uid="inference.deployment_opening")
+def open_door(
+    sender: object, *, user: User, deployment_id: uuid.UUID, **kwargs: Any
+) -> DeploymentDoor | None:
+    """The way to one of them."""
+    return deployment_door(user, deployment_id)
 
 
 @receiver(version_deleting)

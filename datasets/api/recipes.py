@@ -19,11 +19,15 @@ from accounts.permissions import IsAuthenticatedWithScope, within_reach
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets import services
+from datasets.generation.asking import Limits
 from datasets.models import DatasetVersion, Recipe, RecipeRun
 from datasets.recipes.kinds import KINDS
-from datasets.recipes.pipeline import RowChange, Stretch
+from datasets.recipes.pipeline import Preview, RowChange, Stretch
 from datasets.serializers import (
+    AskSerializer,
     KindSerializer,
+    LimitsSerializer,
+    RecipeAskedSerializer,
     RecipeChangeSerializer,
     RecipeCreateSerializer,
     RecipePreviewSerializer,
@@ -113,14 +117,27 @@ class RecipeViewSet(
     )
     @action(detail=True, pagination_class=None)
     def preview(self, request: Request, **kwargs: Any) -> Response:
-        """What the recipe would do with the first 50 rows of a version; nothing is made."""
+        """What the recipe would do with the first 50 rows of a version; nothing is made, and no
+        model asked: steps from the first that asks one on are left out.
+        """
         recipe = self.get_object()
         version = _version(request, recipe)
         seed = request.query_params.get("seed", "")
         number = int(seed) if seed.isdigit() and len(seed) < 10 else SEED
         found = services.recipe_preview(recipe.steps, version, by=actor(request), seed=number)
-        report = [outcome.stored() for outcome in found.outcomes]
-        return Response({"report": report, "rows": [_row(row) for row in found.rows]})
+        return Response(_previewed(found))
+
+    @extend_schema(request=AskSerializer, responses=RecipeAskedSerializer, filters=False)
+    @action(detail=True, methods=["post"], pagination_class=None)
+    def ask(self, request: Request, **kwargs: Any) -> Response:
+        """The same with the models asked about the first 3 rows, for money."""
+        recipe = self.get_object()
+        data = AskSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        usable = services.recipe_versions(recipe.steps, request.user)
+        version = get_object_or_404(usable, pk=data.validated_data["version"])
+        found, spent = services.recipe_ask(recipe.steps, version, by=actor(request), seed=SEED)
+        return Response({**_previewed(found), "spent": spent.stored()})
 
     @extend_schema(request=RunCreateSerializer, responses={202: RecipeRunSerializer})
     @action(detail=True, methods=["post"])
@@ -137,6 +154,7 @@ class RecipeViewSet(
             version_id=get_object_or_404(seen, pk=given["version"]).pk,
             name=given["name"],
             seed=given["seed"],
+            limits=Limits(given["max_cost"], given["max_tokens"]),
         )
         return Response(RecipeRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
 
@@ -160,6 +178,22 @@ class RecipeRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
         """Ends the run; nothing it made is kept. 409 when it has ended."""
         run = services.run_cancel(self.get_object().pk, by=actor(request))
         return Response(RecipeRunSerializer(run).data)
+
+    @extend_schema(request=LimitsSerializer, responses={202: RecipeRunSerializer})
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, **kwargs: Any) -> Response:
+        """Has a failed run go on; what models answered before is not asked again. 409 when it has
+        not failed or its answers are gone.
+        """
+        data = LimitsSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        given = data.validated_data
+        run = services.run_resume(
+            self.get_object().pk,
+            by=actor(request),
+            limits=Limits(given["max_cost"], given["max_tokens"]),
+        )
+        return Response(RecipeRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
 
 
 def _version(request: Request, recipe: Recipe) -> DatasetVersion:
@@ -194,6 +228,11 @@ def _kind(name: str) -> dict[str, Any]:
             for one in kind.parameters
         ],
     }
+
+
+def _previewed(found: Preview) -> dict[str, Any]:
+    report = [outcome.stored() for outcome in found.outcomes]
+    return {"report": report, "rows": [_row(row) for row in found.rows]}
 
 
 def _text(stretches: list[Stretch]) -> str:

@@ -1,5 +1,7 @@
-"""What models learn from: datasets, their versions, uploads on their way, recipes, their runs."""
+"""What models learn from: datasets, their versions, uploads on their way, recipes, their runs,
+providers that they ask."""
 
+from datasets.models.providers import Provider
 from datasets.models.recipes import Recipe, RecipeRun
 from datasets.models.uploads import Upload
 from datasets.models.versions import (
@@ -14,6 +16,7 @@ __all__ = [
     "DatasetQuerySet",
     "DatasetVersion",
     "DatasetVersionQuerySet",
+    "Provider",
     "Recipe",
     "RecipeRun",
     "Upload",

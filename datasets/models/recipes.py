@@ -1,10 +1,12 @@
 """Recipes that make versions from others, and their runs."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Self
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet
@@ -49,6 +51,10 @@ class RecipeRunQuerySet(ProjectOwnedQuerySet["RecipeRun"]):
         """Those that wait or run."""
         return self.filter(state__in=(RecipeRun.State.WAITING, RecipeRun.State.RUNNING))
 
+    def waiting(self, *, asks_models: bool) -> Self:
+        """Those that wait, of the kind that asks models or of the other: each has its own queue."""
+        return self.filter(state=RecipeRun.State.WAITING, asks_models=asks_models)
+
 
 class RecipeRun(ProjectOwned):
     """One use of a recipe on one version. It keeps the steps as they were."""
@@ -81,13 +87,21 @@ class RecipeRun(ProjectOwned):
     progress = models.JSONField(default=dict, blank=True)  # rows read, percent, tries
     report = models.JSONField(default=list, blank=True)  # what each step did
     problem = PhraseField(_("problem"), blank=True)
+    started_at = models.DateTimeField(_("started"), null=True)
     ended_at = models.DateTimeField(_("ended"), null=True)
+    # Of runs whose steps ask models: what they may spend, and what they spent (`Spent.stored`).
+    asks_models = models.BooleanField(default=False, editable=False)
+    max_cost = models.DecimalField(_("spending limit"), max_digits=12, decimal_places=2, null=True)
+    max_tokens = models.PositiveBigIntegerField(_("limit of tokens"), null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    spent = models.JSONField(default=dict, blank=True)
+    log = models.JSONField(default=list, blank=True)  # the latest lines, see `services.runlog`
 
     MOVES = {
         State.WAITING: (State.RUNNING, State.FAILED, State.CANCELLED),
         State.RUNNING: (State.SUCCEEDED, State.FAILED, State.CANCELLED),
         State.SUCCEEDED: (),
-        State.FAILED: (),
+        State.FAILED: (State.WAITING,),
         State.CANCELLED: (),
     }
 
@@ -108,5 +122,33 @@ class RecipeRun(ProjectOwned):
 
     @property
     def directory(self) -> Path:
-        """Where it works; gone when it has ended."""
+        """Where it works; gone when it has ended, but for what was paid for in a failed one."""
         return Path(settings.TRAINER_HOME) / "data" / ".recipes" / str(self.pk)
+
+    @property
+    def journal(self) -> Path:
+        """What models answered."""
+        return self.directory / "answers.sqlite"
+
+    @property
+    def place(self) -> int:
+        """Where it stands in its queue, from 1."""
+        waiting = RecipeRun.objects.waiting(asks_models=self.asks_models)
+        return waiting.filter(created_at__lt=self.created_at).count() + 1
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it failed and its answers are still there to go on with."""
+        return self.state == self.State.FAILED and self.asks_models and self.journal.exists()
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What its answers cost; None where none was asked for, or they are free."""
+        return Decimal(self.spent.get("cost", 0)) or None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it has worked; None before it began."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()

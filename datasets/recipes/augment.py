@@ -30,7 +30,7 @@ def augment(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> I
     `too_far`: the share of stretches of three characters that both have is measured. Fenced code,
     addresses of pages, numbers and placeholders stay as they are.
     """
-    roles = _ROLES[parameters["where"]]
+    roles = ROLES[parameters["where"]]
     for row in rows:
         yield row
         if not isinstance(row.value, dict):
@@ -53,7 +53,7 @@ def augment(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> I
                     yield replace(made, value=value)
 
 
-_ROLES = {
+ROLES = {
     "questions": frozenset({"user", "text"}),
     "answers": frozenset({"assistant", "chosen", "rejected"}),
     "all": frozenset({"user", "text", "assistant", "chosen", "rejected", "system"}),

@@ -15,6 +15,7 @@ Text = str | Promise
 RULES_MAX = 20
 VERSIONS_MAX = 8
 WEIGHT_MAX = 1000
+MODEL_NAME_MAX = 120
 _RULE = re.compile(r"([A-Z_]{2,12})[ ]*[:=][ ]*(.+)")
 
 
@@ -188,6 +189,27 @@ class Versions(Parameter):
                 _("A weight must be more than 0, and %(most)s at most.") % {"most": WEIGHT_MAX}
             )
         return {"version": version, "weight": weight}
+
+
+@dataclass(frozen=True)
+class Model(Parameter):
+    """A model to ask: `provider/ID/NAME`, or `deployment/ID`."""
+
+    def checked(self, value: Any) -> str:
+        """The same. Whether there is such a model is asked elsewhere."""
+        if not value:
+            raise ValueError(_("Choose a model to ask."))
+        what, _slash, rest = str(value).partition("/")
+        which, _slash, name = rest.partition("/")
+        try:
+            found = f"{what}/{uuid.UUID(which)}"
+        except ValueError:
+            found = ""
+        if what == "provider" and found and 0 < len(name) <= MODEL_NAME_MAX:
+            return f"{found}/{name}"
+        if what != "deployment" or not found or name:
+            raise ValueError(_("Models are named provider/ID/MODEL or deployment/ID."))
+        return found
 
 
 @dataclass(frozen=True)

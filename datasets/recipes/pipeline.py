@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from datasets.generation.asking import Asking
 from datasets.recipes.kinds import KINDS
 from datasets.recipes.rows import Input, Row, StepOutcome, Work, decoded, plain, texts_of
 from datasets.shapes.mapping import Mapping
@@ -38,12 +39,13 @@ def apply(
     dropped: Dropped = nobody,
     inputs: Mappings[str, Input] = NO_INPUTS,
     tokenizer: Path | None = None,
+    asking: Asking | None = None,
 ) -> tuple[Iterator[Row], list[StepOutcome]]:
     """The rows that are left, as a stream, and what each step did, complete when it ends.
 
     Nothing is read before the stream is. `folder` takes what steps lay down on the disk, `inputs`
     are the further versions that steps name, by their ids, `tokenizer` is the folder of the one to
-    count tokens with.
+    count tokens with, `asking` asks the models that steps name.
     """
     rows: Iterator[Row] = (
         Row(number, decoded(value, mapping)) for number, value in enumerate(values)
@@ -61,6 +63,7 @@ def apply(
             inputs,
             tokenizer,
             place,
+            asking,
         )
         kind = KINDS[step["kind"]]
         given = kind.complete(step["parameters"])
@@ -154,6 +157,7 @@ def preview(
     seed: int,
     inputs: Mappings[str, Input] = NO_INPUTS,
     tokenizer: Path | None = None,
+    asking: Asking | None = None,
 ) -> Preview:
     """What the steps do with these rows. DomainError as in a run."""
     read_so = mappings_of(steps, mapping)
@@ -173,6 +177,7 @@ def preview(
             dropped=dropped,
             inputs=inputs,
             tokenizer=tokenizer,
+            asking=asking,
         )
         kept = list(rows)
     here = {row.number: row for row in kept if not row.source and not row.piece}

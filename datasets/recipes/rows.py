@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from datasets.generation.asking import Asking
 from datasets.shapes.mapping import Mapping
 
 Change = Callable[[str], str]
@@ -90,7 +91,8 @@ class Input:
 @dataclass
 class Work:
     """What a step works with: how rows are read, a folder of its own, the seed, its outcome, and
-    further versions by their ids. `tokenizer` is the folder of the one to count tokens with.
+    further versions by their ids. `tokenizer` is the folder of the one to count tokens with,
+    `asking` asks models.
     """
 
     mapping: Mapping
@@ -101,6 +103,7 @@ class Work:
     inputs: Mappings[str, Input] = field(default_factory=dict)
     tokenizer: Path | None = None
     place: int = 0  # of the step in its recipe
+    asking: Asking | None = None
 
     def made(self, row: Row, value: Any, number: int) -> Row:
         """A row made of another; `number` tells such rows from each other, 0 is the row itself."""

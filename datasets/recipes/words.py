@@ -28,6 +28,9 @@ REASONS: dict[str, Text] = {
     "empty": gettext_lazy("without text"),
     "too_close": gettext_lazy("too much like their row"),
     "too_far": gettext_lazy("too little like their row"),
+    "unreadable": gettext_lazy("answers could not be read"),
+    "refused": gettext_lazy("the model was not allowed to answer"),
+    "poor": gettext_lazy("judged too poor"),
     "not_sampled": gettext_lazy("not drawn"),
 }
 PARTS: dict[str, Text] = {
@@ -38,4 +41,19 @@ PARTS: dict[str, Text] = {
 VARIED: dict[str, Text] = {
     "noise": gettext_lazy("Slips of the pen"),
     "synonyms": gettext_lazy("Other words"),
+}
+MADE: dict[str, Text] = {
+    "pairs": gettext_lazy("questions with answers"),
+    "questions": gettext_lazy("questions"),
+    "answers": gettext_lazy("answers"),
+    "preference": gettext_lazy("questions with a better and a worse answer"),
+    "dialogues": gettext_lazy("conversations"),
+    "rewrite": gettext_lazy("rewritten"),
+    "translate": gettext_lazy("translated and back"),
+    "diversify": gettext_lazy("answered in other words"),
+    "score_1": gettext_lazy("score 1"),
+    "score_2": gettext_lazy("score 2"),
+    "score_3": gettext_lazy("score 3"),
+    "score_4": gettext_lazy("score 4"),
+    "score_5": gettext_lazy("score 5"),
 }

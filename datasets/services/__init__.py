@@ -1,12 +1,23 @@
 """Everything that changes datasets and their versions, and what others ask of them."""
 
+from datasets.services.asking import model_names, models_currency, models_offered
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
 from datasets.services.given import given_as_one
 from datasets.services.info import dataset_name, info_write, versions_materialise
 from datasets.services.overlaps import evaluation_sets_of
+from datasets.services.providers import (
+    Probe,
+    provider_create,
+    provider_delete,
+    provider_test,
+    provider_update,
+)
 from datasets.services.recipes import (
+    ASKED,
+    ASKING_SECONDS,
     PREVIEWED,
+    recipe_ask,
     recipe_create,
     recipe_delete,
     recipe_preview,
@@ -21,8 +32,9 @@ from datasets.services.resumable import (
     upload_delete,
     uploads_finished,
 )
+from datasets.services.runlog import log_lines
 from datasets.services.running import run_execute
-from datasets.services.runs import run_cancel, run_create
+from datasets.services.runs import run_cancel, run_create, run_resume
 from datasets.services.statistics import version_statistics
 from datasets.services.sweeping import (
     check_start,
@@ -49,9 +61,12 @@ from datasets.services.uses import (
 )
 
 __all__ = [
+    "ASKED",
+    "ASKING_SECONDS",
     "CHECKSUMS",
     "PREVIEWED",
     "SMALL",
+    "Probe",
     "Wish",
     "check_start",
     "checks_run",
@@ -63,7 +78,16 @@ __all__ = [
     "evaluation_sets_of",
     "given_as_one",
     "info_write",
+    "log_lines",
+    "model_names",
+    "models_currency",
+    "models_offered",
     "project_empty",
+    "provider_create",
+    "provider_delete",
+    "provider_test",
+    "provider_update",
+    "recipe_ask",
     "recipe_create",
     "recipe_delete",
     "recipe_preview",
@@ -72,6 +96,7 @@ __all__ = [
     "run_cancel",
     "run_create",
     "run_execute",
+    "run_resume",
     "run_start",
     "runs_run",
     "stages_of",

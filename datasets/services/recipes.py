@@ -1,24 +1,31 @@
 """Recipes: named steps, and a look at what they would do."""
 
+import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
 from accounts.models import Project, Role, User
 from accounts.services import event_record, role_require
-from common.errors import Conflict
+from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
+from datasets.generation.asking import Asking
+from datasets.generation.journal import Journal, Spent
 from datasets.models import DatasetVersion, DatasetVersionQuerySet, Recipe
 from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader
-from datasets.recipes.kinds import reads_any, steps_checked
+from datasets.recipes.kinds import asking_from, reads_any, steps_checked
 from datasets.recipes.pipeline import Preview, preview
+from datasets.services.asking import currency_of, doors_of, models_check
 from datasets.services.checks import tokenizer_by_default
 from datasets.services.inputs import Seer, inputs_of, inputs_read
 from datasets.services.uploads import name_checked
 
 PREVIEWED = 50  # rows; fewer where they are long
+ASKED = 3  # rows that models are asked about in a preview, of each step
+ASKING_SECONDS = 60
 
 
 @transaction.atomic
@@ -95,10 +102,49 @@ def recipe_preview(
     steps: list[dict[str, Any]], version: DatasetVersion, *, by: Seer, seed: int
 ) -> Preview:
     """What checked steps do with the first rows of a version, and of the further ones that they
-    name. DomainError as in a run.
+    name. Models are not asked: steps that do so, and those after them, are left out. DomainError
+    as in a run.
     """
-    inputs = inputs_read(inputs_of(steps, by), rows=PREVIEWED)
-    lines = IndexedReader(version.rows_path).page(0, PREVIEWED)
+    steps = steps[: asking_from(steps)]
+    return _preview(steps, version, PREVIEWED, by=by, seed=seed)
+
+
+def recipe_ask(
+    steps: list[dict[str, Any]], version: DatasetVersion, *, by: User, seed: int
+) -> tuple[Preview, Spent]:
+    """The same with the models asked about a few rows, for money, and what that cost.
+
+    DomainError also when it takes longer than `ASKING_SECONDS`.
+    """
+    until = time.monotonic() + ASKING_SECONDS
+
+    def look() -> None:
+        if time.monotonic() > until:
+            raise DomainError(
+                _("The models did not answer within %(seconds)s seconds. Run the recipe instead.")
+                % {"seconds": ASKING_SECONDS},
+                code="too_slow",
+            )
+
+    doors = doors_of(steps, by)
+    currency_of(doors)
+    journal = Journal(Path(":memory:"))
+    with Asking(doors, journal, salt=uuid.uuid4().hex, look=look, sample=ASKED) as asking:
+        found = _preview(steps, version, ASKED, by=by, seed=seed, asking=asking)
+        return found, asking.spent
+
+
+def _preview(
+    steps: list[dict[str, Any]],
+    version: DatasetVersion,
+    rows: int,
+    *,
+    by: Seer,
+    seed: int,
+    asking: Asking | None = None,
+) -> Preview:
+    inputs = inputs_read(inputs_of(steps, by), rows=rows)
+    lines = IndexedReader(version.rows_path).page(0, rows)
     values = [line.value for line in lines if line.data is not None]
     return preview(
         values,
@@ -107,12 +153,14 @@ def recipe_preview(
         seed=seed,
         inputs=inputs,
         tokenizer=tokenizer_by_default(),
+        asking=asking,
     )
 
 
 def _steps_checked(steps: Any, by: User) -> list[dict[str, Any]]:
     found = steps_checked(steps)
     inputs_of(found, by)
+    models_check(found, by)
     return found
 
 

@@ -7,19 +7,20 @@ from django.db import transaction
 from accounts.models import Project
 from accounts.services import event_record, project_commons
 from common.errors import Conflict
-from datasets.models import Dataset, Recipe, RecipeRun, Upload
+from datasets.models import Dataset, Provider, Recipe, RecipeRun, Upload
 from datasets.services.changes import dataset_remove
 from datasets.services.resumable import upload_delete
 
 
 def project_empty(project: Project, *, until: float) -> bool:
-    """Removes the project's recipes and datasets; whether some are left.
+    """Removes the project's recipes, providers and datasets; whether some are left.
 
     What jobs of other projects learnt from goes to the operators instead, as public or private as
     it was, so that their history and their repetition stay. `until` is of the monotonic clock.
     """
     RecipeRun.objects.filter(project=project).delete()  # what still works at one finds it gone
     Recipe.objects.filter(project=project).delete()
+    Provider.objects.filter(project=project).delete()
     for upload in Upload.objects.filter(project=project):
         upload_delete(upload)
     for dataset in Dataset.objects.filter(project=project).select_related("project"):

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.services import live_touch
 from common.errors import DomainError
 from common.phrases import gettext as _
+from datasets.generation.asking import Asking, Limits
+from datasets.generation.journal import Journal, Spent
 from datasets.models import RecipeRun
 from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader, IndexedWriter
@@ -22,10 +25,12 @@ from datasets.reading.rows import COLUMNS_MAX
 from datasets.recipes.kinds import versions_named
 from datasets.recipes.pipeline import apply
 from datasets.recipes.rows import Row, StepOutcome
+from datasets.services.asking import doors_of
 from datasets.services.checks import tokenizer_by_default, version_check
 from datasets.services.inputs import inputs_read
 from datasets.services.outputs import Output, output_of, outputs_store
 from datasets.services.room import refuse_size
+from datasets.services.runlog import RunLog
 from datasets.services.runs import recipes_root, run_move
 
 TRIES = 5  # of a run that is killed, or fails for another reason than recipe and rows
@@ -58,17 +63,32 @@ def run_execute(run_id: uuid.UUID) -> bool:
             versions = []
             _fail(run_id, refused)
         finally:
-            shutil.rmtree(run.directory, ignore_errors=True)
+            _tidy(run)
     for version_id in versions:
         version_check(version_id, by=run.created_by)
     return True
 
 
-def _execute(run_id: uuid.UUID) -> list[uuid.UUID]:
-    run = _begin(run_id)
-    for left in run.directory.iterdir():
+def _tidy(run: RecipeRun) -> None:
+    """Removes what the run worked at; what models answered stays until it has come to its end."""
+    now = RecipeRun.objects.filter(pk=run.pk).first()
+    over = (RecipeRun.State.SUCCEEDED, RecipeRun.State.CANCELLED)
+    if now is None or not now.asks_models or now.state in over:
+        shutil.rmtree(run.directory, ignore_errors=True)
+    else:
+        _clear(run.directory)
+
+
+def _clear(directory: Path) -> None:
+    """Removes folders that a try left; what models answered is a file."""
+    for left in directory.iterdir():
         if left.is_dir():
             shutil.rmtree(left)
+
+
+def _execute(run_id: uuid.UUID) -> list[uuid.UUID]:
+    run = _begin(run_id)
+    _clear(run.directory)
     outcomes, outputs = _work(run)
     with ExitStack() as locks:
         for output in outputs:  # the sweep leaves folders alone whose maker lives
@@ -90,17 +110,28 @@ def _locked(run_id: uuid.UUID) -> RecipeRun:
 
 @transaction.atomic
 def _begin(run_id: uuid.UUID) -> RecipeRun:
-    """Notes that the work begins. A run that never came to its end so often is given up."""
+    """Notes that the work begins. A run that never came to its end so often is given up; tries
+    that brought answers do not count.
+    """
     run = _locked(run_id)
+    answers = int(run.spent.get("answers", 0))
     tries = int(run.progress.get("tries", 0)) + 1
+    if answers > int(run.progress.get("answers", 0)):
+        tries = 1
     if tries > TRIES:
         raise DomainError(
             _("The run was begun %(tries)s times and never ended. Try it on fewer rows.")
             % {"tries": TRIES}
         )
-    progress = {"tries": tries}
+    progress = {"tries": tries, "answers": answers}
     if run.state == RecipeRun.State.WAITING:
-        return run_move(run, RecipeRun.State.RUNNING, by=None, progress=progress)
+        return run_move(
+            run,
+            RecipeRun.State.RUNNING,
+            by=None,
+            progress=progress,
+            started_at=timezone.now(),
+        )
     run.progress = progress
     run.save(update_fields=["progress"])
     return run
@@ -114,6 +145,8 @@ class _Reporter:
         self._total = max(total, 1)
         self._last = time.monotonic()
         self.read = self.done = 0
+        self.log = RunLog(run.log)
+        self.spent: Spent | None = None  # of a run that asks models
 
     def look(self) -> None:
         """`_Over` when the run has ended, QuotaExceeded when it makes too much; about once a
@@ -126,10 +159,18 @@ class _Reporter:
         share = (self.read + self.done) / 2 / self._total
         progress = {**self._run.progress, "rows": self.read, "percent": int(100 * min(share, 1))}
         running = RecipeRun.objects.filter(pk=self._run.pk).active()
-        if not running.update(progress=progress):
+        if not running.update(progress=progress, **self._said()):
             raise _Over
         self._refuse_growth()
         live_touch(self._run.pk, self._run.project_id)
+
+    def save(self) -> None:
+        """What was said and spent, when the work ends, in whatever way."""
+        RecipeRun.objects.filter(pk=self._run.pk).update(**self._said())
+
+    def _said(self) -> dict[str, Any]:
+        spent = {} if self.spent is None else {"spent": self.spent.stored()}
+        return {"log": self.log.stored(), **spent}
 
     def _refuse_growth(self) -> None:
         """Steps can make many rows of one: no file of rows may outgrow the project's place."""
@@ -158,20 +199,47 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
     inputs = {str(version.pk): version for version in run.inputs.select_related("dataset")}
     if set(inputs) != set(versions_named(run.steps)):
         raise DomainError(_("A version that the recipe was to read is gone."))
-    rows, outcomes = apply(
-        reporter.values(reader),
-        run.steps,
-        mapping=mapping_of(run.source),
-        seed=run.seed,
-        folder=run.directory / "steps",
-        dropped=lambda _place, row, _reason: reporter.passed(row),
-        inputs=inputs_read(inputs, look=reporter.look),
-        tokenizer=tokenizer_by_default(),
-    )
-    parts = _write(rows, run.directory, reporter)
+    reporter.log.say(_("Begun on %(n)s rows.") % {"n": reader.count})
+    with ExitStack() as stack:
+        stack.callback(reporter.save)
+        rows, outcomes = apply(
+            reporter.values(reader),
+            run.steps,
+            mapping=mapping_of(run.source),
+            seed=run.seed,
+            folder=run.directory / "steps",
+            dropped=lambda _place, row, _reason: reporter.passed(row),
+            inputs=inputs_read(inputs, look=reporter.look),
+            tokenizer=tokenizer_by_default(),
+            asking=stack.enter_context(_asking(run, reporter)) if run.asks_models else None,
+        )
+        parts = _write(rows, run.directory, reporter)
+        made = sum(count for _folder, _columns, count in parts.values())
+        reporter.log.say(_("%(n)s rows are made.") % {"n": made})
     if not parts:
         _refuse_empty(outcomes)
     return outcomes, [output_of(part, *written) for part, written in parts.items()]
+
+
+def _asking(run: RecipeRun, reporter: _Reporter) -> Asking:
+    """Whoever asks models for the run, with what they answered when it was begun before."""
+    if run.created_by is None:
+        raise DomainError(_("Who started the run is gone, and with them the right to ask models."))
+    asking = Asking(
+        doors_of(run.steps, run.created_by),
+        Journal(run.journal),
+        salt=str(run.pk),
+        limits=Limits(run.max_cost, run.max_tokens),
+        look=reporter.look,
+        tell=reporter.log.say,
+    )
+    reporter.spent = asking.spent
+    if asking.spent.answers:
+        reporter.log.say(
+            _("%(n)s answers of before are kept and not asked for again.")
+            % {"n": asking.spent.answers}
+        )
+    return asking
 
 
 def _write(

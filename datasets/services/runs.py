@@ -15,8 +15,10 @@ from accounts.models import Project, Role, User
 from accounts.services import event_record, role_require
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
+from datasets.generation.asking import UNLIMITED, Limits
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.recipes.kinds import parts_of
+from datasets.services.asking import currency_of, doors_of
 from datasets.services.files import data_root
 from datasets.services.inputs import inputs_of
 from datasets.services.recipes import recipe_versions
@@ -41,13 +43,16 @@ def run_create(
     version_id: uuid.UUID,
     name: str = "",
     seed: int | None = None,
+    limits: Limits = UNLIMITED,
 ) -> RecipeRun:
     """Has the recipe run on a version in the background.
 
     With `name` its rows become a new dataset of the recipe's project (one for each part, such as
     `name train` and `name test`, when it splits), without one new versions of the version's
-    dataset. Without a `seed` one is drawn. Conflict when the version is not ready, DomainError and
-    QuotaExceeded when there is no place for what is made.
+    dataset. Without a `seed` one is drawn. `limits` end a run that asks models.
+
+    Conflict when the version is not ready, DomainError and QuotaExceeded when there is no place for
+    what is made.
     """
     recipe = Recipe.objects.editable_by(by).select_related("project").get(pk=recipe_id)
     version = (
@@ -65,6 +70,8 @@ def run_create(
     project = _place_checked(recipe, version, name, by=by)
     inputs = inputs_of(recipe.steps, by)
     refuse_size(sum(one.rows_path.stat().st_size for one in (version, *inputs.values())), project)
+    doors = doors_of(recipe.steps, by)
+    limits_check(limits)
     run = RecipeRun.objects.create(
         project=project,
         created_by=by,
@@ -76,6 +83,10 @@ def run_create(
         source_name=str(version),
         dataset=None if name.strip() else version.dataset,
         name=name.strip(),
+        asks_models=bool(doors),
+        currency=currency_of(doors),
+        max_cost=limits.cost,
+        max_tokens=limits.tokens,
     )
     run.inputs.set(inputs.values())
     event_record(run, project=project, actor=by, verb="submitted")
@@ -112,6 +123,47 @@ def run_cancel(run_id: uuid.UUID, *, by: User) -> RecipeRun:
     return run_move(run, RecipeRun.State.CANCELLED, by=by)
 
 
+@transaction.atomic
+def run_resume(run_id: uuid.UUID, *, by: User, limits: Limits = UNLIMITED) -> RecipeRun:
+    """Has a failed run go on with what models answered before it failed; nothing is asked twice.
+
+    Conflict when it has not failed, or asked nothing, or its answers are gone.
+    """
+    run = (
+        RecipeRun.objects.editable_by(by)
+        .select_for_update(of=("self",))
+        .select_related("project", "source__dataset")
+        .get(pk=run_id)
+    )
+    if not run.can_resume:
+        raise Conflict(
+            _("Only a failed run whose answers are still kept can go on. Run the recipe again.")
+        )
+    limits_check(limits)
+    currency = currency_of(doors_of(run.steps, by))
+    run_move(
+        run,
+        RecipeRun.State.WAITING,
+        by=by,
+        created_by=by,
+        currency=currency,
+        max_cost=limits.cost,
+        max_tokens=limits.tokens,
+        problem="",
+        report=[],
+        ended_at=None,
+    )
+    async_task("datasets.tasks.recipe_run", str(run.pk), cluster="web")
+    return run
+
+
+def limits_check(limits: Limits) -> None:
+    """DomainError for limits that leave nothing to spend."""
+    for field, value in (("max_cost", limits.cost), ("max_tokens", limits.tokens)):
+        if value is not None and value <= 0:
+            raise DomainError(_("A limit must be more than 0."), field=field)
+
+
 def run_move(run: RecipeRun, to: str, *, by: User | None, **fields: Any) -> RecipeRun:
     """Moves a locked run to another state, with further fields; Conflict when it must not."""
     old = RecipeRun.State(run.state)
@@ -139,6 +191,7 @@ def run_move(run: RecipeRun, to: str, *, by: User | None, **fields: Any) -> Reci
 
 
 _VERBS = {
+    RecipeRun.State.WAITING: "resumed",
     RecipeRun.State.RUNNING: "recipe_begun",
     RecipeRun.State.SUCCEEDED: "recipe_done",
     RecipeRun.State.FAILED: "recipe_failed",

@@ -8,11 +8,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils import timezone
 from django_q.tasks import async_task
 
 from datasets.models import Dataset, DatasetVersion, RecipeRun
@@ -30,6 +32,8 @@ CHECKS_AT_ONCE = 2
 COUNTED_AT_ONCE = 1
 NUDGED = 20  # small versions a minute
 RUNS_AT_ONCE = 1  # a recipe reads and writes whole datasets: more at once would not be faster
+ASKING_AT_ONCE = 4  # recipes that ask models wait for them most of the time
+ANSWERS_KEPT = timedelta(days=30)  # of a failed run that may go on
 FORGOTTEN = 24 * 3600  # seconds; a request's own upload file is never that old
 
 
@@ -56,8 +60,14 @@ def sweep() -> None:
 def _runs_sweep() -> None:
     """Starts runs of recipes that nobody works at; removes what ended ones left."""
     active = {run.pk: run for run in RecipeRun.objects.active()}
+    failed = RecipeRun.objects.filter(
+        state=RecipeRun.State.FAILED,
+        asks_models=True,
+        ended_at__gt=timezone.now() - ANSWERS_KEPT,
+    )
+    kept = {*map(str, active), *map(str, failed.values_list("pk", flat=True))}
     for folder in recipes_root().iterdir():
-        if folder.name not in map(str, active):
+        if folder.name not in kept:
             with locked(folder) as mine:
                 if mine:
                     shutil.rmtree(folder, ignore_errors=True)
@@ -163,9 +173,19 @@ def statistics_run(version_id: uuid.UUID) -> None:
 
 
 def runs_run(run_id: uuid.UUID) -> None:
-    """Runs this recipe and then all others that wait, unless enough processes are at it."""
-    waiting = RecipeRun.objects.filter(state=RecipeRun.State.WAITING)
-    _work_off(run_id, waiting, run_execute, slots=data_root() / ".runs", at_once=RUNS_AT_ONCE)
+    """Runs this recipe and then all others that wait, unless enough processes are at it.
+
+    Those that ask models have a queue of their own: they take long, and little of this machine.
+    """
+    run = RecipeRun.objects.filter(pk=run_id).first()
+    if run is None:
+        return
+    waiting = RecipeRun.objects.waiting(asks_models=run.asks_models)
+    if run.asks_models:
+        slots, at_once = data_root() / ".asking", ASKING_AT_ONCE
+    else:
+        slots, at_once = data_root() / ".runs", RUNS_AT_ONCE
+    _work_off(run_id, waiting, run_execute, slots=slots, at_once=at_once)
 
 
 def _work_off(

@@ -10,14 +10,22 @@ from datasets.views.datasets import (
     upload_delete,
     version_list,
 )
+from datasets.views.providers import (
+    provider_create,
+    provider_delete,
+    provider_list,
+    provider_test,
+    provider_update,
+)
 from datasets.views.recipes import (
+    recipe_ask,
     recipe_create,
     recipe_delete,
     recipe_detail,
     recipe_list,
     recipe_update,
 )
-from datasets.views.runs import run_cancel, run_create, run_detail
+from datasets.views.runs import run_cancel, run_create, run_detail, run_resume
 from datasets.views.statistics import version_statistics
 from datasets.views.versions import (
     version_delete,
@@ -36,6 +44,12 @@ __all__ = [
     "dataset_list",
     "dataset_public",
     "dataset_update",
+    "provider_create",
+    "provider_delete",
+    "provider_list",
+    "provider_test",
+    "provider_update",
+    "recipe_ask",
     "recipe_create",
     "recipe_delete",
     "recipe_detail",
@@ -44,6 +58,7 @@ __all__ = [
     "run_cancel",
     "run_create",
     "run_detail",
+    "run_resume",
     "upload_delete",
     "version_delete",
     "version_download",

@@ -23,6 +23,7 @@ from datasets import services
 from datasets.forms import RecipeForm, RunForm, StepForm
 from datasets.lineage import steps_shown
 from datasets.models import DatasetVersion, Recipe, RecipeRun
+from datasets.recipes import kinds
 from datasets.recipes.kinds import KINDS, STEPS_MAX, parts_of, versions_named
 from datasets.recipes.words import PARTS, REASONS
 from datasets.views.shared import add_refusal
@@ -110,7 +111,8 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
     own = ready.filter(dataset__project=project).order_by("dataset__name", "-number")
     named = ready.filter(pk__in=versions_named(recipe.steps if recipe else []))
     offered = {str(one.pk): str(one) for one in (*own[:OFFERED], *named)}
-    make = partial(StepForm, versions=list(offered.items()))
+    models = services.models_offered(user, project)
+    make = partial(StepForm, versions=list(offered.items()), models=models)
     steps = [
         make(kind=KINDS[step["kind"]], number=number, initial=step["parameters"])
         for number, step in enumerate(recipe.steps if recipe else [], start=1)
@@ -134,6 +136,7 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
         "version": version,
         "versions": _offered(project, ANY, user, version),
         "converts": any(step.kind.name == "convert" for step in steps),
+        "no_models": not models and any(step.asks for step in steps),
         "kinds": KINDS.values(),
         "recipe": recipe,
         "project": project,
@@ -207,9 +210,20 @@ def recipe_detail(request: HtmxRequest, recipe_id: uuid.UUID) -> HttpResponse:
     return recipe_page(request, get_object_or_404(recipes, pk=recipe_id))
 
 
-def recipe_page(request: HtmxRequest, recipe: Recipe, form: RunForm | None = None) -> HttpResponse:
-    """The page of a recipe; with a bound form that was refused."""
+@require_POST
+@login_required
+def recipe_ask(request: HtmxRequest, recipe_id: uuid.UUID) -> HttpResponse:
+    """The same with models asked about a few rows."""
+    recipes = Recipe.objects.editable_by(actor(request)).select_related("project", "created_by")
+    return recipe_page(request, get_object_or_404(recipes, pk=recipe_id), ask=True)
+
+
+def recipe_page(
+    request: HtmxRequest, recipe: Recipe, form: RunForm | None = None, *, ask: bool = False
+) -> HttpResponse:
+    """The page of a recipe; with a bound form that was refused, or with models asked."""
     user, version = actor(request), _version(request, recipe.steps)
+    asking_from = kinds.asking_from(recipe.steps)
     context = {
         "recipe": recipe,
         "steps": steps_shown(recipe.steps, reader=user),
@@ -217,22 +231,30 @@ def recipe_page(request: HtmxRequest, recipe: Recipe, form: RunForm | None = Non
         "version": version,
         "versions": _offered(recipe.project, recipe.steps, user, version),
         "form": form or RunForm(initial={"version": version.pk if version else None}),
+        "asks": asking_from is not None,
+        "asks_from": (asking_from or 0) + 1,
+        "asked_rows": services.ASKED,
+        "currency": services.models_currency(recipe.steps, user),
         "runs": recipe.runs.select_related("created_by")[:RUNS_SHOWN],
         "may_edit": Recipe.objects.editable_by(user).filter(pk=recipe.pk).exists(),
         "nav": "datasets",
     }
     if version is not None:
-        context |= _previewed(recipe, version, user)
+        context |= _previewed(recipe, version, user, ask=ask)
     status = 422 if form is not None else 200
     return render(request, "datasets/recipe_detail.html", context, status=status)
 
 
-def _previewed(recipe: Recipe, version: DatasetVersion, user: User) -> dict[str, Any]:
+def _previewed(recipe: Recipe, version: DatasetVersion, user: User, *, ask: bool) -> dict[str, Any]:
     """What the steps do with the first rows; those that they touch come first, unless rows are
     added, which stand behind those that they were made of.
     """
+    spent = None
     try:
-        found = services.recipe_preview(recipe.steps, version, by=user, seed=SEED)
+        if ask:
+            found, spent = services.recipe_ask(recipe.steps, version, by=user, seed=SEED)
+        else:
+            found = services.recipe_preview(recipe.steps, version, by=user, seed=SEED)
     except DomainError as refused:
         return {"refused": refused.message}
     except FileNotFoundError:
@@ -247,6 +269,7 @@ def _previewed(recipe: Recipe, version: DatasetVersion, user: User) -> dict[str,
     report = [outcome.stored() for outcome in found.outcomes]
     return {
         "preview": found,
+        "spent": spent,
         "looked": len(found.rows) - found.added,
         "rows": rows,
         "steps": steps_shown(recipe.steps, report, reader=user),

@@ -15,7 +15,7 @@ from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
-from datasets.forms import RunForm
+from datasets.forms import LimitsForm, RunForm
 from datasets.lineage import steps_shown
 from datasets.models import DatasetVersion, Recipe, RecipeRun
 from datasets.views.recipes import recipe_page
@@ -36,7 +36,12 @@ def run_create(request: HtmxRequest, recipe_id: uuid.UUID) -> HttpResponse:
         version = get_object_or_404(seen, pk=data["version"])
         try:
             run = services.run_create(
-                recipe.pk, by=user, version_id=version.pk, name=data["name"], seed=data["seed"]
+                recipe.pk,
+                by=user,
+                version_id=version.pk,
+                name=data["name"],
+                seed=data["seed"],
+                limits=form.limits(),
             )
         except DomainError as refused:
             add_refusal(form, refused)
@@ -52,7 +57,12 @@ def run_detail(request: HtmxRequest, run_id: uuid.UUID) -> HttpResponse:
     """How far a run is, what each step did, and what came of it; renews itself while it lasts."""
     user = actor(request)
     runs = RecipeRun.objects.visible_to(user).select_related("project", "created_by", "recipe")
-    run = get_object_or_404(runs, pk=run_id)
+    return _run_page(request, get_object_or_404(runs, pk=run_id))
+
+
+def _run_page(request: HtmxRequest, run: RecipeRun, form: LimitsForm | None = None) -> HttpResponse:
+    """The page of a run; with a bound form that was refused."""
+    user = actor(request)
     seen = DatasetVersion.objects.visible_to(user).select_related("dataset")
     context = {
         "run": run,
@@ -61,12 +71,34 @@ def run_detail(request: HtmxRequest, run_id: uuid.UUID) -> HttpResponse:
         "source": seen.filter(pk=run.source_id).first() if run.source_id else None,
         "inputs": seen.filter(pk__in=run.inputs.values("pk")),
         "may_edit": RecipeRun.objects.editable_by(user).filter(pk=run.pk).exists(),
+        "before": run.place - 1 if run.state == RecipeRun.State.WAITING else 0,
+        "log": services.log_lines(run.log),
+        "form": form
+        or LimitsForm(initial={"max_cost": run.max_cost, "max_tokens": run.max_tokens}),
         "events": Event.objects.filter(subject_id=run.pk).select_related("actor").order_by("-id"),
         "nav": "datasets",
     }
     part = wants_fragment(request.htmx)
     template = "datasets/_run_state.html" if part else "datasets/run_detail.html"
-    return render(request, template, context)
+    return render(request, template, context, status=422 if form is not None else 200)
+
+
+@require_POST
+@login_required
+def run_resume(request: HtmxRequest, run_id: uuid.UUID) -> HttpResponse:
+    """Has a failed run go on."""
+    user = actor(request)
+    runs = RecipeRun.objects.editable_by(user).select_related("project", "created_by", "recipe")
+    run = get_object_or_404(runs, pk=run_id)
+    form = LimitsForm(request.POST)
+    if form.is_valid():
+        try:
+            services.run_resume(run.pk, by=user, limits=form.limits())
+        except DomainError as refused:
+            add_refusal(form, refused)
+        else:
+            return redirect("datasets:run_detail", run.pk)
+    return _run_page(request, run, form)
 
 
 @require_POST

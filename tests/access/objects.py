@@ -30,7 +30,7 @@ def of_accounts(people: SimpleNamespace) -> dict[str, object]:
 
 
 def of_datasets(people: SimpleNamespace) -> dict[str, object]:
-    """A private and a public dataset, checked, a recipe, a run of it, and an upload."""
+    """A private and a public dataset, checked, a recipe, a run of it, an upload, a provider."""
     found: dict[str, object] = {}
     for word, public in (("dataset", False), ("public_dataset", True)):
         dataset = datasets.dataset_create(
@@ -49,7 +49,20 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
     upload = datasets.upload_create(
         project=people.team, created_by=people.owner, filename="big.jsonl", size=1000
     )
-    return found | {"recipe": recipe, "recipe_run": run, "upload": upload}
+    provider = datasets.provider_create(
+        project=people.team,
+        created_by=people.operator,
+        name="team",
+        base_url="http://127.0.0.1:9/v1",  # nobody answers there
+        models=["small"],
+        allows_private=True,
+    )
+    return found | {
+        "recipe": recipe,
+        "recipe_run": run,
+        "upload": upload,
+        "provider": provider,
+    }
 
 
 def of_registry(people: SimpleNamespace, home: Path, version: object) -> dict[str, object]:

@@ -5,16 +5,30 @@ from typing import Any
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.recipes.kind import Kind
+from datasets.recipes.kinds.asking import GENERATE, JUDGE, REWRITE
 from datasets.recipes.kinds.cleaning import CLEAN, DEDUPLICATE, MASK
 from datasets.recipes.kinds.drawing import MIX, SAMPLE, SPLIT
 from datasets.recipes.kinds.shaping import AUGMENT, CHUNK, CONVERT
-from datasets.recipes.parameters import Refused, Versions, parameters_checked
+from datasets.recipes.parameters import Model, Refused, Versions, parameters_checked
 from datasets.recipes.words import PARTS
 
 STEPS_MAX = 20
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kind in (CLEAN, DEDUPLICATE, MASK, CONVERT, CHUNK, AUGMENT, MIX, SAMPLE, SPLIT)
+    for kind in (
+        CLEAN,
+        DEDUPLICATE,
+        MASK,
+        CONVERT,
+        CHUNK,
+        GENERATE,
+        REWRITE,
+        JUDGE,
+        AUGMENT,
+        MIX,
+        SAMPLE,
+        SPLIT,
+    )
 }
 
 
@@ -86,3 +100,18 @@ def versions_named(steps: list[dict[str, Any]]) -> dict[str, tuple[int, str]]:
         if isinstance(parameter, Versions)
         for one in step["parameters"].get(parameter.name, [])
     }
+
+
+def models_named(steps: list[dict[str, Any]]) -> dict[str, tuple[int, str]]:
+    """The models that checked steps ask, with the first step's place and parameter."""
+    return {
+        step["parameters"][parameter.name]: (place, parameter.name)
+        for place, step in reversed(list(enumerate(steps)))
+        for parameter in KINDS[step["kind"]].parameters
+        if isinstance(parameter, Model)
+    }
+
+
+def asking_from(steps: list[dict[str, Any]]) -> int | None:
+    """The place of the first step that asks a model; None where none does."""
+    return min((place for place, _parameter in models_named(steps).values()), default=None)

@@ -1,0 +1,1 @@
+"""Asking language models for rows: doors to them, what they are asked, what is kept of it."""

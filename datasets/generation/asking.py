@@ -1,0 +1,335 @@
+"""Many questions at once, within what may be spent, each answered once."""
+
+import asyncio
+import hashlib
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import orjson
+
+from common.errors import DomainError
+from common.phrases import gettext as _
+from datasets.generation.doors import Busy, Door, Refused, Terms
+from datasets.generation.events import answer_read, tokens_guess
+from datasets.generation.journal import Journal
+
+T = TypeVar("T")
+R = TypeVar("R")
+TRIES = 10  # of one question before the run gives up
+READ_TRIES = 3  # questions for one thing, when answers cannot be read
+REFUSALS = 10  # questions that are refused one after another before the run gives up
+FIRST_PAUSE, PAUSE_MOST = 0.5, 60.0  # seconds; doubled from one try to the next
+LOOK_SECONDS = 0.5
+_MILLION = Decimal(1_000_000)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may spend; None: as much as it takes."""
+
+    cost: Decimal | None = None
+    tokens: int | None = None
+
+
+UNLIMITED = Limits()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is drawn, and how long it may be."""
+
+    temperature: float
+    max_tokens: int
+
+
+class Unread(Exception):
+    """No answer could be read."""
+
+    reason = "unreadable"
+
+
+class Line:
+    """One door with its pace: so many questions at once and in a minute."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.places = asyncio.Semaphore(door.terms.parallel)
+        self.refused = 0  # one after another
+        self._next_at = 0.0
+
+    async def turn(self) -> None:
+        """Waits until the next question may be put."""
+        now = asyncio.get_running_loop().time()
+        at = max(self._next_at, now)
+        self._next_at = at + 60 / self.door.terms.per_minute
+        await asyncio.sleep(at - now)
+
+    def hold(self, seconds: float) -> None:
+        """No question before so many seconds have passed."""
+        self._next_at = max(self._next_at, asyncio.get_running_loop().time() + seconds)
+
+
+class Asking:
+    """Asks models from a thread of its own while rows are worked at in another. A context manager.
+
+    `look` is called about twice a second while answers are waited for, and may raise what ends the
+    run; `tell` takes a sentence for the run's log. `sample` is how many rows of a step are asked
+    about at most. When a refusal ends the work, what is under way is paid for already: it is
+    waited for and kept. Anything else ends it at once.
+    """
+
+    def __init__(
+        self,
+        doors: Mapping[str, Door],
+        journal: Journal,
+        *,
+        salt: str,
+        limits: Limits = UNLIMITED,
+        look: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = lambda _text: None,
+        sample: int | None = None,
+    ) -> None:
+        self._doors = doors
+        self._journal = journal
+        self._salt = salt
+        self._limits = limits
+        self._look = look
+        self._tell = tell
+        self._sample = sample
+        self.spent = journal.spent()
+        self._held: tuple[int, Decimal] = (0, Decimal(0))  # for what is under way
+        self._closing = False
+        self._under_way: set[asyncio.Task[Any] | None] = set()
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="asking", daemon=True)
+        self._thread.start()
+        self._lines = {name: Line(door) for name, door in self._doors.items()}
+        self._settled = asyncio.Condition()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        kept = isinstance(error, DomainError) and self._sample is None
+        asyncio.run_coroutine_threadsafe(self._end(kept=kept), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._journal.close()
+
+    async def _end(self, *, kept: bool) -> None:
+        self._closing = True
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks - (self._under_way if kept else set()):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for door in self._doors.values():
+            await door.close()
+
+    def each(
+        self,
+        rows: Iterator[R],
+        one: Callable[[R], Coroutine[Any, Any, T]],
+        *,
+        source: str,
+        failed: Callable[[R, str], None],
+    ) -> Iterator[tuple[R, T]]:
+        """Each row with what `one` made of it, in their order, several at once.
+
+        Rows whose question is refused, or whose answers cannot be read, go to `failed` with the
+        reason.
+        """
+        width = 2 * self._doors[source].terms.parallel
+        waiting: deque[tuple[R, Future[T]]] = deque()
+        for row in islice(rows, self._sample):
+            waiting.append((row, asyncio.run_coroutine_threadsafe(one(row), self._loop)))
+            if len(waiting) >= width:
+                yield from self._next(waiting, failed)
+        while waiting:
+            yield from self._next(waiting, failed)
+
+    def _next(
+        self, waiting: deque[tuple[R, Future[T]]], failed: Callable[[R, str], None]
+    ) -> Iterator[tuple[R, T]]:
+        row, future = waiting.popleft()
+        while True:
+            self._look()
+            try:
+                found = future.result(LOOK_SECONDS)
+            except TimeoutError:
+                if future.done():
+                    raise
+            except (Refused, Unread) as trouble:
+                failed(row, trouble.reason)
+                return
+            else:
+                yield row, found
+                return
+
+    async def read(
+        self,
+        source: str,
+        messages: Sequence[Mapping[str, str]],
+        sampling: Sampling,
+        *,
+        place: Sequence[object],
+        reader: Callable[[str], T | None],
+    ) -> T:
+        """What `reader` finds in the answer. It is asked again when that is None; then `Unread`.
+
+        `place` tells the question from all others with the same words.
+        """
+        for number in range(READ_TRIES):
+            text = await self.ask(source, messages, sampling, place=[*place, number])
+            found = reader(text)
+            if found is not None:
+                return found
+        self._tell(
+            _("%(tries)s answers to a question could not be read. What it was about is left out.")
+            % {"tries": READ_TRIES}
+        )
+        raise Unread
+
+    async def ask(
+        self,
+        source: str,
+        messages: Sequence[Mapping[str, str]],
+        sampling: Sampling,
+        *,
+        place: Sequence[object],
+    ) -> str:
+        """The answer, from the journal if it was given before."""
+        what = [source, messages, sampling.temperature, sampling.max_tokens, *map(str, place)]
+        key = hashlib.blake2b(self._salt.encode() + orjson.dumps(what), digest_size=24).hexdigest()
+        if (known := self._journal.get(key)) is not None:
+            return known
+        line = self._lines[source]
+        texts = [message["content"] for message in messages]
+        question = {
+            "messages": messages,
+            "temperature": sampling.temperature,
+            "max_tokens": sampling.max_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        async with line.places:
+            held = await self._hold(line.door.terms, texts, sampling.max_tokens)
+            try:
+                return await self._put(line, question, key, texts)
+            finally:
+                self._under_way.discard(asyncio.current_task())
+                await self._release(held)
+
+    async def _put(
+        self, line: Line, question: dict[str, Any], key: str, texts: Sequence[str]
+    ) -> str:
+        trouble = ""
+        for number in range(TRIES):
+            await line.turn()
+            self._under_way.add(asyncio.current_task())
+            try:
+                async with line.door.ask(question, key) as chunks:
+                    answered = await answer_read(chunks, texts)
+            except Busy as busy:
+                if self._closing:
+                    raise asyncio.CancelledError from None
+                trouble = busy.message
+                pause = busy.after
+                if pause is None:
+                    pause = min(FIRST_PAUSE * 2**number, PAUSE_MOST) * random.uniform(0.5, 1)  # noqa: S311
+                else:
+                    line.hold(pause)
+                self._under_way.discard(asyncio.current_task())
+                self._tell(
+                    _("%(label)s: %(why)s. Asked again in %(seconds)s s.")
+                    % {"label": line.door.label, "why": trouble, "seconds": f"{pause:.0f}"}
+                )
+                await asyncio.sleep(pause)
+                continue
+            except Refused as refused:
+                self._tell(_("A question was refused: %(why)s") % {"why": refused.message})
+                line.refused += 1
+                if line.refused >= REFUSALS:
+                    raise _all_refused(line, refused) from None
+                raise
+            line.refused = 0
+            cost = _cost(line.door.terms, answered.tokens_in, answered.tokens_out)
+            self._journal.put(key, answered, cost)
+            self.spent.add(answered, cost)
+            return answered.text
+        raise DomainError(
+            _(
+                "%(label)s did not answer a question that was put %(tries)s times; the last time:"
+                " %(why)s. Go on later: what was answered is kept."
+            )
+            % {"label": line.door.label, "tries": TRIES, "why": trouble},
+            code="no_answer",
+        )
+
+    async def _hold(
+        self, terms: Terms, texts: Sequence[str], max_tokens: int
+    ) -> tuple[int, Decimal]:
+        """Sets aside what the answer may cost at most; DomainError when that is too much."""
+        tokens_in = sum(map(tokens_guess, texts))
+        wanted = tokens_in + max_tokens, _cost(terms, tokens_in, max_tokens)
+        async with self._settled:
+            while not self._fits(wanted):
+                if not self._held[0]:
+                    raise self._spent_up(terms)
+                await self._settled.wait()
+            self._held = self._held[0] + wanted[0], self._held[1] + wanted[1]
+        return wanted
+
+    def _fits(self, wanted: tuple[int, Decimal]) -> bool:
+        tokens = self.spent.tokens + self._held[0] + wanted[0]
+        cost = self.spent.cost + self._held[1] + wanted[1]
+        limits = self._limits
+        return (limits.tokens is None or tokens <= limits.tokens) and (
+            limits.cost is None or cost <= limits.cost
+        )
+
+    async def _release(self, held: tuple[int, Decimal]) -> None:
+        async with self._settled:
+            self._held = self._held[0] - held[0], self._held[1] - held[1]
+            self._settled.notify_all()
+
+    def _spent_up(self, terms: Terms) -> DomainError:
+        values = {
+            "tokens": self.spent.tokens,
+            "cost": f"{self.spent.cost:.4f}",
+            "currency": terms.currency,
+        }
+        return DomainError(
+            _(
+                "The next question could exceed what the run may spend: %(tokens)s tokens and"
+                " %(cost)s %(currency)s are spent. What was answered is kept: raise the limit and"
+                " go on."
+            )
+            % values,
+            code="spending_limit",
+        )
+
+
+def _all_refused(line: Line, refused: Refused) -> DomainError:
+    return DomainError(
+        _("%(label)s refuses one question after the other; the last time: %(why)s")
+        % {"label": line.door.label, "why": refused.message},
+        code="all_refused",
+    )
+
+
+def _cost(terms: Terms, tokens_in: int, tokens_out: int) -> Decimal:
+    return (tokens_in * terms.price_in + tokens_out * terms.price_out) / _MILLION

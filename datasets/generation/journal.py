@@ -1,0 +1,98 @@
+"""What models answered, kept until the run that asked has ended, so that nothing is asked twice."""
+
+import sqlite3
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer: its text, its tokens, and whether these were counted here, by estimate."""
+
+    text: str
+    tokens_in: int
+    tokens_out: int
+    estimated: bool = False
+
+
+@dataclass
+class Spent:
+    """What answers cost so far."""
+
+    answers: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    estimated: int = 0  # answers whose tokens nobody told
+    cost: Decimal = Decimal(0)
+
+    @property
+    def tokens(self) -> int:
+        """Both directions together."""
+        return self.tokens_in + self.tokens_out
+
+    def add(self, answered: Answered, cost: Decimal) -> None:
+        """One more."""
+        self.answers += 1
+        self.tokens_in += answered.tokens_in
+        self.tokens_out += answered.tokens_out
+        self.estimated += answered.estimated
+        self.cost += cost
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "answers": self.answers,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "estimated": self.estimated,
+            "cost": f"{self.cost:f}",
+        }
+
+
+class Journal:
+    """Answers in a file. What `put` has returned from survives a kill and a power cut.
+
+    One process at a time uses it, from one thread at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._base = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._base.execute("PRAGMA journal_mode=WAL")
+        self._base.execute("PRAGMA synchronous=FULL")
+        self._base.execute(
+            "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, text TEXT NOT NULL,"
+            " tokens_in INTEGER, tokens_out INTEGER, estimated INTEGER, cost TEXT) WITHOUT ROWID"
+        )
+
+    def get(self, key: str) -> str | None:
+        """The text of an answer; None when there is none yet."""
+        row = self._base.execute("SELECT text FROM answers WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def put(self, key: str, answered: Answered, cost: Decimal) -> None:
+        """Keeps an answer for good."""
+        self._base.execute(
+            "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                answered.text,
+                answered.tokens_in,
+                answered.tokens_out,
+                answered.estimated,
+                str(cost),
+            ),
+        )
+
+    def spent(self) -> Spent:
+        """What all answers cost."""
+        found = Spent()
+        rows = self._base.execute("SELECT tokens_in, tokens_out, estimated, cost FROM answers")
+        for tokens_in, tokens_out, estimated, cost in rows:
+            found.add(Answered("", tokens_in, tokens_out, bool(estimated)), Decimal(cost))
+        return found
+
+    def close(self) -> None:
+        """Nothing more is to come."""
+        self._base.close()
