@@ -305,8 +305,12 @@ def question_of(value: Any, mapping: Mapping) -> str:
 
 def content_key(value: Any, mapping: Mapping, salt: str = "") -> bytes:
     """What rows with the same texts have in common; `salt` parts the same texts further."""
+    return texts_key(texts_of(value, mapping), value, salt)
+
+
+def texts_key(texts: list[tuple[str, str]], value: Any, salt: str = "") -> bytes:
+    """The same of a row whose texts were read already; one without any stands for itself."""
     digest = hashlib.blake2b(salt.encode(), digest_size=KEY_BYTES)
-    texts = texts_of(value, mapping)
     for role, text in texts:
         digest.update(f"\x1e{role}\x1f{comparable(text)}".encode("utf-8", "surrogatepass"))
     if not texts:

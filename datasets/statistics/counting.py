@@ -16,10 +16,10 @@ from datasets.recipes.rows import (
     Row,
     StepOutcome,
     Work,
-    content_key,
     decoded,
     mark_of,
     plain,
+    texts_key,
     texts_of,
 )
 from datasets.shapes.mapping import Mapping
@@ -121,7 +121,7 @@ class _Counter:
             self.facts.add(
                 characters=sum(len(text) for _role, text in texts),
                 turns=turns,
-                key=content_key(row, mapping, mark_of(row, mapping)),
+                key=texts_key(texts, row, mark_of(row, mapping)),
                 flags=flags,
                 tokens=0 if flags & DROPPED else self._tokens(),
             )
