@@ -1,6 +1,7 @@
-"""What models learn from: datasets, their versions, uploads on their way, recipes, their runs."""
+"""What models learn from: datasets, versions, shares, uploads on their way, recipes, their runs."""
 
 from datasets.models.recipes import Recipe, RecipeRun
+from datasets.models.sharing import DatasetShare
 from datasets.models.uploads import Upload
 from datasets.models.versions import (
     Dataset,
@@ -12,6 +13,7 @@ from datasets.models.versions import (
 __all__ = [
     "Dataset",
     "DatasetQuerySet",
+    "DatasetShare",
     "DatasetVersion",
     "DatasetVersionQuerySet",
     "Recipe",

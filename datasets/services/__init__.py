@@ -23,6 +23,7 @@ from datasets.services.resumable import (
 )
 from datasets.services.running import run_execute
 from datasets.services.runs import run_cancel, run_create
+from datasets.services.sharing import share_create, share_delete
 from datasets.services.statistics import version_statistics
 from datasets.services.sweeping import (
     check_start,
@@ -74,6 +75,8 @@ __all__ = [
     "run_execute",
     "run_start",
     "runs_run",
+    "share_create",
+    "share_delete",
     "stages_of",
     "statistics_run",
     "statistics_start",

@@ -18,6 +18,7 @@ from datasets.views.recipes import (
     recipe_update,
 )
 from datasets.views.runs import run_cancel, run_create, run_detail
+from datasets.views.sharing import dataset_sharing, share_delete
 from datasets.views.statistics import version_statistics
 from datasets.views.versions import (
     version_delete,
@@ -35,6 +36,7 @@ __all__ = [
     "dataset_detail",
     "dataset_list",
     "dataset_public",
+    "dataset_sharing",
     "dataset_update",
     "recipe_create",
     "recipe_delete",
@@ -44,6 +46,7 @@ __all__ = [
     "run_cancel",
     "run_create",
     "run_detail",
+    "share_delete",
     "upload_delete",
     "version_delete",
     "version_download",

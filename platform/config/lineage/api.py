@@ -32,7 +32,7 @@ class LineageNodeSerializer(serializers.Serializer[Any]):
 class LineageEdgeSerializer(serializers.Serializer[Any]):
     """`target` was made from `source`."""
 
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     target = serializers.CharField()
     measures = serializers.BooleanField(help_text="Only measured with, nothing was learnt from it.")
 

@@ -266,14 +266,14 @@ class Collected:
             return
         owner = "dataset" if kind is Kind.DATA else "model"
         there = of.objects.filter(pk__in=ids)
-        fields = (
+        fields = [
             f"{owner}_id",
             f"{owner}__name",
             f"{owner}__project__name",
             "number",
             "created_at",
-        )
-        fields += ("state", "rows") if kind is Kind.DATA else ("kind",)
+        ]
+        fields += ["state", "rows"] if kind is Kind.DATA else ["kind"]
         for row in there.visible_to(self.of[1]).values("pk", *fields):
             known = facts(row) | {"note": row[f"{owner}__project__name"] or _("for everybody")}
             drawn.nodes[ids[row["pk"]]] = _node(kind, **known)
