@@ -11,7 +11,15 @@ from accounts.http import actor
 from common.admin import ReadOnly, ThroughServices
 from datasets import services
 from datasets.forms import KINDS_TEXT
-from datasets.models import Dataset, DatasetVersion, Provider, Recipe, RecipeRun, Upload
+from datasets.models import (
+    Dataset,
+    DatasetShare,
+    DatasetVersion,
+    Provider,
+    Recipe,
+    RecipeRun,
+    Upload,
+)
 
 
 class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -105,6 +113,27 @@ class DatasetVersionAdmin(ThroughServices):
     def delete_model(self, request: HttpRequest, obj: DatasetVersion) -> None:
         """Deletes through the service."""
         services.version_delete(obj.pk, by=actor(request))
+
+
+@admin.register(DatasetShare)
+class DatasetShareAdmin(ThroughServices):
+    """Shares: made on the pages and over the API, looked at and taken back here."""
+
+    list_display = ("dataset", "user", "project", "created_by", "created_at")
+    search_fields = ("dataset__name", "user__username", "project__name")
+    list_select_related = ("dataset", "user", "project", "created_by")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never: the receiver is named on the pages or over the API."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Never: a share is there or not."""
+        return False
+
+    def delete_model(self, request: HttpRequest, obj: DatasetShare) -> None:
+        """Takes it back through the service."""
+        services.share_delete(obj.pk, by=actor(request))
 
 
 @admin.register(Recipe)

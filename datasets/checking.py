@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import override
-
 from common.phrases import gettext as _
 from datasets.ingest import Progress, no_progress
 from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.refusals import BadFile
 from datasets.shapes.engine import DATE, as_conversations, engine_row, info_entry
 from datasets.shapes.examples import Example, example_of
-from datasets.shapes.findings import Dropped, Finding, words
+from datasets.shapes.findings import Dropped, Finding
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
 
@@ -193,7 +191,7 @@ def _findings_write(
 ) -> Outcome:
     outcome = Outcome()
     reader = IndexedReader(rows)
-    with IndexedWriter(target / FINDINGS) as findings, override("en"):
+    with IndexedWriter(target / FINDINGS) as findings:
         for number, line, value in reader.all():
             outcome.rows += 1
             found = _look_at(value, mapping, outcome, dates)
@@ -225,7 +223,6 @@ def _entry(finding: Finding, number: int, line: int) -> dict[str, Any]:
         "row": number,
         "code": finding.code,
         "drops": finding.drops,
-        "message": words(finding.code, finding.detail),
         "detail": finding.detail,
     }
 

@@ -152,6 +152,19 @@ class SettingsForm(forms.Form):
             del self.fields["is_public"]
 
 
+class ShareForm(forms.Form):
+    """A person or a project, named exactly."""
+
+    user = forms.CharField(label=_("User name or e-mail address"), max_length=254, required=False)
+    project = forms.CharField(
+        label=_("Or a project, by its id"),
+        max_length=36,
+        required=False,
+        help_text=_("All its members may read and use the data. The id stands on its page."),
+        widget=forms.TextInput(attrs={"list": "own-projects", "autocomplete": "off"}),
+    )
+
+
 class MappingForm(forms.Form):
     """Which of the file's columns is what. Its fields are those of the chosen shape."""
 

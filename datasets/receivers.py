@@ -15,7 +15,7 @@ from accounts.signals import (
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets import services
-from datasets.models import Dataset, DatasetVersion, RecipeRun
+from datasets.models import Dataset, DatasetShare, DatasetVersion, Recipe, RecipeRun
 
 
 @receiver(project_usage, dispatch_uid="datasets.project_usage")
@@ -46,10 +46,23 @@ def tell_checks(sender: object, *, project: Project, **kwargs: Any) -> list[str]
 
 @receiver(project_contents, dispatch_uid="datasets.project_contents")
 def tell_contents(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
-    """How many datasets the project has."""
-    number = Dataset.objects.filter(project=project).count()
-    text = ngettext("%(n)s dataset", "%(n)s datasets", number) % {"n": number}
-    return [text] if number else []
+    """How many datasets and recipes the project has, and how many of its shares end."""
+    datasets = Dataset.objects.filter(project=project).count()
+    recipes = Recipe.objects.filter(project=project).count()
+    shares = DatasetShare.objects.filter(dataset__project=project).count()
+    told = [
+        (datasets, ngettext("%(n)s dataset", "%(n)s datasets", datasets)),
+        (recipes, ngettext("%(n)s recipe", "%(n)s recipes", recipes)),
+        (
+            shares,
+            ngettext(
+                "%(n)s share of a dataset with somebody else",
+                "%(n)s shares of datasets with others",
+                shares,
+            ),
+        ),
+    ]
+    return [text % {"n": number} for number, text in told if number]
 
 
 @receiver(project_emptying, dispatch_uid="datasets.project_emptying")

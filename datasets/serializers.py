@@ -212,9 +212,9 @@ class RecipeSerializer(serializers.ModelSerializer[Recipe]):
 
 
 class RecipeChangeSerializer(serializers.Serializer[Any]):
-    """What can be changed of a recipe."""
+    """What can be changed of a recipe. A blank name is refused like every other bad one: 422."""
 
-    name = serializers.CharField(max_length=200, required=False)
+    name = serializers.CharField(max_length=200, required=False, allow_blank=True)
     remark = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     steps = serializers.JSONField(
         required=False, help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.'
@@ -224,7 +224,7 @@ class RecipeChangeSerializer(serializers.Serializer[Any]):
 class RecipeCreateSerializer(RecipeChangeSerializer):
     """A new recipe."""
 
-    name = serializers.CharField(max_length=200)
+    name = serializers.CharField(max_length=200, allow_blank=True)
     steps = serializers.JSONField(
         help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.'
     )

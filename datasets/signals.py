@@ -2,8 +2,9 @@
 
 from django.dispatch import Signal
 
-# Sent inside the transaction, before anything is removed, with `dataset` and `versions` (a list).
-# Whoever still needs them raises common.errors.Conflict that names what uses them.
+# Sent inside the transaction, before anything is removed, with `dataset`, `versions` (a list) and
+# `by` (None: the platform). Whoever still needs them raises common.errors.Conflict that names what
+# uses them, as far as `by` may know it.
 dataset_deleting = Signal()
 
 # Asked about all projects; a receiver answers with pairs of a project's id and the id of a version

@@ -29,6 +29,12 @@ urlpatterns = [
     path("providers/<uuid:provider_id>/delete/", views.provider_delete, name="provider_delete"),
     path("<uuid:dataset_id>/", views.dataset_detail, name="dataset_detail"),
     path("<uuid:dataset_id>/settings/", views.dataset_update, name="dataset_update"),
+    path("<uuid:dataset_id>/sharing/", views.dataset_sharing, name="dataset_sharing"),
+    path(
+        "<uuid:dataset_id>/sharing/<uuid:share_id>/delete/",
+        views.share_delete,
+        name="share_delete",
+    ),
     path("<uuid:dataset_id>/delete/", views.dataset_delete, name="dataset_delete"),
     path("<uuid:dataset_id>/versions/", views.version_list, name="version_list"),
     path(_VERSION, views.version_rows, name="version_rows"),

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.dispatch import receiver
 from django_q.tasks import async_task
 
-from accounts.models import Project
+from accounts.models import Project, User
 from accounts.signals import (
     Stage,
     project_contents,
@@ -67,10 +67,27 @@ def tell_evaluation_sets(sender: object, **kwargs: Any) -> list[tuple[uuid.UUID,
 
 
 @receiver(dataset_deleting, dispatch_uid="jobs.dataset_deleting")
-def keep_used_data(sender: object, *, versions: list[DatasetVersion], **kwargs: Any) -> None:
-    """Conflict while a job refers to the data."""
+def keep_used_data(
+    sender: object, *, versions: list[DatasetVersion], by: User | None = None, **kwargs: Any
+) -> None:
+    """Conflict while a job refers to the data; jobs that one does not see are only counted."""
     jobs = Job.objects.filter(datasets__dataset_version__in=versions).distinct()
-    _refuse(list(jobs[: NAMED + 1]), _("The data is used by %(jobs)s. Delete those jobs first."))
+    seen = jobs if by is None else jobs.visible_to(by)
+    _refuse(list(seen[: NAMED + 1]), _("The data is used by %(jobs)s. Delete those jobs first."))
+    number = jobs.count()
+    if number:
+        raise Conflict(
+            ngettext(
+                "%(n)s job of a project that you do not see uses the data, so it stays. If you"
+                " share it, you may stop that; the job keeps what it has.",
+                "%(n)s jobs of projects that you do not see use the data, so it stays. If you"
+                " share it, you may stop that; the jobs keep what they have.",
+                number,
+            )
+            % {"n": number},
+            code="in_use",
+            data={"jobs": []},
+        )
 
 
 @receiver(version_deleting, dispatch_uid="jobs.version_deleting")

@@ -31,6 +31,7 @@ from accounts.services.projects import (
     project_rename,
     project_usage_of,
     role_require,
+    user_named,
 )
 from accounts.services.users import (
     operator_create,
@@ -71,6 +72,7 @@ __all__ = [
     "projects_sweep",
     "role_require",
     "user_limits_set",
+    "user_named",
     "user_password_change",
     "user_profile_set",
     "user_register",

@@ -173,9 +173,8 @@ def _keep_a_manager(project: Project, membership: Membership, role: int = 0) -> 
         )
 
 
-@transaction.atomic
-def member_add(project_id: uuid.UUID, *, who: str, role: int, by: User) -> Membership:
-    """Makes the person with this user name or e-mail address a member."""
+def user_named(who: str) -> User:
+    """The person with exactly this user name or e-mail address; DomainError when there is none."""
     who = who.strip()
     key = "email__iexact" if "@" in who else "username__iexact"
     user = User.objects.filter(**{key: who}, is_active=True).first() if who else None
@@ -183,12 +182,19 @@ def member_add(project_id: uuid.UUID, *, who: str, role: int, by: User) -> Membe
         raise DomainError(
             _(
                 "Nobody is registered here as “%(who)s”. Check the user name or the e-mail address,"
-                " or ask an operator for an invitation into this project."
+                " or ask an operator for an invitation."
             )
             % {"who": who},
             field="user",
             code="user_unknown",
         )
+    return user
+
+
+@transaction.atomic
+def member_add(project_id: uuid.UUID, *, who: str, role: int, by: User) -> Membership:
+    """Makes the person with this user name or e-mail address a member."""
+    user = user_named(who)
     if Membership.objects.filter(project_id=project_id, user=user).exists():
         raise Conflict(
             _("%(user)s is a member already. Change the role in the list instead.")

@@ -53,12 +53,14 @@ def project_list(request: HttpRequest) -> HttpResponse:
         )
         .order_by("others", "name")
     )
-    rows = projects.select_related("personal_of")
+    search = request.GET.get("q", "").strip()[:80]
+    rows = projects.filter(name__icontains=search).select_related("personal_of")
     shown = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     page = {
         "nav": "project",
         "projects": _with_role_names(shown.object_list),
         "page": shown,
+        "search": search,
         "now": project_of(request),
     }
     return render(request, "accounts/project_list.html", page)

@@ -21,6 +21,7 @@ from accounts.http import actor, project_of
 from accounts.permissions import ReadableByAnyone, within_reach
 from datasets import services
 from datasets.api.rows import COUNT, FROM, PAGE_MAX, RowsMixin, number_of
+from datasets.api.sharing import SharesMixin
 from datasets.api.statistics import DATASET, StatisticsMixin
 from datasets.downloads import FORMS, version_file
 from datasets.models import Dataset, DatasetVersion
@@ -52,20 +53,29 @@ class DatasetFilter(django_filters.FilterSet):  # type: ignore[misc]
         field_name="versions__shape", choices=DatasetVersion.Shape.choices, distinct=True
     )
     is_public = django_filters.BooleanFilter()
+    shared = django_filters.BooleanFilter(
+        method="shared_with_me", label="Shared with you or one of your projects."
+    )
     name = django_filters.CharFilter(lookup_expr="icontains")
     search = django_filters.CharFilter(method="with_words", label="search")
     ordering = django_filters.OrderingFilter(fields=("name", "created_at", "updated_at"))
 
     class Meta:
         model = Dataset
-        fields = ("project", "shape", "is_public", "name", "search")
+        fields = ("project", "shape", "is_public", "shared", "name", "search")
 
     def with_words(self, found: QuerySet[Dataset], name: str, value: str) -> QuerySet[Dataset]:
         """Datasets whose name or remark has the words."""
         return found.filter(Q(name__icontains=value) | Q(remark__icontains=value))
 
+    def shared_with_me(self, found: QuerySet[Dataset], name: str, value: bool) -> QuerySet[Dataset]:
+        """Only those of other projects that are shared with the caller, or only all others."""
+        shared = Dataset.objects.shared_with(self.request.user).values("pk")
+        return found.filter(pk__in=shared) if value else found.exclude(pk__in=shared)
+
 
 class DatasetViewSet(
+    SharesMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
     mixins.DestroyModelMixin,

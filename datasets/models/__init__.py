@@ -1,8 +1,10 @@
-"""What models learn from: datasets, their versions, uploads on their way, recipes, their runs,
-providers that they ask."""
+"""What models learn from: datasets, versions, shares, uploads on their way, recipes and their runs,
+providers that they ask.
+"""
 
 from datasets.models.providers import Provider
 from datasets.models.recipes import Recipe, RecipeRun
+from datasets.models.sharing import DatasetShare
 from datasets.models.uploads import Upload
 from datasets.models.versions import (
     Dataset,
@@ -14,6 +16,7 @@ from datasets.models.versions import (
 __all__ = [
     "Dataset",
     "DatasetQuerySet",
+    "DatasetShare",
     "DatasetVersion",
     "DatasetVersionQuerySet",
     "Provider",

@@ -11,16 +11,23 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet, User
 from common.phrases import load
+from datasets.models.sharing import DatasetShare
 
 
 class DatasetQuerySet(ProjectOwnedQuerySet["Dataset"]):
     """Datasets by who may see them; public ones are seen by everybody, also without an account."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Public ones and those of the user's projects."""
-        return self.filter(is_public=True) | self.filter(
-            pk__in=super().visible_to(user).values("pk")
+        """Public ones, those of the user's projects, and those shared with the user or these."""
+        return self.filter(
+            models.Q(is_public=True)
+            | models.Q(pk__in=super().visible_to(user).values("pk"))
+            | models.Q(pk__in=DatasetShare.objects.received_by(user).values("dataset"))
         )
+
+    def shared_with(self, user: User | AnonymousUser) -> Self:
+        """Those of other projects that somebody shared with the user or the user's projects."""
+        return self.filter(pk__in=DatasetShare.objects.received_by(user).values("dataset"))
 
     def editable_by(self, user: User | AnonymousUser) -> Self:
         """Of the projects where the user is a researcher; public ones are left to operators."""

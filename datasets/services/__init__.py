@@ -35,6 +35,7 @@ from datasets.services.resumable import (
 from datasets.services.runlog import log_lines
 from datasets.services.running import run_execute
 from datasets.services.runs import run_cancel, run_create, run_resume
+from datasets.services.sharing import share_create, share_delete
 from datasets.services.statistics import version_statistics
 from datasets.services.sweeping import (
     check_start,
@@ -99,6 +100,8 @@ __all__ = [
     "run_resume",
     "run_start",
     "runs_run",
+    "share_create",
+    "share_delete",
     "stages_of",
     "statistics_run",
     "statistics_start",

@@ -96,8 +96,8 @@ def dataset_remove(dataset: Dataset, *, by: User | None) -> None:
     The files go after the commit; what a killed process leaves of them is swept away.
     """
     versions = list(dataset.versions.all())
-    runs_refuse(versions, dataset)
-    dataset_deleting.send(Dataset, dataset=dataset, versions=versions)
+    runs_refuse(versions, dataset, by=by)
+    dataset_deleting.send(Dataset, dataset=dataset, versions=versions, by=by)
     event_record(dataset, project=dataset.project, actor=by, verb="deleted", old=dataset.name[:24])
     folder = data_root() / str(dataset.pk)
     _delete(dataset)
@@ -120,8 +120,8 @@ def version_delete(version_id: uuid.UUID, *, by: User) -> None:
             _("This is the only version of “%(name)s”. Delete the dataset instead.")
             % {"name": dataset.name}
         )
-    runs_refuse([version])
-    dataset_deleting.send(Dataset, dataset=dataset, versions=[version])
+    runs_refuse([version], by=by)
+    dataset_deleting.send(Dataset, dataset=dataset, versions=[version], by=by)
     event_record(
         dataset,
         project=dataset.project,
@@ -140,8 +140,7 @@ def _delete(thing: Dataset | DatasetVersion) -> None:
     try:
         thing.delete()
     except ProtectedError as error:
-        names = ", ".join(sorted({str(one) for one in error.protected_objects})[:5])
         raise Conflict(
-            _("The data is used by %(names)s. Delete those first.") % {"names": names},
+            _("A job has just begun to use the data. Try again, and you see what to delete first."),
             code="in_use",
         ) from error

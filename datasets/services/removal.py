@@ -42,6 +42,7 @@ def _hand_over(dataset: Dataset) -> None:
         number += 1
         dataset.name = f"{name[:70]} {number}"
     dataset.save(update_fields=["project", "name"])
+    dataset.shares.all().delete()  # they were the deleted project's word
     event_record(
         dataset,
         project=dataset.project,

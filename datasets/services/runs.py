@@ -199,14 +199,22 @@ _VERBS = {
 }
 
 
-def runs_refuse(versions: Sequence[DatasetVersion], dataset: Dataset | None = None) -> None:
-    """Conflict while a recipe runs on one of the versions, or into the dataset."""
+def runs_refuse(
+    versions: Sequence[DatasetVersion], dataset: Dataset | None = None, *, by: User | None = None
+) -> None:
+    """Conflict while a recipe runs on one of the versions, or into the dataset.
+
+    It names the recipe when `by` sees the run.
+    """
     involved = Q(source__in=versions) | Q(inputs__in=versions)
     if dataset is not None:
         involved |= Q(dataset=dataset)
     run = RecipeRun.objects.active().filter(involved).first()
-    if run is not None:
-        raise Conflict(
-            _("The recipe “%(run)s” still runs. Cancel it, or wait for it.") % {"run": str(run)},
-            code="in_use",
-        )
+    if run is None:
+        return
+    seen = by is None or RecipeRun.objects.visible_to(by).filter(pk=run.pk).exists()
+    named = _("The recipe “%(run)s” still runs. Cancel it, or wait for it.") % {"run": str(run)}
+    raise Conflict(
+        named if seen else _("A recipe of another project still reads the data. Wait for it."),
+        code="in_use",
+    )

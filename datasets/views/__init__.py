@@ -26,6 +26,7 @@ from datasets.views.recipes import (
     recipe_update,
 )
 from datasets.views.runs import run_cancel, run_create, run_detail, run_resume
+from datasets.views.sharing import dataset_sharing, share_delete
 from datasets.views.statistics import version_statistics
 from datasets.views.versions import (
     version_delete,
@@ -43,6 +44,7 @@ __all__ = [
     "dataset_detail",
     "dataset_list",
     "dataset_public",
+    "dataset_sharing",
     "dataset_update",
     "provider_create",
     "provider_delete",
@@ -59,6 +61,7 @@ __all__ = [
     "run_create",
     "run_detail",
     "run_resume",
+    "share_delete",
     "upload_delete",
     "version_delete",
     "version_download",

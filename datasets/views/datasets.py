@@ -57,6 +57,8 @@ def dataset_list(request: HtmxRequest) -> HttpResponse:
     datasets = Dataset.objects.visible_to(user)
     if scope == "public":
         datasets = datasets.filter(is_public=True)
+    elif scope == "shared":
+        datasets = datasets.shared_with(user)
     elif scope != "all":
         scope = "project"
         datasets = datasets.filter(project=project)
@@ -64,6 +66,7 @@ def dataset_list(request: HtmxRequest) -> HttpResponse:
         "scope": scope,
         "project": project,
         "may_create": project.role_of(user) >= Role.RESEARCHER,
+        "shared_count": Dataset.objects.shared_with(user).count(),
     }
     part = wants_fragment(request.htmx)
     template = "datasets/_dataset_table.html" if part else "datasets/dataset_list.html"

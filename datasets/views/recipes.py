@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -22,7 +22,7 @@ from common.phrases import gettext as _
 from datasets import services
 from datasets.forms import RecipeForm, RunForm, StepForm
 from datasets.lineage import steps_shown
-from datasets.models import DatasetVersion, Recipe, RecipeRun
+from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.recipes import kinds
 from datasets.recipes.kinds import KINDS, STEPS_MAX, parts_of, versions_named
 from datasets.recipes.words import PARTS, REASONS
@@ -73,13 +73,18 @@ def _version(request: HttpRequest, steps: list[dict[str, Any]]) -> DatasetVersio
     return usable.select_related("dataset").filter(pk=wanted).first()
 
 
+def _in_reach(project: Project, user: User) -> Q:
+    """Versions of the project, and of datasets that are shared with the user."""
+    return Q(dataset__project=project) | Q(dataset__in=Dataset.objects.shared_with(user))
+
+
 def _offered(
     project: Project, steps: list[dict[str, Any]], user: User, chosen: DatasetVersion | None
 ) -> list[DatasetVersion]:
     """The project's versions to choose from, and the chosen one wherever it is."""
     usable = services.recipe_versions(steps, user).select_related("dataset")
     versions = list(
-        usable.filter(dataset__project=project).order_by("dataset__name", "-number")[:OFFERED]
+        usable.filter(_in_reach(project, user)).order_by("dataset__name", "-number")[:OFFERED]
     )
     if chosen is not None and chosen not in versions:
         versions.insert(0, chosen)
@@ -108,7 +113,7 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
     form = RecipeForm(initial=initial)
     user = actor(request)
     ready = DatasetVersion.objects.visible_to(user).ready().select_related("dataset")
-    own = ready.filter(dataset__project=project).order_by("dataset__name", "-number")
+    own = ready.filter(_in_reach(project, user)).order_by("dataset__name", "-number")
     named = ready.filter(pk__in=versions_named(recipe.steps if recipe else []))
     offered = {str(one.pk): str(one) for one in (*own[:OFFERED], *named)}
     models = services.models_offered(user, project)

@@ -1,14 +1,19 @@
 """What the pages of datasets share."""
 
 import uuid
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.forms import Form
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
 
 from accounts.models import Project, Role
 from common.errors import DomainError
+from common.htmx import HtmxRequest
 from datasets import services
 from datasets.choices import CUTOFF
 from datasets.contamination import overlaps_met
@@ -35,6 +40,20 @@ def version_or_404(
     versions = DatasetVersion.objects.select_related("dataset__project", "created_by")
     allowed = versions.editable_by(request.user) if edit else versions.visible_to(request.user)
     return get_object_or_404(allowed, pk=version_id, dataset_id=dataset_id)
+
+
+def version_page(
+    view: Callable[[HtmxRequest, DatasetVersion], HttpResponse],
+) -> Callable[[HtmxRequest, uuid.UUID, uuid.UUID], HttpResponse]:
+    """A page, or a part of one, about a version that the reader sees."""
+
+    @require_GET
+    @vary_on_headers("HX-Request")
+    @wraps(view)
+    def shown(request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID) -> HttpResponse:
+        return view(request, version_or_404(request, dataset_id, version_id))
+
+    return shown
 
 
 def dataset_context(request: HttpRequest, dataset: Dataset, tab: str) -> dict[str, Any]:

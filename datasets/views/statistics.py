@@ -1,13 +1,10 @@
 """The page of what a version's rows are like."""
 
 import math
-import uuid
 from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
-from django.views.decorators.vary import vary_on_headers
 
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import load
@@ -16,18 +13,14 @@ from datasets.contamination import overlaps_seen
 from datasets.models import DatasetVersion
 from datasets.recipes.words import MASKED
 from datasets.statistics.counting import TURNS_MAX
-from datasets.views.shared import version_context, version_or_404
+from datasets.views.shared import version_context, version_page
 
 BARS = 64
 
 
-@require_GET
-@vary_on_headers("HX-Request")
-def version_statistics(
-    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
-) -> HttpResponse:
+@version_page
+def version_statistics(request: HtmxRequest, version: DatasetVersion) -> HttpResponse:
     """Numbers and pictures of the rows; while they are counted, how far that is."""
-    version = version_or_404(request, dataset_id, version_id)
     part = wants_fragment(request.htmx)
     if part and version.statistics is None:
         return render(request, "datasets/_statistics_state.html", {"version": version})

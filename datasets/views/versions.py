@@ -8,7 +8,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
 from common.errors import DomainError
@@ -26,19 +25,15 @@ from datasets.recipes.words import PARTS
 from datasets.shapes.findings import words
 from datasets.shapes.mapping import Mapping
 from datasets.statistics.choosing import Choice
-from datasets.views.shared import add_refusal, version_context, version_or_404
+from datasets.views.shared import add_refusal, version_context, version_or_404, version_page
 
 ROWS_PER_PAGE = 10
 FINDINGS_PER_PAGE = 50
 
 
-@require_GET
-@vary_on_headers("HX-Request")
-def version_rows(
-    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
-) -> HttpResponse:
+@version_page
+def version_rows(request: HtmxRequest, version: DatasetVersion) -> HttpResponse:
     """Rows in pages, as conversations or as they are in the file, with search."""
-    version = version_or_404(request, dataset_id, version_id)
     context = version_context(request, version, "rows")
     if version.rows_path.exists() and version.state != DatasetVersion.State.BROKEN:
         context |= _rows(request, version)
@@ -83,13 +78,9 @@ def _number(text: str | None, default: int) -> int:
     return int(text) if text and text.isdigit() and len(text) < 12 else default
 
 
-@require_GET
-@vary_on_headers("HX-Request")
-def version_findings(
-    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
-) -> HttpResponse:
+@version_page
+def version_findings(request: HtmxRequest, version: DatasetVersion) -> HttpResponse:
     """All findings of the check, in pages."""
-    version = version_or_404(request, dataset_id, version_id)
     context = version_context(request, version, "check")
     path = version.check_directory / "findings.jsonl"
     if version.check_name and path.exists():

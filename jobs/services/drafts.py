@@ -239,4 +239,8 @@ def _visible_check(draft: Draft, by: User | None) -> None:
         wanted: set[uuid.UUID] = {version.pk for version in getattr(draft, name)}
         seen = DatasetVersion.objects.visible_to(by).filter(pk__in=wanted).count()
         if seen != len(wanted):
-            raise DomainError(_("There is no such dataset."), field=name, code="unknown")
+            raise DomainError(
+                _("This data is gone, or no longer shared with you. Choose other data."),
+                field=name,
+                code="unknown",
+            )

@@ -11,11 +11,14 @@ import jobs.urls
 import nodes.urls
 import registry.urls
 from config import views
+from config.lineage.api import LineageView
+from config.lineage.views import project_lineage
 
 handler429 = "accounts.views.entrance.too_many"
 urlpatterns = [
     path("", views.home, name="home"),
     path("search/", views.search, name="search"),
+    path("projects/<uuid:project_id>/lineage/", project_lineage, name="project_lineage"),
     path("account/", include(accounts.urls.entrance_urlpatterns)),
     path("", include(accounts.urls)),
     path("datasets/", include(datasets.urls)),
@@ -32,6 +35,11 @@ urlpatterns = [
         include(
             [
                 path("", views.ApiRoot.as_view(), name="api-root"),
+                path(
+                    "projects/<uuid:project_id>/lineage/",
+                    LineageView.as_view(),
+                    name="api-project-lineage",
+                ),
                 *accounts.urls.api_urlpatterns,
                 *datasets.urls.api_urlpatterns,
                 *registry.urls.api_urlpatterns,

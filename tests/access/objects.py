@@ -30,7 +30,7 @@ def of_accounts(people: SimpleNamespace) -> dict[str, object]:
 
 
 def of_datasets(people: SimpleNamespace) -> dict[str, object]:
-    """A private and a public dataset, checked, a recipe, a run of it, an upload, a provider."""
+    """A private, a public and a shared dataset, a recipe, a run of it, an upload, a provider."""
     found: dict[str, object] = {}
     for word, public in (("dataset", False), ("public_dataset", True)):
         dataset = datasets.dataset_create(
@@ -42,6 +42,14 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
         )
         found[word] = dataset
         found[word.replace("dataset", "version")] = dataset.versions.get()
+    shared = datasets.dataset_create(
+        project=people.team,
+        created_by=people.operator,
+        name="shared",
+        upload=SimpleUploadedFile("rows.jsonl", ROWS.encode()),
+    )
+    share = datasets.share_create(shared.pk, by=people.owner, user="stranger")
+    found |= {"shared_dataset": shared, "shared_version": shared.versions.get(), "share": share}
     recipe = datasets.recipe_create(
         project=people.team, created_by=people.owner, name="team", steps=[{"kind": "clean"}]
     )

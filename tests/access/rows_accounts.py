@@ -22,6 +22,8 @@ OPERATORS_404 = at_least(100)
 SITE = {
     "home": Row(get=SIGNED_IN),
     "search": Row(get=SIGNED_IN, query="q=te"),
+    "project_lineage": Row(get=VIEWERS),
+    "api-project-lineage": api(get=VIEWERS),
     "set_language": Row(get=EVERYBODY, post=EVERYBODY, data={"language": "en"}, any_method=True),
     "schema": Row(get=EVERYBODY),
     "docs": Row(get=EVERYBODY),

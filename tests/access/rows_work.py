@@ -4,6 +4,7 @@ from tests.access.rows_accounts import OPERATORS_403, OWNERS_OWN
 from tests.access.table import (
     DEVELOPERS,
     EVERYBODY,
+    IN,
     OPERATORS,
     PEOPLE,
     RESEARCHERS,
@@ -30,6 +31,8 @@ DATASETS = {
     "datasets:dataset_detail": Row(get=VIEWERS_OR_404),
     "datasets:dataset_update": Row(get=RESEARCHERS, post=RESEARCHERS),
     "datasets:dataset_delete": Row(post=RESEARCHERS),
+    "datasets:dataset_sharing": Row(get=RESEARCHERS, post=RESEARCHERS),
+    "datasets:share_delete": Row(post=RESEARCHERS, objects={"dataset_id": "shared_dataset"}),
     "datasets:version_list": Row(get=VIEWERS_OR_404, post={**RESEARCHERS, "anonymous": 404}),
     "datasets:version_rows": Row(get=VIEWERS_OR_404),
     "datasets:version_findings": Row(get=VIEWERS_OR_404),
@@ -76,6 +79,10 @@ DATASETS = {
         delete=over_api(RESEARCHERS),
         objects=OF_DATASET,
     ),
+    "api-dataset-shares": Row(
+        get=over_api(RESEARCHERS), post=over_api(RESEARCHERS), objects=OF_DATASET
+    ),
+    "api-dataset-share": Row(delete=over_api(RESEARCHERS), objects={"pk": "shared_dataset"}),
     "api-dataset-version-list": Row(
         get=VIEWERS_OR_404, post=over_api(RESEARCHERS), objects=OF_DATASET
     ),
@@ -101,6 +108,47 @@ PUBLIC_DATASETS = {
         delete=over_api(OPERATORS),
         objects={"pk": "public_dataset"},
     ),
+}
+# `stranger` is in no project of the team and was let in by name, to read.
+SHARED = {"dataset_id": "shared_dataset", "version_id": "shared_version"}
+SHARED_API = {"pk": "shared_version", "dataset_pk": "shared_dataset"}
+READERS: Expected = {**VIEWERS_OR_404, "stranger": IN}
+SHARED_DATASETS = {
+    **{
+        f"datasets:{word} (shared)": Row(get=READERS, objects=SHARED)
+        for word in (
+            *("dataset_detail", "version_rows", "version_findings", "version_statistics"),
+            *("version_use", "version_state", "version_download"),
+        )
+    },
+    "datasets:version_list (shared)": Row(
+        get=READERS, post={**RESEARCHERS, "anonymous": 404}, objects=SHARED
+    ),
+    "datasets:dataset_update (shared)": Row(get=RESEARCHERS, post=RESEARCHERS, objects=SHARED),
+    "datasets:dataset_sharing (shared)": Row(get=RESEARCHERS, post=RESEARCHERS, objects=SHARED),
+    "datasets:dataset_delete (shared)": Row(post=RESEARCHERS, objects=SHARED),
+    "datasets:version_remap (shared)": Row(get=RESEARCHERS, post=RESEARCHERS, objects=SHARED),
+    "datasets:version_delete (shared)": Row(post=RESEARCHERS, objects=SHARED),
+    "api-dataset-detail (shared)": Row(
+        get=READERS,
+        patch=over_api(RESEARCHERS),
+        delete=over_api(RESEARCHERS),
+        objects={"pk": "shared_dataset"},
+    ),
+    "api-dataset-shares (shared)": Row(
+        get=over_api(RESEARCHERS), post=over_api(RESEARCHERS), objects={"pk": "shared_dataset"}
+    ),
+    "api-dataset-version-list (shared)": Row(
+        get=READERS, post=over_api(RESEARCHERS), objects=SHARED_API
+    ),
+    "api-dataset-version-detail (shared)": Row(
+        get=READERS, delete=over_api(RESEARCHERS), objects=SHARED_API
+    ),
+    "api-dataset-version-mapping (shared)": Row(post=over_api(RESEARCHERS), objects=SHARED_API),
+    **{
+        f"api-dataset-version-{word} (shared)": Row(get=READERS, objects=SHARED_API)
+        for word in ("cuts", "download", "findings", "overlaps", "rows", "statistics")
+    },
 }
 VERSION = {"model_id": "model", "version_id": "model_version"}
 HIDDEN = {"model_id": "hidden_base"}
@@ -282,5 +330,6 @@ NODES = {
     "api-workload-log": api("workload", get=VIEWERS),
 }
 ROWS = {
-    **DATASETS, **PUBLIC_DATASETS, **REGISTRY, **JOBS, **INFERENCE, **GATEWAY, **NODES, **AGENTS
+    **DATASETS, **PUBLIC_DATASETS, **SHARED_DATASETS, **REGISTRY, **JOBS, **INFERENCE,
+    **GATEWAY, **NODES, **AGENTS
 }  # fmt: skip

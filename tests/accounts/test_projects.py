@@ -250,3 +250,12 @@ def test_operators_page_through_all_projects_with_their_own_first(client, people
     assert len(first.context["projects"]) == 30
     second = client.get(reverse("accounts:project_list"), {"page": 2})
     assert len(second.context["projects"]) == Project.objects.count() - 30
+
+
+def test_the_list_is_searched_by_name(client, people):
+    client.force_login(people.owner)
+    services.project_create(name="Garden", created_by=people.owner)
+    page = client.get(reverse("accounts:project_list"), {"q": "gard"})
+    assert [row["project"].name for row in page.context["projects"]] == ["Garden"]
+    page = client.get(reverse("accounts:project_list"), {"q": "nowhere"})
+    assert "Nothing found" in page.content.decode()

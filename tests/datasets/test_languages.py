@@ -1,6 +1,7 @@
 """A check in the background speaks English; who reads its report may not."""
 
 import html
+import json
 
 import pytest
 from django.urls import reverse
@@ -52,6 +53,25 @@ def test_why_a_version_is_broken(client, people, make, ask, monkeypatch, languag
     with override(language):
         unfit = services.version_unfit(DatasetVersion.objects.get(), stage="sft")
         assert wanted in unfit
+
+
+def test_findings_that_are_downloaded(client, people, make) -> None:
+    """The file keeps codes and values; the sentence is made for whoever asks."""
+    with override(ENGLISH):
+        version = make([*GOOD, {"instruction": "q", "input": "", "output": 7}]).versions.get()
+    client.force_login(people.owner)
+    url = reverse("datasets:version_download", args=[version.dataset_id, version.pk])
+    for language, wanted in (
+        (ENGLISH, "“output” is a number, not text."),
+        (CHINESE, "“output”是数字，而不是文本。"),
+    ):
+        answer = client.get(url, {"form": "findings"}, headers={"accept-language": language})
+        found = [json.loads(line) for line in b"".join(answer).splitlines()]
+        assert [(one["line"], one["code"], one["message"]) for one in found] == [
+            (31, "wrong_type", wanted)
+        ]
+    stored = (version.check_directory / "findings.jsonl").read_text()
+    assert "number, not text" not in stored
 
 
 def test_findings_in_the_report(make, ask) -> None:

@@ -181,7 +181,7 @@ def test_downloads(client, people, dataset) -> None:
     def lines(form: str) -> list[str]:
         answer = client.get(url, {"form": form})
         assert "attachment" in answer["Content-Disposition"]
-        return b"".join(answer.streaming_content).decode().splitlines()
+        return b"".join(answer).decode().splitlines()
 
     assert "\n".join(lines("original")) + "\n" == jsonl(NASTY).decode()
     assert len(lines("rows")) == 32

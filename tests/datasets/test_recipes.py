@@ -1,14 +1,9 @@
 """Recipes and their runs: services, pages, API, and what a killed worker leaves."""
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
 import uuid
 
 import pytest
-from django.db import connection
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -18,9 +13,8 @@ from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.reading.locks import locked
 from datasets.receivers import tell_checks
 from datasets.recipes.kinds import KINDS
+from tests.datasets import children
 from tests.datasets.conftest import GOOD
-from tests.datasets.test_uploads import _database_url
-from tests.services import ROOT
 
 pytestmark = pytest.mark.django_db
 ROWS = [
@@ -338,29 +332,15 @@ def test_data_in_use_stays(people, make, recipe) -> None:
 
 
 KILLED = """
-import os, signal, sys
+import sys
 import django
 django.setup()
 from datasets import services
 from datasets.models import RecipeRun
 from datasets.recipes import rows
+from tests.datasets.children import dies_after
 
-TOUCHING = {"open", "os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir"}
-left = int(sys.argv[2])
-
-
-def watch(event, arguments):
-    global left
-    if event in TOUCHING and any(
-        isinstance(one, (str, bytes, os.PathLike)) and "/data/" in os.fsdecode(one)
-        for one in arguments
-    ):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-sys.addaudithook(watch)
+dies_after(int(sys.argv[1]))
 services.run_execute(RecipeRun.objects.get().pk)
 """
 
@@ -372,19 +352,8 @@ def test_a_killed_worker_leaves_nothing_half_done(people, home, make, recipe, st
     dataset = make(ROWS)
     parted = recipe([*STEPS, {"kind": "split"}])
     run = services.run_create(parted.pk, by=people.member, version_id=dataset.latest.pk)
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
-        "TRAINER_HOME": str(home),
-        "TRAINER_DATABASE_URL": _database_url(connection.settings_dict),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED), "x", str(steps)],
-        env=environment,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == -9, done.stderr.decode()
+    done = children.run(KILLED, str(steps), check=False)
+    assert done.returncode == -9, done.stderr
     for _round in range(3):
         services.sweep()
         services.run_execute(run.pk)
@@ -575,3 +544,14 @@ def test_the_admin(client, people) -> None:
     delete = reverse("admin:datasets_recipe_delete", args=[made.pk])
     assert client.post(delete, {"post": "yes"}).status_code == 302
     assert not Recipe.objects.exists()
+
+
+def test_a_blank_name_is_refused_like_other_names(people, recipe) -> None:
+    api = APIClient()
+    api.force_authenticate(people.member)
+    kept = recipe()
+    for name in ("", "  ", "a/b"):
+        made = api.post("/api/v1/recipes/", {"name": name, "steps": []}, format="json")
+        changed = api.patch(f"/api/v1/recipes/{kept.pk}/", {"name": name}, format="json")
+        for answer in (made, changed):
+            assert (answer.status_code, answer.json()["field"]) == (422, "name")

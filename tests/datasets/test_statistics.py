@@ -1,16 +1,10 @@
 """What rows are like: numbers, where they come from a sample, and what a killed count leaves."""
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
-from django.conf import settings as django_settings
-from django.db import connection
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -29,10 +23,9 @@ from datasets.statistics.facts import (
     WARNED,
 )
 from datasets.statistics.languages import LANGUAGES, language_of
+from tests.datasets import children
 from tests.datasets.conftest import GOOD, jsonl
 from tests.datasets.test_tokens import tokenizer_dir
-from tests.datasets.test_uploads import _database_url
-from tests.services import ROOT
 
 __all__ = ["tokenizer_dir"]
 pytestmark = pytest.mark.django_db
@@ -235,55 +228,22 @@ def test_every_shape_is_counted(make, rows) -> None:
 
 
 KILLED = """
-import os, signal, sys
 import django
 django.setup()
 from datasets import services
 from datasets.models import DatasetVersion
-
-TOUCHING = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}
+from tests.datasets.children import dies_after, dies_everywhere
 
 
 def count(steps):
-    left = steps
-
-    def watch(event, arguments):
-        nonlocal left
-        if event in TOUCHING and any(
-            isinstance(one, (str, bytes, os.PathLike)) and "/data/" in os.fsdecode(one)
-            for one in arguments
-        ):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
+    DatasetVersion.objects.update(progress={})  # not given up, however often it dies
     version = DatasetVersion.objects.get()
-    sys.addaudithook(watch)
+    dies_after(steps)
     services.version_statistics(version.pk)
 
 
-steps = 0
-while True:
-    steps += 1
-    child = os.fork()
-    if not child:
-        DatasetVersion.objects.update(progress={})  # not given up, however often it dies
-        count(steps)
-        os._exit(0)
-    _pid, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status):
-        print(steps, os.waitstatus_to_exitcode(status))
-        break
+dies_everywhere(count)
 """
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
-        "TRAINER_HOME": str(django_settings.TRAINER_HOME),
-        "TRAINER_DATABASE_URL": _database_url(connection.settings_dict),
-    }
 
 
 @pytest.mark.django_db(transaction=True)
@@ -294,13 +254,7 @@ def test_killed_at_any_point(people, home) -> None:
     dataset = services.dataset_create(
         project=people.team, created_by=people.owner, name="data", upload=upload(GOOD)
     )
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED)],
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = children.run(KILLED)
     steps, status = map(int, done.stdout.split())
     assert status == 0, done.stderr
     assert steps > 20
@@ -344,13 +298,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
             file.write(row)
             if number % (count // 5) == 0:
                 file.write(long)
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(tmp_path)],
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = children.run(MEASURED, str(tmp_path))
     rows, looked, megabytes = map(int, done.stdout.split())
     assert rows > count > looked > 1000
     assert megabytes < 400

@@ -1,22 +1,16 @@
 """Uploads: refused ones leave nothing, killed ones are swept, stored ones are never lost."""
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
-from django.conf import settings as django_settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import connection
 
 from common.errors import Conflict, DomainError, QuotaExceeded
 from datasets import services, tasks
 from datasets.models import Dataset, DatasetVersion
 from datasets.reading.locks import locked
-from tests.datasets import samples
+from tests.datasets import children, samples
 from tests.datasets.conftest import GOOD, jsonl, upload
 
 pytestmark = pytest.mark.django_db
@@ -188,33 +182,19 @@ def test_deleting(make, people, django_capture_on_commit_callbacks, home) -> Non
 
 
 KILLED = """
-import os, signal, sys
 import django
 django.setup()
 from django.core.files.uploadedfile import SimpleUploadedFile
 from accounts.models import Project, User
 from datasets import services
-
-TOUCHING = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.chmod"}
+from tests.datasets.children import dies_after, dies_everywhere
 
 
 def upload(steps):
-    left = steps
-
-    def watch(event, arguments):
-        nonlocal left
-        if event in TOUCHING and any(
-            isinstance(one, (str, bytes, os.PathLike)) and "/data/" in os.fsdecode(one)
-            for one in arguments
-        ):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
     data = b"".join(b'{"instruction": "q%d", "output": "a"}\\n' % i for i in range(50))
     user = User.objects.get(username="owner")
     project = Project.objects.get(name="team")
-    sys.addaudithook(watch)
+    dies_after(steps)
     services.dataset_create(
         project=project,
         created_by=user,
@@ -223,36 +203,14 @@ def upload(steps):
     )
 
 
-steps = 0
-while True:
-    steps += 1
-    child = os.fork()
-    if not child:
-        upload(steps)
-        os._exit(0)
-    _pid, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status):
-        print(steps, os.waitstatus_to_exitcode(status))
-        break
+dies_everywhere(upload)
 """
 
 
 @pytest.mark.django_db(transaction=True)
 def test_killed_at_any_point(people, home) -> None:
     """kill -9 before every step that touches files: afterwards the sweep makes all whole."""
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
-        "TRAINER_HOME": str(home),
-        "TRAINER_DATABASE_URL": _database_url(connection.settings_dict),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = children.run(KILLED)
     steps, status = map(int, done.stdout.split())
     assert status == 0, done.stderr
     assert steps > 20
@@ -269,12 +227,6 @@ def test_killed_at_any_point(people, home) -> None:
         assert found == {"original", "rows.jsonl", "rows.idx", version.check_name}
     assert {"/".join(path.split("/")[:2]) for path in _files(home)} == kept
     assert list((home / "data" / ".incoming").iterdir()) == []
-
-
-def _database_url(facts: dict[str, object]) -> str:
-    if "sqlite" in str(facts["ENGINE"]):
-        return f"sqlite:///{facts['NAME']}"
-    return "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**facts)
 
 
 def test_sweep_leaves_a_living_upload_alone(home) -> None:
@@ -317,18 +269,7 @@ def test_memory_is_bounded(tmp_path) -> None:
         for number in range(count):
             file.write((b",\n" if number else b"") + row)
         file.write(b"]")
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(tmp_path), "a.json"],
-        env=os.environ
-        | {
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
-            "TRAINER_HOME": str(django_settings.TRAINER_HOME),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = children.run(MEASURED, str(tmp_path), "a.json")
     usable, _whole, more = map(int, done.stdout.split())
     assert usable == count
     assert more < 50

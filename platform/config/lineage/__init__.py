@@ -1,0 +1,1 @@
+"""Where a project's things come from and what became of them, as a picture."""
