@@ -19,6 +19,7 @@ from accounts.models import User
 from accounts.services import event_record
 from common.errors import Conflict, DomainError
 from common.languages import spoken
+from common.outbound import BadTarget, target_read, target_resolve
 from common.phrases import gettext as _
 from common.sealing import Unsealable, seal, unseal
 from nodes import webhooks
@@ -90,12 +91,12 @@ def _check_webhook(target: str, *, allows_private: bool) -> None:
     if len(target) > AlertChannel._meta.get_field("target").max_length:  # type: ignore[operator]
         raise DomainError(_("The address is too long."), field="target")
     try:
-        webhooks.target_resolve(webhooks.target_read(target), allows_private=allows_private)
-    except webhooks.BadTarget as bad:
+        target_resolve(target_read(target), allows_private=allows_private)
+    except BadTarget as bad:
         raise DomainError(target_trouble(bad), field="target", code=f"target_{bad.code}") from None
 
 
-def target_trouble(bad: webhooks.BadTarget) -> str:
+def target_trouble(bad: BadTarget) -> str:
     """Why a webhook cannot go there."""
     if bad.code == "private":
         return _(
@@ -199,7 +200,7 @@ def _language(channel: AlertChannel) -> str:
 
 
 def _note_failure(delivery: AlertDelivery, error: Exception) -> None:
-    said = target_trouble(error) if isinstance(error, webhooks.BadTarget) else str(error)
+    said = target_trouble(error) if isinstance(error, BadTarget) else str(error)
     given_up = delivery.attempts >= MOST_ATTEMPTS
     AlertDelivery.objects.filter(pk=delivery.pk).update(
         state=State.FAILED if given_up else State.WAITING,
@@ -244,8 +245,8 @@ def _send_webhook(delivery: AlertDelivery) -> None:
         ) from None
     body = json.dumps(_envelope(delivery), ensure_ascii=False).encode()
     stamp = int(timezone.now().timestamp())
-    target = webhooks.target_resolve(
-        webhooks.target_read(delivery.channel.target),
+    target = target_resolve(
+        target_read(delivery.channel.target),
         allows_private=delivery.channel.allows_private,
     )
     webhooks.post(target, body, webhooks.headers(secret, f"evt_{delivery.pk}", stamp, body))

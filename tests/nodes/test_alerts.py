@@ -23,6 +23,7 @@ from django_q.signing import SignedPackage
 from accounts.models import Event
 from common.addresses import is_loopback, is_public
 from common.errors import DomainError
+from common.outbound import Target
 from nodes import services, webhooks
 from nodes.models import Alert, AlertChannel, AlertDelivery, AlertRule, Gpu, Node
 from nodes.nvml import Fault
@@ -461,14 +462,14 @@ def test_an_address_is_looked_at_again_before_each_sending(people, receiver) -> 
 
 def test_the_connection_goes_to_the_address_that_was_checked(receiver) -> None:
     """Whatever the name means: nothing asks for it a second time."""
-    target = webhooks.Target("http", "name.invalid", receiver.server_port, "/", ("127.0.0.1",))
+    target = Target("http", "name.invalid", receiver.server_port, "/", ("127.0.0.1",))
     assert webhooks.post(target, b"{}", {}) == 204
     assert receiver.got[0].headers["host"] == f"name.invalid:{receiver.server_port}"
 
 
 def test_redirects_are_not_followed(receiver) -> None:
     receiver.answers += [301]
-    target = webhooks.Target("http", "here", receiver.server_port, "/moved", ("127.0.0.1",))
+    target = Target("http", "here", receiver.server_port, "/moved", ("127.0.0.1",))
     with pytest.raises(webhooks.NotTaken, match="301"):
         webhooks.post(target, b"{}", {})
     assert [got.path for got in receiver.got] == ["/moved"]
