@@ -11,7 +11,7 @@ from accounts.http import actor
 from common.admin import ReadOnly, ThroughServices
 from datasets import services
 from datasets.forms import KINDS_TEXT
-from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun, Upload
+from datasets.models import Dataset, DatasetVersion, Import, PublicSource, Recipe, RecipeRun, Upload
 
 
 class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -155,3 +155,23 @@ class UploadAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("__str__", "project", "size", "received", "created_by", "expires_at")
     search_fields = ("filename", "project__name")
     list_select_related = ("project", "created_by")
+
+
+@admin.register(Import)
+class ImportAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Imports, to be looked at; their keys are never shown."""
+
+    list_display = ("__str__", "kind", "project", "state", "created_by", "created_at", "ended_at")
+    list_filter = ("kind", "state")
+    search_fields = ("name", "project__name")
+    list_select_related = ("project", "created_by")
+    exclude = ("secret",)
+
+
+@admin.register(PublicSource)
+class PublicSourceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Datasets of the public list, to be looked at; the list is a file."""
+
+    list_display = ("key", "dataset")
+    search_fields = ("key",)
+    list_select_related = ("dataset",)

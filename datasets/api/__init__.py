@@ -1,7 +1,15 @@
 """REST endpoints of the app."""
 
 from datasets.api.datasets import DatasetViewSet, VersionViewSet
+from datasets.api.imports import ImportViewSet
 from datasets.api.recipes import RecipeRunViewSet, RecipeViewSet
 from datasets.api.uploads import UploadViewSet
 
-__all__ = ["DatasetViewSet", "RecipeRunViewSet", "RecipeViewSet", "UploadViewSet", "VersionViewSet"]
+__all__ = [
+    "DatasetViewSet",
+    "ImportViewSet",
+    "RecipeRunViewSet",
+    "RecipeViewSet",
+    "UploadViewSet",
+    "VersionViewSet",
+]

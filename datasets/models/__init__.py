@@ -1,5 +1,6 @@
-"""What models learn from: datasets, their versions, uploads on their way, recipes, their runs."""
+"""What models learn from: datasets, versions, uploads and imports, recipes and their runs."""
 
+from datasets.models.imports import Import, PublicSource
 from datasets.models.recipes import Recipe, RecipeRun
 from datasets.models.uploads import Upload
 from datasets.models.versions import (
@@ -14,6 +15,8 @@ __all__ = [
     "DatasetQuerySet",
     "DatasetVersion",
     "DatasetVersionQuerySet",
+    "Import",
+    "PublicSource",
     "Recipe",
     "RecipeRun",
     "Upload",

@@ -3,8 +3,17 @@
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
 from datasets.services.given import given_as_one
+from datasets.services.importing import import_execute
+from datasets.services.imports import (
+    import_cancel,
+    import_choose,
+    import_create,
+    import_kinds,
+    shared_entries,
+)
 from datasets.services.info import dataset_name, info_write, versions_materialise
 from datasets.services.overlaps import evaluation_sets_of
+from datasets.services.public import public_fetch, public_places, public_sync
 from datasets.services.recipes import (
     PREVIEWED,
     recipe_create,
@@ -27,6 +36,8 @@ from datasets.services.statistics import version_statistics
 from datasets.services.sweeping import (
     check_start,
     checks_run,
+    import_start,
+    imports_run,
     run_start,
     runs_run,
     statistics_run,
@@ -62,8 +73,18 @@ __all__ = [
     "dataset_update",
     "evaluation_sets_of",
     "given_as_one",
+    "import_cancel",
+    "import_choose",
+    "import_create",
+    "import_execute",
+    "import_kinds",
+    "import_start",
+    "imports_run",
     "info_write",
     "project_empty",
+    "public_fetch",
+    "public_places",
+    "public_sync",
     "recipe_create",
     "recipe_delete",
     "recipe_preview",
@@ -74,6 +95,7 @@ __all__ = [
     "run_execute",
     "run_start",
     "runs_run",
+    "shared_entries",
     "stages_of",
     "statistics_run",
     "statistics_start",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django_q.tasks import async_task
 
-from datasets.models import Dataset, DatasetVersion, RecipeRun
+from datasets.models import Dataset, DatasetVersion, Import, RecipeRun
 from datasets.reading.locks import locked
 from datasets.services.checks import version_check
 from datasets.services.files import INCOMING, data_root, incoming_root
+from datasets.services.importing import import_execute
+from datasets.services.imports import imports_forget, imports_root
 from datasets.services.info import info_write
 from datasets.services.resumable import uploads_sweep
 from datasets.services.running import run_execute
@@ -29,6 +31,7 @@ from datasets.services.uploads import SMALL
 CHECKS_AT_ONCE = 2
 COUNTED_AT_ONCE = 1
 NUDGED = 20  # small versions a minute
+IMPORTS_AT_ONCE = 3  # a slow server must not keep all others waiting
 RUNS_AT_ONCE = 1  # a recipe reads and writes whole datasets: more at once would not be faster
 FORGOTTEN = 24 * 3600  # seconds; a request's own upload file is never that old
 
@@ -49,22 +52,33 @@ def sweep() -> None:
     # The first big one's process works off the others, too.
     for version in [*small, *waiting.filter(bytes__gte=SMALL)[:1]]:
         async_task("datasets.tasks.version_statistics", str(version.pk), cluster="web")
-    _runs_sweep()
+    _work_sweep(RecipeRun.objects.active(), recipes_root(), "datasets.tasks.recipe_run")
+    imports_forget()
+    _work_sweep(
+        Import.objects.active(),
+        imports_root(),
+        "datasets.tasks.import_run",
+        resting=(Import.State.CHOOSING,),
+    )
     info_write()
 
 
-def _runs_sweep() -> None:
-    """Starts runs of recipes that nobody works at; removes what ended ones left."""
-    active = {run.pk: run for run in RecipeRun.objects.active()}
-    for folder in recipes_root().iterdir():
+def _work_sweep(
+    rows: QuerySet[Any], root: Path, task: str, *, resting: Collection[str] = ()
+) -> None:
+    """Starts work that nobody is at; removes what ended work left in its folder below `root`."""
+    active = {row.pk: row for row in rows}
+    for folder in root.iterdir():
         if folder.name not in map(str, active):
             with locked(folder) as mine:
                 if mine:
                     shutil.rmtree(folder, ignore_errors=True)
-    for run in active.values():
-        run.directory.mkdir(exist_ok=True)
-        if _is_free(run.directory):
-            async_task("datasets.tasks.recipe_run", str(run.pk), cluster="web")
+    for row in active.values():
+        if row.state in resting:
+            continue
+        row.directory.mkdir(exist_ok=True)
+        if _is_free(row.directory):
+            async_task(task, str(row.pk), cluster="web")
 
 
 def _is_free(directory: Path) -> bool:
@@ -132,6 +146,11 @@ def run_start(run_id: uuid.UUID) -> None:
     _start("recipe_run", run_id)
 
 
+def import_start(import_id: uuid.UUID) -> None:
+    """Starts a process that fetches this; it goes on when the queue's worker ends."""
+    _start("import_run", import_id)
+
+
 def _start(command: str, which: uuid.UUID) -> None:
     log = Path(settings.TRAINER_HOME) / "logs" / "datasets.log"
     with log.open("ab") as errors:
@@ -166,6 +185,18 @@ def runs_run(run_id: uuid.UUID) -> None:
     """Runs this recipe and then all others that wait, unless enough processes are at it."""
     waiting = RecipeRun.objects.filter(state=RecipeRun.State.WAITING)
     _work_off(run_id, waiting, run_execute, slots=data_root() / ".runs", at_once=RUNS_AT_ONCE)
+
+
+def imports_run(import_id: uuid.UUID) -> None:
+    """Fetches this and then all others that wait, unless enough processes are at it."""
+    waiting = Import.objects.filter(state=Import.State.WAITING)
+    _work_off(
+        import_id,
+        waiting,
+        import_execute,
+        slots=data_root() / ".importers",
+        at_once=IMPORTS_AT_ONCE,
+    )
 
 
 def _work_off(

@@ -10,6 +10,14 @@ from datasets.views.datasets import (
     upload_delete,
     version_list,
 )
+from datasets.views.imports import (
+    import_cancel,
+    import_choose,
+    import_create,
+    import_detail,
+    import_list,
+    public_fetch,
+)
 from datasets.views.recipes import (
     recipe_create,
     recipe_delete,
@@ -36,6 +44,12 @@ __all__ = [
     "dataset_list",
     "dataset_public",
     "dataset_update",
+    "import_cancel",
+    "import_choose",
+    "import_create",
+    "import_detail",
+    "import_list",
+    "public_fetch",
     "recipe_create",
     "recipe_delete",
     "recipe_detail",

@@ -18,6 +18,7 @@ from config import search as finding
 
 COLLECTIONS = {
     "datasets": "api-dataset-list",
+    "imports": "api-import-list",
     "recipes": "api-recipe-list",
     "recipe_runs": "api-recipe-run-list",
     "jobs": "api-job-list",

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import services as accounts
 from accounts.models import Role
 from datasets import services as datasets
+from datasets.models import Import
 from inference.models import Conversation, Deployment, Replica
 from jobs.models import Attempt, Job
 from nodes.models import Alert, Image, Node, NodeToken, Workload
@@ -30,7 +31,7 @@ def of_accounts(people: SimpleNamespace) -> dict[str, object]:
 
 
 def of_datasets(people: SimpleNamespace) -> dict[str, object]:
-    """A private and a public dataset, checked, a recipe, a run of it, and an upload."""
+    """A private and a public dataset, checked, a recipe, a run of it, an upload, an import."""
     found: dict[str, object] = {}
     for word, public in (("dataset", False), ("public_dataset", True)):
         dataset = datasets.dataset_create(
@@ -49,7 +50,13 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
     upload = datasets.upload_create(
         project=people.team, created_by=people.owner, filename="big.jsonl", size=1000
     )
-    return found | {"recipe": recipe, "recipe_run": run, "upload": upload}
+    imported = Import.objects.create(
+        project=people.team,
+        created_by=people.owner,
+        kind=Import.Kind.HUGGINGFACE,
+        reference={"repository": "lab/rows", "revision": ""},
+    )
+    return found | {"recipe": recipe, "recipe_run": run, "upload": upload, "import": imported}
 
 
 def of_registry(people: SimpleNamespace, home: Path, version: object) -> dict[str, object]:
