@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.files import File
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
 from accounts.models import User
@@ -122,7 +122,7 @@ def _fetch_beside(path: Path, source: PublicSource, entry: Entry, synced: Synced
             code="file",
         )
     with file.open("rb") as opened:
-        upload = File(opened, name=file.name)
+        upload = UploadedFile(opened, name=file.name, size=file.stat().st_size)
         version_add(source.dataset_id, by=by, upload=upload, wish=_wish(entry))
     synced.fetched.append(source.key)
 
