@@ -15,7 +15,9 @@ from datasets.models import (
     Dataset,
     DatasetShare,
     DatasetVersion,
+    Import,
     Provider,
+    PublicSource,
     Recipe,
     RecipeRun,
     Upload,
@@ -220,3 +222,22 @@ class ProviderAdmin(ThroughServices):
     def delete_model(self, request: HttpRequest, obj: Provider) -> None:
         """Deletes through the service."""
         services.provider_delete(obj.pk, by=actor(request))
+
+
+@admin.register(Import)
+class ImportAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Imports, to be looked at; their keys are never shown."""
+
+    list_display = ("__str__", "kind", "project", "state", "created_by", "created_at", "ended_at")
+    list_filter = ("kind", "state")
+    search_fields = ("name", "project__name")
+    exclude = ("secret",)
+
+
+@admin.register(PublicSource)
+class PublicSourceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Datasets of the public list, to be looked at; the list is a file."""
+
+    list_display = ("key", "dataset")
+    search_fields = ("key",)
+    list_select_related = ("dataset",)

@@ -37,8 +37,8 @@ from datasets.widgets import VersionsWidget
 
 PASTED = '{"instruction": "…", "output": "…"}\n{"instruction": "…", "output": "…"}'
 KINDS_TEXT = _(
-    "JSON, JSONL, CSV, TSV, Parquet, Arrow; text, Markdown, PDF, DOCX, HTML, EPUB; zip, tar and gz"
-    " of them."
+    "JSON, JSONL, CSV, TSV, XLSX, Parquet, Arrow; text, Markdown, PDF, DOCX, HTML, EPUB; zip, tar"
+    " and gz of them."
 )
 
 

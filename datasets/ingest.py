@@ -8,7 +8,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from common.phrases import gettext as _
 from datasets.parsing.archives import MEMBERS
 from datasets.reading.foreign import foreign_parse
 from datasets.reading.indexed import IndexedReader, IndexedWriter, index_of
-from datasets.reading.kinds import ARCHIVES, DOCUMENTS, TEXTS, kind_of
+from datasets.reading.kinds import ARCHIVES, BOOKS, DOCUMENTS, TEXTS, kind_of
 from datasets.reading.kinds import ROWS as ROW_KINDS
 from datasets.reading.refusals import BadFile
 from datasets.reading.rows import COLUMNS_MAX, json_kind, rows_read
@@ -54,7 +54,7 @@ class _Source:
 
     name: str
     path: Path
-    kind: str  # of the file as it came
+    kind: str  # of the file as it came; of a sheet csv, as which it is read
     read_as: str  # json, jsonl or csv
     encoding: str
 
@@ -79,6 +79,8 @@ def contents_ingest(
         kind = kind_of(original, filename)
         if kind in ARCHIVES:
             contents = _archive(work, original, filename, kind, line_limit, progress)
+        elif kind in BOOKS:
+            contents = _book(work, original, filename, line_limit, progress)
         else:
             source = _prepared(work, "0", original, filename, kind, progress)
             contents = _written(work, [source], line_limit, progress)
@@ -190,6 +192,41 @@ def _refuse_without_objects(rows: int, columns: Counter[str]) -> None:
         )
 
 
+def _book(
+    work: Path, original: Path, filename: str, line_limit: int, progress: Progress
+) -> Contents:
+    """The rows of a workbook's sheets."""
+    sources, left_out = _sheets(work, "0", original, filename, line_limit, progress)
+    several = len(sources) + len(left_out) > 1
+    contents = _written(work, sources, line_limit, progress, several=several)
+    contents.files.extend(left_out)
+    return contents
+
+
+def _sheets(
+    work: Path, number: str, path: Path, name: str, line_limit: int, progress: Progress
+) -> tuple[list[_Source], list[dict[str, Any]]]:
+    """The sheets that fit the longest one, and those that do not, with the reason."""
+    folder = work / f"{number}.sheets"
+    folder.mkdir()
+    foreign_parse("sheets", path, folder, name, waiting=lambda: progress("reading", 0))
+    with (folder / MEMBERS).open(encoding="utf-8") as members:
+        sheets = [
+            _Source(member["name"], folder / member["file"], "csv", "csv", "")
+            for member in map(json.loads, members)
+        ]
+    looks = {sheet.name: _look(sheet, line_limit) for sheet in sheets}
+    longest = max(sheets, key=lambda sheet: sheet.path.stat().st_size)
+    problem = _("Its columns are not those of “%(name)s”. Save it as a file of its own.") % {
+        "name": longest.name
+    }
+    fitting = [sheet for sheet in sheets if looks[sheet.name] == looks[longest.name]]
+    left_out = [
+        _file(sheet.name, "csv", problem=dump(problem)) for sheet in sheets if sheet not in fitting
+    ]
+    return fitting, left_out
+
+
 def _archive(
     work: Path, original: Path, filename: str, kind: str, line_limit: int, progress: Progress
 ) -> Contents:
@@ -204,7 +241,9 @@ def _archive(
             member = json.loads(line)
             name, path = member["name"], folder / member["file"]
             try:
-                sources.append(_member(work, path, name, progress))
+                found, others = _member(work, path, name, line_limit, progress)
+                sources += found
+                left_out += others
             except _LeftOut as left:
                 left_out.append(_file(name, left.kind, problem=dump(left.problem)))
             progress("reading", 0)
@@ -229,9 +268,11 @@ class _LeftOut(Exception):
         self.problem = problem
 
 
-def _member(work: Path, path: Path, name: str, progress: Progress) -> _Source:
-    """A file of an archive. A table that cannot be read whole is refused with all of it: who trains
-    on the rest would not know what is missing.
+def _member(
+    work: Path, path: Path, name: str, line_limit: int, progress: Progress
+) -> tuple[list[_Source], list[dict[str, Any]]]:
+    """What a file of an archive holds, and what of it is left out. A table that cannot be read
+    whole is refused with all of it: who trains on the rest would not know what is missing.
     """
     try:
         kind = kind_of(path, name)
@@ -240,11 +281,17 @@ def _member(work: Path, path: Path, name: str, progress: Progress) -> _Source:
     if kind in ARCHIVES:
         raise _LeftOut(kind, _("Archives within archives are not opened."))
     try:
-        return _prepared(work, path.name, path, name, kind, progress)
+        if kind not in BOOKS:
+            return [_prepared(work, path.name, path, name, kind, progress)], []
+        sheets, left_out = _sheets(work, path.name, path, name, line_limit, progress)
     except BadFile as refused:
         if kind in DOCUMENTS:
             raise _LeftOut(kind, refused.message) from refused
         raise _of_file(refused, name) from refused
+    return (
+        [replace(sheet, name=f"{name} › {sheet.name}") for sheet in sheets],
+        [{**one, "name": f"{name} › {one['name']}"} for one in left_out],
+    )
 
 
 def _named(rows: Iterator[Any], name: str) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from accounts.signals import (
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets import services
-from datasets.models import Dataset, DatasetShare, DatasetVersion, Recipe, RecipeRun
+from datasets.models import Dataset, DatasetShare, DatasetVersion, Import, Recipe, RecipeRun
 
 
 @receiver(project_usage, dispatch_uid="datasets.project_usage")
@@ -26,7 +26,7 @@ def tell_storage(sender: object, *, project: Project, **kwargs: Any) -> dict[str
 
 @receiver(project_working, dispatch_uid="datasets.project_working")
 def tell_checks(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
-    """Uploads that are still being checked, and recipes that still run."""
+    """Uploads that are still being checked, recipes and imports that still run."""
     checking = DatasetVersion.objects.filter(
         dataset__project=project, state=DatasetVersion.State.CHECKING
     )
@@ -40,6 +40,11 @@ def tell_checks(sender: object, *, project: Project, **kwargs: Any) -> list[str]
         *(
             _("The recipe “%(run)s” still runs. Cancel it, or wait for it.") % {"run": run}
             for run in running
+        ),
+        *(
+            _("The import of “%(place)s” still runs. Cancel it, or wait for it.")
+            % {"place": found.place}
+            for found in Import.objects.filter(project=project).active()
         ),
     ]
 

@@ -3,7 +3,7 @@
 import uuid
 
 from datasets import services
-from datasets.models import DatasetVersion, RecipeRun
+from datasets.models import DatasetVersion, Import, RecipeRun
 
 
 def version_check(version_id: str) -> None:
@@ -40,6 +40,12 @@ def recipe_run(run_id: str) -> None:
         services.run_execute(run.pk)
     else:
         services.run_start(run.pk)
+
+
+def import_run(import_id: str) -> None:
+    """Fetches in a process of its own: how long that takes is up to others."""
+    if Import.objects.active().filter(pk=import_id).exists():
+        services.import_start(uuid.UUID(import_id))
 
 
 def datasets_sweep() -> None:

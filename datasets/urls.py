@@ -12,6 +12,11 @@ urlpatterns = [
     path("public/", views.dataset_public, name="dataset_public"),
     path("new/", views.dataset_create, name="dataset_create"),
     path("uploads/<uuid:upload_id>/delete/", views.upload_delete, name="upload_delete"),
+    path("imports/", views.import_list, name="import_list"),
+    path("imports/new/", views.import_create, name="import_create"),
+    path("imports/<uuid:import_id>/", views.import_detail, name="import_detail"),
+    path("imports/<uuid:import_id>/choose/", views.import_choose, name="import_choose"),
+    path("imports/<uuid:import_id>/cancel/", views.import_cancel, name="import_cancel"),
     path("recipes/", views.recipe_list, name="recipe_list"),
     path("recipes/new/", views.recipe_create, name="recipe_create"),
     path("recipes/<uuid:recipe_id>/", views.recipe_detail, name="recipe_detail"),
@@ -28,6 +33,7 @@ urlpatterns = [
     path("providers/<uuid:provider_id>/test/", views.provider_test, name="provider_test"),
     path("providers/<uuid:provider_id>/delete/", views.provider_delete, name="provider_delete"),
     path("<uuid:dataset_id>/", views.dataset_detail, name="dataset_detail"),
+    path("<uuid:dataset_id>/fetch/", views.public_fetch, name="public_fetch"),
     path("<uuid:dataset_id>/settings/", views.dataset_update, name="dataset_update"),
     path("<uuid:dataset_id>/sharing/", views.dataset_sharing, name="dataset_sharing"),
     path(
@@ -55,6 +61,7 @@ _router.register(
     basename="api-dataset-version",
 )
 _router.register("uploads", api.UploadViewSet, basename="api-upload")
+_router.register("imports", api.ImportViewSet, basename="api-import")
 _router.register("recipes", api.RecipeViewSet, basename="api-recipe")
 _router.register("recipe-runs", api.RecipeRunViewSet, basename="api-recipe-run")
 _router.register("providers", api.ProviderViewSet, basename="api-provider")

@@ -1,18 +1,12 @@
-"""Signed webhooks, as standardwebhooks.com describes them.
-
-A target is looked up first, its addresses are checked, and the connection goes to exactly the
-address that was checked, so that a name cannot lead into a private network behind our back.
-"""
+"""Signed webhooks, as standardwebhooks.com describes them."""
 
 import base64
 import hashlib
 import hmac
 import http.client
 import secrets
-import socket
-import ssl
 
-from common.targets import Target
+from common.outbound import Target, connection
 
 SECONDS = 10
 PREFIX = "whsec_"
@@ -45,43 +39,22 @@ def headers(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[s
     }
 
 
-class _Plain(http.client.HTTPConnection):
-    """Connects to an address that was checked, whatever the name says by now."""
-
-    def __init__(self, target: Target, address: str) -> None:
-        super().__init__(target.host, target.port, timeout=SECONDS)
-        self.address = address
-
-    def connect(self) -> None:
-        self.sock = socket.create_connection((self.address, self.port), SECONDS)
-
-
-class _Encrypted(_Plain):
-    """The same with TLS: the certificate must be of the name."""
-
-    def connect(self) -> None:
-        super().connect()
-        context = ssl.create_default_context()
-        self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
-
-
 def post(target: Target, body: bytes, fields: dict[str, str]) -> int:
     """Sends to a resolved target; the status of the answer, which is 2xx. Raises `NotTaken`.
 
     Redirects are not followed: the new place was not checked.
     """
-    kind = _Encrypted if target.scheme == "https" else _Plain
     trouble = "no address"
     for address in target.addresses:
-        connection = kind(target, address)
+        line = connection(target, address, seconds=SECONDS)
         try:
-            connection.request("POST", target.path, body=body, headers=fields)
-            status = connection.getresponse().status
+            line.request("POST", target.path, body=body, headers=fields)
+            status = line.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             trouble = f"{type(error).__name__}: {error}"
             continue
         finally:
-            connection.close()
+            line.close()
         if 200 <= status < 300:
             return status
         raise NotTaken(f"HTTP {status}")

@@ -1,12 +1,14 @@
 """REST endpoints of the app."""
 
 from datasets.api.datasets import DatasetViewSet, VersionViewSet
+from datasets.api.imports import ImportViewSet
 from datasets.api.providers import ProviderViewSet
 from datasets.api.recipes import RecipeRunViewSet, RecipeViewSet
 from datasets.api.uploads import UploadViewSet
 
 __all__ = [
     "DatasetViewSet",
+    "ImportViewSet",
     "ProviderViewSet",
     "RecipeRunViewSet",
     "RecipeViewSet",

@@ -13,8 +13,8 @@ import orjson
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from common.errors import DomainError
+from common.outbound import BadTarget, Target, target_read, target_resolve
 from common.phrases import gettext as _
-from common.targets import BadTarget, Target, target_read, target_resolve
 
 CONNECT_SECONDS = 10
 REFUSAL_BYTES = 64 * 1024

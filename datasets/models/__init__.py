@@ -1,7 +1,8 @@
-"""What models learn from: datasets, versions, shares, uploads on their way, recipes and their runs,
+"""What models learn from: datasets, versions, shares, uploads and imports, recipes and their runs,
 providers that they ask.
 """
 
+from datasets.models.imports import Import, PublicSource
 from datasets.models.providers import Provider
 from datasets.models.recipes import Recipe, RecipeRun
 from datasets.models.sharing import DatasetShare
@@ -19,7 +20,9 @@ __all__ = [
     "DatasetShare",
     "DatasetVersion",
     "DatasetVersionQuerySet",
+    "Import",
     "Provider",
+    "PublicSource",
     "Recipe",
     "RecipeRun",
     "Upload",

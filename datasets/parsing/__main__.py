@@ -24,6 +24,7 @@ KINDS = {
     "pdf": "pdf:pdf_parse",
     "parquet": "tables:parquet_parse",
     "arrow": "tables:arrow_parse",
+    "sheets": "sheets:sheets_open",
     "zip": "archives:zip_open",
     "tar": "archives:tar_open",
     "gzip": "archives:stream_open",

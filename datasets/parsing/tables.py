@@ -8,7 +8,8 @@ from typing import Any
 
 import duckdb
 
-_FLOATS = {"FLOAT", "DOUBLE"}
+_FLOATS = {"float", "double"}
+_NESTED = {"list", "array", "struct", "map"}
 
 
 def parquet_parse(source: Path, target: Path, _name: str, _size: int) -> None:
@@ -41,8 +42,11 @@ def _confined(*folders: Path) -> duckdb.DuckDBPyConnection:
 
 def _copy(database: duckdb.DuckDBPyConnection, table: str, given: list[str], target: Path) -> None:
     try:
-        columns = database.execute(f"DESCRIBE FROM {table}", given).fetchall()
-        selected = _selected(columns)
+        relation = database.sql(f"FROM {table}", params=given or None)
+        selected = ", ".join(
+            f"{_finite(_quoted(name), kind)} AS {_quoted(name)}"
+            for name, kind in zip(relation.columns, relation.types, strict=True)
+        )
         database.execute(
             f"COPY (SELECT {selected} FROM {table}) TO ? (FORMAT json)",  # noqa: S608
             [*given, str(target)],
@@ -56,10 +60,34 @@ def _copy(database: duckdb.DuckDBPyConnection, table: str, given: list[str], tar
         raise
 
 
-def _selected(columns: list[tuple[Any, ...]]) -> str:
-    """All columns; what is no number in JSON (NaN and the infinite) becomes null."""
-    names = [('"' + name.replace('"', '""') + '"', kind) for name, kind, *_rest in columns]
-    return ", ".join(
-        f"CASE WHEN isfinite({name}) THEN {name} END AS {name}" if kind in _FLOATS else name
-        for name, kind in names
-    )
+def _finite(value: str, kind: Any, depth: int = 0) -> str:
+    """The value with null for what is no number in JSON (NaN and the infinite), however deep."""
+    if kind.id in _FLOATS:
+        return f"CASE WHEN isfinite({value}) THEN {value} END"
+    if not _holds_floats(kind):
+        return value
+    inner = dict(kind.children)
+    one = f"x{depth}"
+    if kind.id == "struct":
+        parts = ", ".join(
+            f"{_quoted(name)} := {_finite(f'({value}).{_quoted(name)}', part, depth + 1)}"
+            for name, part in inner.items()
+        )
+        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({parts}) END"
+    if kind.id == "map":
+        changed = _finite(one, inner["value"], depth + 1)
+        values = f"list_transform(map_values({value}), lambda {one} : {changed})"
+        return f"CASE WHEN {value} IS NOT NULL THEN map(map_keys({value}), {values}) END"
+    return f"list_transform({value}, lambda {one} : {_finite(one, inner['child'], depth + 1)})"
+
+
+def _holds_floats(kind: Any) -> bool:
+    if kind.id in _FLOATS:
+        return True
+    if kind.id not in _NESTED:
+        return False
+    return any(_holds_floats(part) for _name, part in kind.children if not isinstance(part, int))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

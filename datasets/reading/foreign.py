@@ -20,6 +20,11 @@ _SECONDS_A_MB = 10
 _BYTES = 64 * 2**20  # that may come of any file, and so many times its own size
 _TIMES = 100
 _PATIENCE = 5  # times its processor time that a parser may take when the machine is busy
+_ENDS: dict[int, str] = {
+    signal.SIGKILL: "parser_time",
+    signal.SIGXCPU: "parser_time",
+    signal.SIGABRT: "parser_memory",  # what compiled readers do when they get none
+}
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -60,8 +65,8 @@ def foreign_parse(
             parser.kill()
         answer, _errors = parser.communicate()
     if parser.returncode:
-        killed = parser.returncode in {-signal.SIGKILL, -signal.SIGXCPU}
-        raise _refusal("parser_time" if killed else "parser_crash", {"seconds": seconds})
+        code = _ENDS.get(-parser.returncode, "parser_crash")
+        raise _refusal(code, {"seconds": seconds})
     told = json.loads(answer)
     if told:
         raise _refusal(told["code"], told["values"])
@@ -75,7 +80,8 @@ def _refusal(code: str, values: dict[str, Any]) -> BadFile:
             "The document's %(pages)s pages hold pictures and no text. Run a text recognition (OCR)"
             " over it first."
         ),
-        "office": _("This Office file is no Word document. Save a sheet as CSV, slides as PDF."),
+        "office": _("This Office file is no Word document and no sheet. Save slides as PDF."),
+        "no_sheets": _("The workbook has no sheet with rows below a line of names."),
         "bomb": _("Unpacked, the file would have more than %(limit)s MB. Unpack and upload parts."),
         "too_many_files": _("The archive holds more than %(limit)s files. Upload it in parts."),
         "path": _(

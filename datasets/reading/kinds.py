@@ -8,6 +8,7 @@ from datasets.reading.refusals import BadFile
 
 ROWS = frozenset({"json", "jsonl", "csv"})
 COLUMNS = frozenset({"parquet", "arrow"})
+BOOKS = frozenset({"sheets"})
 DOCUMENTS = frozenset({"text", "markdown", "html", "pdf", "docx", "epub"})
 ARCHIVES = frozenset({"zip", "tar", "gzip", "bzip2", "xz"})
 TEXTS = ROWS | {"text", "markdown", "html"}
@@ -20,6 +21,10 @@ KINDS = {
     ".parquet": "parquet",
     ".arrow": "arrow",
     ".feather": "arrow",
+    ".xlsx": "sheets",
+    ".xlsm": "sheets",
+    ".xls": "sheets",
+    ".ods": "sheets",
     ".txt": "text",
     ".md": "markdown",
     ".markdown": "markdown",
@@ -36,6 +41,7 @@ KINDS = {
     ".bz2": "bzip2",
     ".xz": "xz",
 }
+_TAIL = 64 * 1024
 _HEAD = 1024  # bytes; a PDF may begin so late, and a tar says what it is after 257
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "zip"),
@@ -70,9 +76,11 @@ def kind_of(path: Path, filename: str) -> str:
     named = KINDS.get(Path(filename).suffix.lower(), "")
     found = next((kind for magic, kind in _MAGIC if re.match(magic, head)), "")
     if found == "zip":
-        return _zipped(head, named)
+        return _zipped(path, head, named)
     if found:
         return found
+    if head.startswith(_OFFICE) and named in BOOKS:
+        return named  # an old one, or one with a password, which its reader finds
     _refuse(head)
     if named in TEXTS or named == "arrow":
         return named
@@ -84,30 +92,44 @@ def kind_of(path: Path, filename: str) -> str:
         )
     raise BadFile(
         _(
-            "“%(name)s” is of no kind that can be read. Convert it to JSONL, CSV, Parquet, text,"
-            " Markdown, HTML, PDF, DOCX or EPUB."
+            "“%(name)s” is of no kind that can be read. Convert it to JSONL, CSV, XLSX, Parquet,"
+            " text, Markdown, HTML, PDF, DOCX or EPUB."
         )
         % {"name": filename},
         code="format",
     )
 
 
-def _zipped(head: bytes, named: str) -> str:
-    """Books and Word documents are zip files whose first member gives them away."""
+def _zipped(path: Path, head: bytes, named: str) -> str:
+    """Books, sheets and Word documents are zip files; the names of their parts give them away."""
     first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
-    if first == b"mimetype" and head[38:].startswith(b"application/epub+zip"):
-        return "epub"
-    if first == b"[Content_Types].xml" or first.startswith((b"_rels/", b"docProps/", b"word/")):
+    if first == b"mimetype":
+        if head[38:].startswith(b"application/epub+zip"):
+            return "epub"
+        if head[38:].startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
+            return "sheets"
+    if first == b"[Content_Types].xml" or first.startswith((b"_rels/", b"docProps/")):
+        return "sheets" if b"xl/workbook" in _names(path) else "docx"
+    if first.startswith(b"word/"):
         return "docx"
-    return named if named in {"docx", "epub"} else "zip"
+    if first.startswith(b"xl/"):
+        return "sheets"
+    return named if named in {"docx", "epub", *BOOKS} else "zip"
+
+
+def _names(path: Path) -> bytes:
+    """The last names in a zip file's list, which stands at its end."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        return file.read()
 
 
 def _refuse(head: bytes) -> None:
     if head.startswith(_OFFICE):
         raise BadFile(
             _(
-                "This is an Office file with a password or of an old kind. Save it as DOCX without"
-                " a password, or a sheet as CSV."
+                "This is an Office file with a password or of an old kind. Save it as DOCX or XLSX"
+                " without a password."
             ),
             code="office",
         )

@@ -19,6 +19,7 @@ DEPTH_MAX = 64  # deeper data is no training example, and costs parsers their st
 VALUES_MAX = 200_000  # in one row; every value costs some 60 bytes once it is parsed
 COLUMNS_MAX = 200
 SIGNS = ("\t", ";", "|", ",")  # between columns; text has the first ones least
+_OTHER_SIGNS = ("^", "~", "\x01", "\x1f", "¦", "‖", "、")  # that people and programs use, too
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
@@ -151,7 +152,9 @@ class _Lines:
 
 def _csv_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
     csv.field_size_limit(limit)
-    delimiter = _delimiter(file.read(PIECE))
+    head = file.read(PIECE)
+    delimiter = _delimiter(head)
+    _refuse_other_sign(head, delimiter)
     file.seek(0)
     lines = _Lines(file, limit, progress)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -188,6 +191,44 @@ def _delimiter(head: bytes) -> str:
                 if fit > best_fit:
                     best, best_fit = sign, fit
     return best
+
+
+def _refuse_other_sign(head: bytes, delimiter: str) -> None:
+    """`BadFile` when the first line's columns are parted by another sign than the lines after it,
+    or by one that is none of `SIGNS`.
+    """
+    lines = [line for line in head.decode("utf-8", "ignore").splitlines()[:21] if line.strip()]
+    if len(lines) < 2 or any('"' in line for line in lines):
+        return
+    first, rest = lines[0], lines[1:]
+    for sign in (*SIGNS, *_OTHER_SIGNS):
+        wide = min(line.count(sign) for line in rest)
+        if not wide or any(line.count(delimiter) for line in rest):
+            continue
+        if sign in SIGNS and sign != delimiter and delimiter in first:
+            raise BadFile(
+                _(
+                    "Line 2 parts its columns by “%(sign)s”, the first line by “%(first)s”. Save"
+                    " the table with one sign for all lines."
+                )
+                % {"sign": _shown(sign), "first": _shown(delimiter)},
+                code="broken_csv",
+                line=2,
+            )
+        if sign in _OTHER_SIGNS and first.count(sign) == wide:
+            raise BadFile(
+                _(
+                    "The columns are parted by “%(sign)s”. Save the table with commas, semicolons,"
+                    " tabs or bars between them."
+                )
+                % {"sign": _shown(sign)},
+                code="broken_csv",
+                line=1,
+            )
+
+
+def _shown(sign: str) -> str:
+    return sign if sign.isprintable() else repr(sign).strip("'")
 
 
 def _header(names: list[str]) -> list[str]:

@@ -13,12 +13,20 @@ CHUNK = 1 << 20
 # So many characters beyond ASCII in good order before the first wrong byte mean damaged UTF-8 and
 # not another encoding: decoding such a file as GB18030 would "work" and ruin every word.
 DAMAGED_AFTER = 16
+ONE_BYTE = (
+    "cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256",
+)  # fmt: skip
+ENCODINGS = ("gb18030", "big5hkscs", "cp932", "euc_jp", "euc_kr", *ONE_BYTE)
+USUAL = ("gb18030", "big5hkscs", "cp1252")  # that count where others read as well
+EVIDENCE = 4  # bytes beyond ASCII that a text in an encoding of one byte must have
+ALIKE = 0.02  # two readings that differ by no more are equally good
 
 
 def encoding_of(path: Path) -> str:
-    """The encoding as a codec name: utf-8, utf-8-sig, utf-16…, gb18030.
+    """The encoding as a codec name: utf-8, utf-8-sig, utf-16…, or one of `ENCODINGS`.
 
-    Reads the file once. `BadFile` names the byte and the line when no encoding fits.
+    Reads the file once or twice. `BadFile` names the byte and the line when no encoding fits, and
+    the line where another one begins.
     """
     with path.open("rb") as file:
         head = file.read(4096)
@@ -34,8 +42,12 @@ def encoding_of(path: Path) -> str:
         bad, good_before = _first_bad_byte(file)
     if bad is None:
         return "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
-    if good_before < DAMAGED_AFTER and _looks_like_gb18030(path, bad):
-        return "gb18030"
+    if good_before < DAMAGED_AFTER:
+        found = _guessed(path, bad, good_before)
+        if found or _reads_as_chinese(path, bad):
+            _refuse_mixed(path)
+        if found:
+            return found
     raise _undecodable(path, bad, "UTF-8")
 
 
@@ -105,8 +117,10 @@ def _utf16_by_zeros(head: bytes) -> str:
     )
 
 
-def _looks_like_gb18030(path: Path, bad: int) -> bool:
-    """Whether the surroundings of the first wrong byte read well as Chinese."""
+def _guessed(path: Path, bad: int, good_before: int) -> str:
+    """The encoding in which the surroundings of the first wrong byte read best; empty when several
+    read equally well and differently.
+    """
     with path.open("rb") as file:
         start = max(bad - 2048, 0)
         file.seek(start)
@@ -115,8 +129,61 @@ def _looks_like_gb18030(path: Path, bad: int) -> bool:
     first = sample.find(b"\n", 0, bad - start) + 1 if start else 0
     last = max(sample.rfind(sign) for sign in (b"\n", b" ", b'"'))
     sample = sample[first : last if last > bad - start else len(sample)]
-    best = charset_normalizer.from_bytes(sample, cp_isolation=["gb18030"], threshold=0.2).best()
-    return best is not None
+    found = charset_normalizer.from_bytes(sample, cp_isolation=list(ENCODINGS), threshold=0.2)
+    best = found.best()
+    if best is None:
+        return ""
+    fits = [
+        one
+        for one in found
+        if one.chaos <= best.chaos + ALIKE and one.coherence >= best.coherence - ALIKE
+    ]
+    names = {name for one in fits for name in one.could_be_from_charset}
+    usual = next((name for name in USUAL if name in names), "")
+    if not usual and len({str(one) for one in fits}) > 1:
+        return ""
+    name = usual or str(best.encoding)
+    # A few odd bytes in plain English, or beside characters of good UTF-8, are damage.
+    few = sum(byte > 127 for byte in sample) < EVIDENCE
+    return "" if name in ONE_BYTE and (few or good_before) else name
+
+
+def _reads_as_chinese(path: Path, bad: int) -> bool:
+    """Whether the line of the first wrong byte is whole in GB18030, whatever the others are."""
+    _line, column = _place(path, bad)
+    with path.open("rb") as file:
+        file.seek(bad - column + 1)
+        try:
+            return bool(file.readline(CHUNK).decode("gb18030"))
+        except UnicodeDecodeError:
+            return False
+
+
+def _refuse_mixed(path: Path) -> None:
+    """`BadFile` names the first line that is UTF-8 in a file that as a whole is not."""
+    with path.open("rb") as file:
+        number, begins = 1, True
+        while line := file.readline(CHUNK):
+            ends = line.endswith(b"\n")
+            if begins and ends and not line.isascii() and _is_utf8(line):
+                raise BadFile(
+                    _(
+                        "Line %(line)s is UTF-8, other lines are not. Save the whole file as UTF-8"
+                        " and upload it again."
+                    )
+                    % {"line": number},
+                    code="encoding",
+                    line=number,
+                )
+            number, begins = number + ends, ends
+
+
+def _is_utf8(line: bytes) -> bool:
+    """Whether a line is UTF-8 beyond chance: three characters of three bytes, and all in order."""
+    try:
+        return sum(1 for sign in line.decode("utf-8") if ord(sign) > 0x7FF) >= 3
+    except UnicodeDecodeError:
+        return False
 
 
 def _undecodable(path: Path, offset: int, encoding: str) -> BadFile:

@@ -4,6 +4,14 @@ from datasets.services.asking import model_names, models_currency, models_offere
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
 from datasets.services.given import given_as_one
+from datasets.services.importing import import_execute
+from datasets.services.imports import (
+    import_cancel,
+    import_choose,
+    import_create,
+    import_kinds,
+    shared_entries,
+)
 from datasets.services.info import dataset_name, info_write, versions_materialise
 from datasets.services.overlaps import evaluation_sets_of
 from datasets.services.providers import (
@@ -13,6 +21,7 @@ from datasets.services.providers import (
     provider_test,
     provider_update,
 )
+from datasets.services.public import public_fetch, public_places, public_sync
 from datasets.services.recipes import (
     ASKED,
     ASKING_SECONDS,
@@ -40,6 +49,8 @@ from datasets.services.statistics import version_statistics
 from datasets.services.sweeping import (
     check_start,
     checks_run,
+    import_start,
+    imports_run,
     run_start,
     runs_run,
     statistics_run,
@@ -78,6 +89,13 @@ __all__ = [
     "dataset_update",
     "evaluation_sets_of",
     "given_as_one",
+    "import_cancel",
+    "import_choose",
+    "import_create",
+    "import_execute",
+    "import_kinds",
+    "import_start",
+    "imports_run",
     "info_write",
     "log_lines",
     "model_names",
@@ -88,6 +106,9 @@ __all__ = [
     "provider_delete",
     "provider_test",
     "provider_update",
+    "public_fetch",
+    "public_places",
+    "public_sync",
     "recipe_ask",
     "recipe_create",
     "recipe_delete",
@@ -102,6 +123,7 @@ __all__ = [
     "runs_run",
     "share_create",
     "share_delete",
+    "shared_entries",
     "stages_of",
     "statistics_run",
     "statistics_start",

@@ -12,9 +12,9 @@ from django.db import transaction
 from accounts.models import Project, Role, User
 from accounts.services import event_record, role_require
 from common.errors import Conflict, DomainError
+from common.outbound import BadTarget, target_read, target_resolve
 from common.phrases import gettext as _
 from common.sealing import Unsealable, seal, unseal
-from common.targets import BadTarget, target_read, target_resolve
 from datasets.generation.doors import Busy, HttpDoor, Refused, Server, Terms, target_trouble
 from datasets.generation.events import answer_read
 from datasets.models import Provider, RecipeRun

@@ -7,7 +7,7 @@ from django.db import transaction
 from accounts.models import Project
 from accounts.services import event_record, project_commons
 from common.errors import Conflict
-from datasets.models import Dataset, Provider, Recipe, RecipeRun, Upload
+from datasets.models import Dataset, Import, Provider, Recipe, RecipeRun, Upload
 from datasets.services.changes import dataset_remove
 from datasets.services.resumable import upload_delete
 
@@ -19,6 +19,7 @@ def project_empty(project: Project, *, until: float) -> bool:
     it was, so that their history and their repetition stay. `until` is of the monotonic clock.
     """
     RecipeRun.objects.filter(project=project).delete()  # what still works at one finds it gone
+    Import.objects.filter(project=project).delete()
     Recipe.objects.filter(project=project).delete()
     Provider.objects.filter(project=project).delete()
     for upload in Upload.objects.filter(project=project):

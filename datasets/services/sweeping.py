@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from datasets.models import Dataset, DatasetVersion, RecipeRun
+from datasets.models import Dataset, DatasetVersion, Import, RecipeRun
 from datasets.reading.locks import locked
 from datasets.services.checks import version_check
 from datasets.services.files import INCOMING, data_root, incoming_root
+from datasets.services.importing import import_execute
+from datasets.services.imports import imports_forget, imports_root
 from datasets.services.info import info_write
 from datasets.services.resumable import uploads_sweep
 from datasets.services.running import run_execute
@@ -31,6 +33,7 @@ from datasets.services.uploads import SMALL
 CHECKS_AT_ONCE = 2
 COUNTED_AT_ONCE = 1
 NUDGED = 20  # small versions a minute
+IMPORTS_AT_ONCE = 3  # a slow server must not keep all others waiting
 RUNS_AT_ONCE = 1  # a recipe reads and writes whole datasets: more at once would not be faster
 ASKING_AT_ONCE = 4  # recipes that ask models wait for them most of the time
 ANSWERS_KEPT = timedelta(days=30)  # of a failed run that may go on
@@ -53,28 +56,56 @@ def sweep() -> None:
     # The first big one's process works off the others, too.
     for version in [*small, *waiting.filter(bytes__gte=SMALL)[:1]]:
         async_task("datasets.tasks.version_statistics", str(version.pk), cluster="web")
-    _runs_sweep()
+    _work_sweep(
+        RecipeRun.objects.active(),
+        recipes_root(),
+        "datasets.tasks.recipe_run",
+        kept=_with_answers().values_list("pk", flat=True),
+    )
+    imports_forget()
+    _work_sweep(
+        Import.objects.active(),
+        imports_root(),
+        "datasets.tasks.import_run",
+        resting=(Import.State.CHOOSING,),
+    )
     info_write()
 
 
-def _runs_sweep() -> None:
-    """Starts runs of recipes that nobody works at; removes what ended ones left."""
-    active = {run.pk: run for run in RecipeRun.objects.active()}
-    failed = RecipeRun.objects.filter(
+def _with_answers() -> QuerySet[RecipeRun]:
+    """Runs that failed and may go on with what models answered."""
+    return RecipeRun.objects.filter(
         state=RecipeRun.State.FAILED,
         asks_models=True,
         ended_at__gt=timezone.now() - ANSWERS_KEPT,
     )
-    kept = {*map(str, active), *map(str, failed.values_list("pk", flat=True))}
-    for folder in recipes_root().iterdir():
-        if folder.name not in kept:
+
+
+def _work_sweep(
+    rows: QuerySet[Any],
+    root: Path,
+    task: str,
+    *,
+    resting: Collection[str] = (),
+    kept: Collection[uuid.UUID] = (),
+) -> None:
+    """Starts work that nobody is at; removes what ended work left in its folder below `root`.
+
+    Not started is what is `resting` in a state; what is `kept` has ended and keeps its folder.
+    """
+    active = {row.pk: row for row in rows}
+    needed = {str(pk) for pk in (*active, *kept)}
+    for folder in root.iterdir():
+        if folder.name not in needed:
             with locked(folder) as mine:
                 if mine:
                     shutil.rmtree(folder, ignore_errors=True)
-    for run in active.values():
-        run.directory.mkdir(exist_ok=True)
-        if _is_free(run.directory):
-            async_task("datasets.tasks.recipe_run", str(run.pk), cluster="web")
+    for row in active.values():
+        if row.state in resting:
+            continue
+        row.directory.mkdir(exist_ok=True)
+        if _is_free(row.directory):
+            async_task(task, str(row.pk), cluster="web")
 
 
 def _is_free(directory: Path) -> bool:
@@ -142,6 +173,11 @@ def run_start(run_id: uuid.UUID) -> None:
     _start("recipe_run", run_id)
 
 
+def import_start(import_id: uuid.UUID) -> None:
+    """Starts a process that fetches this; it goes on when the queue's worker ends."""
+    _start("import_run", import_id)
+
+
 def _start(command: str, which: uuid.UUID) -> None:
     log = Path(settings.TRAINER_HOME) / "logs" / "datasets.log"
     with log.open("ab") as errors:
@@ -186,6 +222,18 @@ def runs_run(run_id: uuid.UUID) -> None:
     else:
         slots, at_once = data_root() / ".runs", RUNS_AT_ONCE
     _work_off(run_id, waiting, run_execute, slots=slots, at_once=at_once)
+
+
+def imports_run(import_id: uuid.UUID) -> None:
+    """Fetches this and then all others that wait, unless enough processes are at it."""
+    waiting = Import.objects.filter(state=Import.State.WAITING)
+    _work_off(
+        import_id,
+        waiting,
+        import_execute,
+        slots=data_root() / ".importers",
+        at_once=IMPORTS_AT_ONCE,
+    )
 
 
 def _work_off(

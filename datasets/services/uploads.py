@@ -2,8 +2,8 @@
 
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Mappings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,13 @@ def dataset_create(
     remark: str = "",
     is_public: bool = False,
     wish: Wish | None = None,
+    stored: Callable[[DatasetVersion], None] | None = None,
 ) -> Dataset:
     """A dataset with its first version. `BadFile`, `QuotaExceeded`, Conflict (name taken).
 
     A small file is checked at once, so that what is wrong with it is refused and nothing is left;
-    of a big one only its beginning is looked at, and the check goes on in the background.
+    of a big one only its beginning is looked at, and the check goes on in the background. `stored`
+    is called within the transaction that stores the version, and may refuse it.
     """
     role_require(created_by, project, Role.MANAGER if is_public else Role.RESEARCHER)
     name = name_checked(name)
@@ -68,18 +70,23 @@ def dataset_create(
             remark=remark.strip()[:2000],
             is_public=is_public,
         )
-        version = _version_store(dataset, received, by=created_by, parent=None)
+        version = _version_store(dataset, received, by=created_by, parent=None, stored=stored)
     check_run(version, by=created_by, wait=received.contents is not None)
     return Dataset.objects.get(pk=dataset.pk)
 
 
 def version_add(
-    dataset_id: uuid.UUID, *, by: User, upload: Uploaded, wish: Wish | None = None
+    dataset_id: uuid.UUID,
+    *,
+    by: User,
+    upload: Uploaded,
+    wish: Wish | None = None,
+    stored: Callable[[DatasetVersion], None] | None = None,
 ) -> DatasetVersion:
-    """A new version of a dataset with the contents of another file."""
+    """A new version of a dataset with the contents of another file; `stored` as with a new one."""
     dataset = Dataset.objects.editable_by(by).select_related("project").get(pk=dataset_id)
     with _received(upload, dataset.project, wish) as received:
-        version = _version_store(dataset, received, by=by, parent=dataset.latest)
+        version = _version_store(dataset, received, by=by, parent=dataset.latest, stored=stored)
     return check_run(version, by=by, wait=received.contents is not None)
 
 
@@ -195,7 +202,12 @@ class _received:  # noqa: N801  a context manager
 
 @transaction.atomic
 def _version_store(
-    dataset: Dataset, received: _Received, *, by: User, parent: DatasetVersion | None
+    dataset: Dataset,
+    received: _Received,
+    *,
+    by: User,
+    parent: DatasetVersion | None,
+    stored: Callable[[DatasetVersion], None] | None,
 ) -> DatasetVersion:
     """Row and files together: the files are moved into place just before the rows are committed."""
     project_hold(dataset.project_id)
@@ -224,6 +236,8 @@ def _version_store(
         for name, value in contents_fields(received.contents).items():
             setattr(version, name, value)
     version.save()
+    if stored is not None:
+        stored(version)
     uploads_spend(received.spends)
     settle(received.stored.directory, version.directory)
     event_record(dataset, project=dataset.project, actor=by, verb=verb, new=f"v{version.number}")

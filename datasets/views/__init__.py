@@ -10,6 +10,14 @@ from datasets.views.datasets import (
     upload_delete,
     version_list,
 )
+from datasets.views.imports import (
+    import_cancel,
+    import_choose,
+    import_create,
+    import_detail,
+    import_list,
+    public_fetch,
+)
 from datasets.views.providers import (
     provider_create,
     provider_delete,
@@ -46,11 +54,17 @@ __all__ = [
     "dataset_public",
     "dataset_sharing",
     "dataset_update",
+    "import_cancel",
+    "import_choose",
+    "import_create",
+    "import_detail",
+    "import_list",
     "provider_create",
     "provider_delete",
     "provider_list",
     "provider_test",
     "provider_update",
+    "public_fetch",
     "recipe_ask",
     "recipe_create",
     "recipe_delete",

@@ -19,7 +19,8 @@ from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
 from datasets.forms import FileForm, SettingsForm, UploadForm
-from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Upload
+from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Import, Upload
+from datasets.views.imports import ways
 from datasets.views.shared import add_refusal, dataset_context, open_uploads
 from datasets.views.versions import version_rows
 
@@ -114,6 +115,7 @@ def dataset_create(request: HtmxRequest) -> HttpResponse:
             "form": form,
             "project": project,
             "open_uploads": open_uploads(request, project),
+            "ways": ways(""),
             "nav": "datasets",
             "may_create": project.role_of(user) >= Role.RESEARCHER,
         },
@@ -212,6 +214,7 @@ def version_list(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
         "form": form,
         "version": dataset.latest,
         "open_uploads": open_uploads(request, dataset.project),
+        "places": _places(dataset),
         "events": list(
             Event.objects.filter(
                 subject_id__in=[dataset.pk, *dataset.versions.values_list("pk", flat=True)]
@@ -225,3 +228,11 @@ def version_list(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
     return render(
         request, "datasets/version_list.html", context, status=422 if form.is_bound else 200
     )
+
+
+def _places(dataset: Dataset) -> list[dict[str, str]]:
+    """The hubs that a dataset of the public list comes from."""
+    return [
+        {"kind": kind, "hub": str(Import.Kind(kind).label), "name": name}
+        for kind, name in services.public_places(dataset).items()
+    ]

@@ -19,9 +19,9 @@ from accounts.models import User
 from accounts.services import event_record
 from common.errors import Conflict, DomainError
 from common.languages import spoken
+from common.outbound import BadTarget, target_read, target_resolve
 from common.phrases import gettext as _
 from common.sealing import Unsealable, seal, unseal
-from common.targets import BadTarget, target_read, target_resolve
 from nodes import webhooks
 from nodes.models import Alert, AlertChannel, AlertDelivery
 from nodes.services.sentences import alert_text

@@ -218,6 +218,8 @@ SPECTACULAR_SETTINGS = {
         "AlertDeliveryState": "nodes.models.AlertDelivery.State",
         "AlertKind": "nodes.models.AlertRule.Kind",
         "AlertState": "nodes.models.Alert.State",
+        "DatasetImportKind": "datasets.models.Import.Kind",
+        "DatasetImportState": "datasets.models.Import.State",
         "DatasetVersionState": "datasets.models.DatasetVersion.State",
         "DeploymentState": "inference.models.Deployment.State",
         "ImageState": "nodes.models.Image.State",
@@ -354,6 +356,14 @@ PARSER_SECONDS = env.integer("TRAINER_PARSER_SECONDS", 3600, least=1)
 DEPLOYMENT_IDLE_SECONDS = env.integer("TRAINER_DEPLOYMENT_IDLE_SECONDS", 300)
 JOB_WALL_SECONDS = env.integer("TRAINER_JOB_WALL_SECONDS", 7 * 24 * 3600)
 HUB_ONLINE = env.flag("TRAINER_HUB_ONLINE", default=False)
+# Where data is imported from: the hubs or mirrors of them, hosts in the private network that stores
+# of objects may have, and directories whose files people may register.
+HF_ENDPOINT = env.text("TRAINER_HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+MODELSCOPE_ENDPOINT = env.text("TRAINER_MODELSCOPE_ENDPOINT", "https://www.modelscope.cn").rstrip(
+    "/"
+)
+IMPORT_HOSTS = env.items("TRAINER_IMPORT_HOSTS")
+SHARED_DIRECTORIES = env.items("TRAINER_SHARED_DIRECTORIES")
 
 # security
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -19,6 +19,7 @@ from config import ways
 
 COLLECTIONS = {
     "datasets": "api-dataset-list",
+    "imports": "api-import-list",
     "recipes": "api-recipe-list",
     "recipe_runs": "api-recipe-run-list",
     "jobs": "api-job-list",

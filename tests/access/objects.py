@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import services as accounts
 from accounts.models import Role
 from datasets import services as datasets
+from datasets.models import Import
 from inference.models import Conversation, Deployment, Replica
 from jobs.models import Attempt, Job
 from nodes.models import Alert, Image, Node, NodeToken, Workload
@@ -30,7 +31,7 @@ def of_accounts(people: SimpleNamespace) -> dict[str, object]:
 
 
 def of_datasets(people: SimpleNamespace) -> dict[str, object]:
-    """A private, a public and a shared dataset, a recipe, a run of it, an upload, a provider."""
+    """Datasets (private, public, shared), a recipe, its run, an upload, a provider, an import."""
     found: dict[str, object] = {}
     for word, public in (("dataset", False), ("public_dataset", True)):
         dataset = datasets.dataset_create(
@@ -65,11 +66,18 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
         models=["small"],
         allows_private=True,
     )
+    imported = Import.objects.create(
+        project=people.team,
+        created_by=people.owner,
+        kind=Import.Kind.HUGGINGFACE,
+        reference={"repository": "lab/rows", "revision": ""},
+    )
     return found | {
         "recipe": recipe,
         "recipe_run": run,
         "upload": upload,
         "provider": provider,
+        "import": imported,
     }
 
 

@@ -5,14 +5,17 @@ import gzip
 import io
 import json
 import lzma
+import re
 import subprocess
 import sys
 import zipfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.phrases import load
 from datasets.ingest import Contents, contents_ingest
 from datasets.reading.indexed import IndexedReader
 from datasets.reading.refusals import BadFile
@@ -21,6 +24,7 @@ from tests.datasets.conftest import GOOD, jsonl
 from tests.services import ROOT
 
 LIMIT = 1 << 20
+OFFICE_LOCKED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1600)
 
 
 def ingest(folder: Path, data: bytes, name: str) -> tuple[Contents, list[Any]]:
@@ -131,7 +135,8 @@ def test_tables_in_columns(tmp_path: Path) -> None:
         ("a.pdf", samples.pdf(["", ""]), "scanned"),
         ("a.pdf", b"%PDF-1.4 and nothing", "damaged"),
         ("a.docx", samples.docx()[:5000], "damaged"),
-        ("a.docx", samples.zipped({"[Content_Types].xml": "", "xl/workbook.xml": ""}), "office"),
+        ("a.docx", samples.zipped({"[Content_Types].xml": "", "ppt/slides.xml": ""}), "office"),
+        ("a.docx", samples.zipped({"[Content_Types].xml": "", "xl/workbook.xml": ""}), "damaged"),
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 600, "office"),
         ("a.epub", samples.epub(locked=True), "encrypted"),
         ("a.epub", samples.zipped({"mimetype": "application/epub+zip"}), "damaged"),
@@ -287,3 +292,144 @@ def test_chinese_names_of_older_programs(tmp_path: Path) -> None:
     data = file.getvalue().replace(b"xxxx.txt", "说明".encode("gb18030") + b".txt")
     _contents, rows = ingest(tmp_path, data, "a.zip")
     assert rows[0]["document"] == "说明.txt"
+
+
+def test_workbooks(tmp_path: Path) -> None:
+    """Sheets with the columns of the longest one; the others are named."""
+    table = [["instruction", "output"], ["one?", 1], ["half?", 0.5], ["when?", date(2024, 5, 1)]]
+    sheets = {
+        "说明": [["Read me first"]],
+        "A": [["A title above"], [], *table, [None, None], ["ok?", True]],
+        "B": [["instruction", "output"], ["two\nlines", "b"]],
+        "Notes": [["who", "what", "when"], ["x", "y", "z"]],
+        "Old": table,
+    }
+    data = samples.xlsx(sheets, hidden=("Old",))
+    contents, rows = ingest(tmp_path, data, "a.data")
+    assert [(row["instruction"], row["output"]) for row in rows] == [
+        ("one?", "1"),
+        ("half?", "0.5"),
+        ("when?", "2024-05-01"),
+        ("ok?", "true"),
+        ("two\nlines", "b"),
+    ]
+    assert [(file["name"], file["rows"]) for file in contents.files] == [
+        ("A", 4),
+        ("B", 1),
+        ("Notes", 0),
+    ]
+    assert "“A”" in load(contents.files[-1]["problem"])
+    assert contents.file_format == "csv"
+    _contents, rows = ingest(tmp_path, samples.ods([["text"], ["一"], ["二"]]), "a.ods")
+    assert rows == [{"text": "一"}, {"text": "二"}]
+    both = samples.zipped({"1.xlsx": data, "2.csv": b"instruction,output\nq,a\n"})
+    contents, rows = ingest(tmp_path, both, "a.zip")
+    assert [file["name"] for file in contents.files][:3] == ["1.xlsx › A", "1.xlsx › B", "2.csv"]
+    assert len(rows) == 6
+
+
+def test_formulas_give_what_was_stored(tmp_path: Path) -> None:
+    """A formula that no program has computed yet is empty."""
+    data = samples.xlsx({"A": [["text", "more"], ["x", "=1+1"]]})
+    _contents, rows = ingest(tmp_path, data, "a.xlsx")
+    assert rows == [{"text": "x", "more": ""}]
+    with zipfile.ZipFile(io.BytesIO(data)) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    sheet = next(name for name in parts if name.endswith("sheet1.xml"))
+    parts[sheet] = re.sub(rb"<v\s*/>|<v></v>", b"<v>2</v>", parts[sheet])
+    _contents, rows = ingest(tmp_path, samples.zipped(parts), "a.xlsx")
+    assert rows == [{"text": "x", "more": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("sheets", "code"),
+    [
+        ({"A": [["a", "a"], ["1", "2"]]}, "broken_csv"),
+        ({"A": [["a", None, "c"], ["1", "2", "3"]]}, "broken_csv"),
+        ({"A": [["a", "b"], ["1", "2", "3"]]}, "broken_csv"),
+        ({"A": []}, "no_sheets"),
+    ],
+)
+def test_workbooks_that_are_refused(tmp_path: Path, sheets: dict, code: str) -> None:
+    assert refusal(tmp_path, samples.xlsx(sheets), "a.xlsx").code == code
+
+
+def test_damaged_and_locked_workbooks(tmp_path: Path) -> None:
+    good = samples.xlsx({"A": [["a", "b"], ["1", "2"]]})
+    assert refusal(tmp_path, good[:-300], "a.xlsx").code == "damaged"
+    assert refusal(tmp_path, OFFICE_LOCKED, "a.xlsx").code in {"encrypted", "damaged"}
+    with zipfile.ZipFile(io.BytesIO(good)) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    parts["xl/worksheets/sheet1.xml"] = b"<worksheet>" + b" " * 600 * 2**20
+    assert refusal(tmp_path, samples.zipped(parts), "a.xlsx").code == "bomb"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "read_as"),
+    [
+        ("请介绍这座城市的历史与文化。", "gbk", "gb18030"),
+        ("請介紹這座城市的歷史與文化，說明其主要景點。", "big5", "big5hkscs"),
+        ("Cette ville a été fondée il y a très longtemps à l’étranger.", "cp1252", "cp1252"),
+        ("Этот город был основан очень давно.", "cp1251", "cp1251"),
+        ("この都市には長い歴史があり、博物館が有名です。", "cp932", "cp932"),
+        ("이 도시는 오랜 역사를 가지고 있습니다.", "euc_kr", "euc_kr"),
+    ],
+)
+def test_texts_in_other_encodings(tmp_path: Path, text: str, encoding: str, read_as: str) -> None:
+    rows = [f"text,number\n{text},0\n", *(f"{text},{number}\n" for number in range(1, 40))]
+    contents, found = ingest(tmp_path, "".join(rows).encode(encoding), "a.csv")
+    assert {row["text"] for row in found} == {text}
+    assert contents.encoding == read_as
+
+
+def test_a_file_of_two_encodings_names_the_line(tmp_path: Path) -> None:
+    lines = [f"第{number}座城市的历史\n" for number in range(100)]
+    data = b"".join(
+        line.encode("gb18030" if number != 70 else "utf-8") for number, line in enumerate(lines)
+    )
+    refused = refusal(tmp_path, data, "a.txt")
+    assert (refused.code, refused.data["line"]) == ("encoding", 71)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"instruction,output\na;b\nc;d\n", "Line 2 parts its columns by “;”"),
+        (b"instruction^output\na^b\nc^d\n", "parted by “^”"),
+        (b"a\x01b\n1\x012\n", "parted by “\\x01”"),
+        (b"a,b\n1,2\n3,4\n5,6,7\n", "Line 4 has 3 fields"),
+        (b'a,b\n1,2\n"open,4\n', "Line 3 is not valid CSV"),
+    ],
+)
+def test_tables_with_a_wrong_sign(tmp_path: Path, data: bytes, words: str) -> None:
+    refused = refusal(tmp_path, data, "a.csv")
+    assert refused.code == "broken_csv"
+    assert words in refused.message
+
+
+def test_nested_and_odd_types_of_parquet(tmp_path: Path) -> None:
+    """Maps, decimals, bytes, times, lists of objects, and NaN deep inside."""
+    query = (
+        "SELECT 'q' AS instruction, [{'a': 1, 'b': [1.5, 'nan'::DOUBLE]}] AS nested,"
+        " MAP {'k': {'v': 1}} AS keyed, 1.23::DECIMAL(38, 10) AS exact, 'ab'::BLOB AS raw,"
+        " TIMESTAMPTZ '2024-01-01 00:00:00+00' AS moment, INTERVAL 1 DAY AS span,"
+        " uuid() AS named, 2::UBIGINT ** 60 AS big, 'inf'::FLOAT AS endless, NULL AS nothing"
+    )
+    contents, rows = ingest(tmp_path, samples.parquet(tmp_path, query), "a.parquet")
+    assert contents.rows == 1
+    assert rows[0]["nested"] == [{"a": 1, "b": [1.5, None]}]
+    assert rows[0]["keyed"] == {"k": {"v": 1}}
+    assert rows[0]["endless"] is None
+
+
+def test_a_row_of_100_mb(tmp_path: Path) -> None:
+    """Is named by its line, whatever the file is."""
+    long = "x" * 100 * 2**20
+    rows = [{"text": "short"}, {"text": long}]
+    refused = refusal(tmp_path, jsonl(rows), "a.jsonl")
+    assert (refused.code, refused.data["line"]) == ("line_too_long", 2)
+    assert refusal(tmp_path, json.dumps(rows).encode(), "a.json").code == "line_too_long"
+    assert refusal(tmp_path, f"text,b\na,b\n{long},b\n".encode(), "a.csv").code == "line_too_long"
+    query = "SELECT repeat('x', 100000000) AS text"
+    parquet = samples.parquet(tmp_path, query)
+    assert refusal(tmp_path, parquet, "a.parquet").code in {"line_too_long", "parser_memory"}

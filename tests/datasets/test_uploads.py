@@ -335,3 +335,15 @@ def test_what_takes_long_goes_on_without_the_uploader(
     version.refresh_from_db()
     assert (version.state, version.shape, version.rows) == ("ready", "text", 3)
     assert version.file_format == "docx"
+
+
+def test_columns_that_change_half_way(make) -> None:
+    """Rows with other columns are left out, each with its line; the rest is used."""
+    rows = [*GOOD, *({"question": f"q{n}", "answer": "a"} for n in range(5))]
+    version = make(rows).latest
+    assert (version.state, version.rows, version.dropped) == ("ready", len(GOOD), 5)
+    lines = [finding["line"] for finding in version.report["findings"]]
+    assert sorted(set(lines)) == list(range(len(GOOD) + 1, len(rows) + 1))
+    table = "instruction,output\n" + "q,a\n" * 5 + "q,a,more\n"
+    with pytest.raises(DomainError, match="Line 7 has 3 fields"):
+        make(table.encode(), name="table", filename="a.csv")

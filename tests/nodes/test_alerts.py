@@ -23,7 +23,7 @@ from django_q.signing import SignedPackage
 from accounts.models import Event
 from common.addresses import is_loopback, is_public
 from common.errors import DomainError
-from common.targets import Target
+from common.outbound import Target
 from nodes import services, webhooks
 from nodes.models import Alert, AlertChannel, AlertDelivery, AlertRule, Gpu, Node
 from nodes.nvml import Fault

@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connection
 
 from nodes.management.commands.node_agent import EX_CONFIG
 from nodes.runners import RUNNERS, Unfit, Unreachable, runner
@@ -207,10 +209,20 @@ class Command(BaseCommand):
         supervisor = Supervisor(
             _parts(host, port, options["runner"]), home / "temp" / "serve.json", self._say
         )
+        self._sync_public()
         try:
             asyncio.run(supervisor.run(lambda: _answers(address), address))
         finally:
             lock.close()
+
+    def _sync_public(self) -> None:
+        """The public datasets of the list; a bad list keeps nobody from starting."""
+        try:
+            call_command("datasets_public_sync", stdout=self.stdout, stderr=self.stderr)
+        except (CommandError, DatabaseError) as error:
+            self._say(f"The list of public datasets is left as it was: {error}")
+        finally:
+            connection.close()
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)

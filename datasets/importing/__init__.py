@@ -1,0 +1,1 @@
+"""Places that data is fetched from: hubs, object stores, shared directories. No database."""

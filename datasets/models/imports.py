@@ -1,0 +1,118 @@
+"""Data on its way from a hub, a store of objects or a shared directory."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ProjectOwned, ProjectOwnedQuerySet
+from common.phrases import PhraseField
+from datasets.models.versions import Dataset, DatasetVersion
+
+
+class ImportQuerySet(ProjectOwnedQuerySet["Import"]):
+    """Imports: of the project that gets the data."""
+
+    def active(self) -> Self:
+        """Those that have not ended."""
+        return self.filter(state__in=Import.ACTIVE)
+
+
+class Import(ProjectOwned):
+    """Files of another place that become a version. It keeps where they came from."""
+
+    class Kind(models.TextChoices):
+        """What kind of place."""
+
+        HUGGINGFACE = "huggingface", _("Hugging Face")
+        MODELSCOPE = "modelscope", _("ModelScope")
+        S3 = "s3", _("S3 or OSS")
+        DIRECTORY = "directory", _("Shared directory")
+
+    class State(models.TextChoices):
+        """Where it stands."""
+
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("running")
+        CHOOSING = "choosing", _("needs a choice")
+        SUCCEEDED = "succeeded", _("succeeded")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    kind = models.CharField(_("from"), max_length=12, choices=Kind.choices)
+    # By kind: repository and revision; path, endpoint and region; directory and path. With `files`,
+    # patterns of names, and `choices`, names of offers.
+    reference = models.JSONField(_("place"))
+    secret = models.TextField(blank=True, editable=False)  # sealed, and gone when it has ended
+    # Into a new version of this dataset; without one, into a new dataset called `name`.
+    dataset = models.ForeignKey(Dataset, on_delete=models.SET_NULL, null=True, related_name="+")
+    name = models.CharField(_("new dataset"), max_length=80, blank=True)
+    wish = models.JSONField(default=dict, blank=True)  # shape, columns, tags, where known before
+    state = models.CharField(
+        _("state"), max_length=10, choices=State.choices, default=State.WAITING
+    )
+    # Files and bytes so far and in all, percent, tries.
+    progress = models.JSONField(default=dict, blank=True)
+    offers = models.JSONField(default=list, blank=True)  # to choose from: name, files, bytes
+    revision = models.CharField(_("revision"), max_length=100, blank=True)  # that was fetched
+    problem = PhraseField(_("problem"), blank=True)
+    version = models.ForeignKey(
+        DatasetVersion, on_delete=models.SET_NULL, null=True, related_name="imports"
+    )
+    ended_at = models.DateTimeField(_("ended"), null=True)
+
+    ACTIVE = (State.WAITING, State.RUNNING, State.CHOOSING)
+    MOVES = {
+        State.WAITING: (State.RUNNING, State.FAILED, State.CANCELLED),
+        State.RUNNING: (State.CHOOSING, State.SUCCEEDED, State.FAILED, State.CANCELLED),
+        State.CHOOSING: (State.WAITING, State.FAILED, State.CANCELLED),
+        State.SUCCEEDED: (),
+        State.FAILED: (),
+        State.CANCELLED: (),
+    }
+
+    objects = ImportQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = _("import")
+        verbose_name_plural = _("imports")
+
+    def __str__(self) -> str:
+        return self.place
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in self.ACTIVE
+
+    @property
+    def place(self) -> str:
+        """Where from, in one line."""
+        given: dict[str, Any] = self.reference
+        if self.kind == self.Kind.DIRECTORY:
+            return str(Path(given.get("directory", "")) / given.get("path", ""))
+        return str(given.get("repository") or given.get("path", ""))
+
+    @property
+    def directory(self) -> Path:
+        """Where files wait until all are there; gone when it has ended."""
+        return Path(settings.TRAINER_HOME) / "data" / ".imports" / str(self.pk)
+
+
+class PublicSource(models.Model):
+    """Where a public dataset of the installation's list comes from, fetched or not."""
+
+    key = models.CharField(_("name"), max_length=80, unique=True)  # in the list
+    dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="source")
+    entry = models.JSONField(_("entry"))  # as it stands in the list
+
+    class Meta:
+        ordering = ("key",)
+        verbose_name = _("public source")
+        verbose_name_plural = _("public sources")
+
+    def __str__(self) -> str:
+        return self.key
