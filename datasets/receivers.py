@@ -15,7 +15,7 @@ from accounts.signals import (
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets import services
-from datasets.models import Dataset, DatasetVersion, RecipeRun
+from datasets.models import Dataset, DatasetVersion, RecipeRun, Revision
 
 
 @receiver(project_usage, dispatch_uid="datasets.project_usage")
@@ -26,11 +26,12 @@ def tell_storage(sender: object, *, project: Project, **kwargs: Any) -> dict[str
 
 @receiver(project_working, dispatch_uid="datasets.project_working")
 def tell_checks(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
-    """Uploads that are still being checked, and recipes that still run."""
+    """Uploads that are still being checked, recipes that still run, edits being saved."""
     checking = DatasetVersion.objects.filter(
         dataset__project=project, state=DatasetVersion.State.CHECKING
     )
     running = RecipeRun.objects.filter(project=project).active()
+    saving = Revision.objects.filter(version__dataset__project=project, state=Revision.State.SAVING)
     return [
         *(
             _("“%(version)s” was just uploaded and is being checked. Wait for it.")
@@ -40,6 +41,11 @@ def tell_checks(sender: object, *, project: Project, **kwargs: Any) -> list[str]
         *(
             _("The recipe “%(run)s” still runs. Cancel it, or wait for it.") % {"run": run}
             for run in running
+        ),
+        *(
+            _("Decisions on rows of “%(version)s” are being saved. Wait for it.")
+            % {"version": revision.version}
+            for revision in saving.select_related("version__dataset")
         ),
     ]
 

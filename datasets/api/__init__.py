@@ -1,7 +1,17 @@
 """REST endpoints of the app."""
 
+from datasets.api.comparisons import ComparisonViewSet
 from datasets.api.datasets import DatasetViewSet, VersionViewSet
 from datasets.api.recipes import RecipeRunViewSet, RecipeViewSet
+from datasets.api.revisions import RevisionViewSet
 from datasets.api.uploads import UploadViewSet
 
-__all__ = ["DatasetViewSet", "RecipeRunViewSet", "RecipeViewSet", "UploadViewSet", "VersionViewSet"]
+__all__ = [
+    "ComparisonViewSet",
+    "DatasetViewSet",
+    "RecipeRunViewSet",
+    "RecipeViewSet",
+    "RevisionViewSet",
+    "UploadViewSet",
+    "VersionViewSet",
+]

@@ -2,6 +2,8 @@
 
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
+from datasets.services.comparisons import comparison_create, comparison_run
+from datasets.services.edits import revision_discard, row_decide
 from datasets.services.given import given_as_one
 from datasets.services.info import dataset_name, info_write, versions_materialise
 from datasets.services.overlaps import evaluation_sets_of
@@ -23,10 +25,15 @@ from datasets.services.resumable import (
 )
 from datasets.services.running import run_execute
 from datasets.services.runs import run_cancel, run_create
+from datasets.services.saving import revision_save, revision_write
 from datasets.services.statistics import version_statistics
 from datasets.services.sweeping import (
     check_start,
     checks_run,
+    comparison_start,
+    comparisons_run,
+    revision_start,
+    revisions_run,
     run_start,
     runs_run,
     statistics_run,
@@ -39,6 +46,7 @@ from datasets.services.uploads import (
     dataset_create,
     version_add,
     version_remap,
+    version_restore,
 )
 from datasets.services.uses import (
     stages_of,
@@ -55,6 +63,10 @@ __all__ = [
     "Wish",
     "check_start",
     "checks_run",
+    "comparison_create",
+    "comparison_run",
+    "comparison_start",
+    "comparisons_run",
     "counting_by_default",
     "dataset_create",
     "dataset_delete",
@@ -69,6 +81,12 @@ __all__ = [
     "recipe_preview",
     "recipe_update",
     "recipe_versions",
+    "revision_discard",
+    "revision_save",
+    "revision_start",
+    "revision_write",
+    "revisions_run",
+    "row_decide",
     "run_cancel",
     "run_create",
     "run_execute",
@@ -89,6 +107,7 @@ __all__ = [
     "version_cut_count",
     "version_delete",
     "version_remap",
+    "version_restore",
     "version_statistics",
     "version_unfit",
     "versions_materialise",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django_q.tasks import async_task
 
-from datasets.models import Dataset, DatasetVersion, RecipeRun
+from datasets.models import Comparison, Dataset, DatasetVersion, RecipeRun, Revision
 from datasets.reading.locks import locked
 from datasets.services.checks import version_check
+from datasets.services.comparisons import comparison_run, comparisons_forget
 from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.info import info_write
 from datasets.services.resumable import uploads_sweep
 from datasets.services.running import run_execute
 from datasets.services.runs import recipes_root
+from datasets.services.saving import revision_write
 from datasets.services.statistics import statistics_waiting, version_statistics
 from datasets.services.uploads import SMALL
 
@@ -50,21 +52,53 @@ def sweep() -> None:
     for version in [*small, *waiting.filter(bytes__gte=SMALL)[:1]]:
         async_task("datasets.tasks.version_statistics", str(version.pk), cluster="web")
     _runs_sweep()
+    _revisions_sweep()
+    _comparisons_sweep()
     info_write()
 
 
 def _runs_sweep() -> None:
     """Starts runs of recipes that nobody works at; removes what ended ones left."""
-    active = {run.pk: run for run in RecipeRun.objects.active()}
-    for folder in recipes_root().iterdir():
-        if folder.name not in map(str, active):
-            with locked(folder) as mine:
-                if mine:
-                    shutil.rmtree(folder, ignore_errors=True)
+    active = {str(run.pk): run for run in RecipeRun.objects.active()}
+    _leftovers_sweep(recipes_root(), active)
     for run in active.values():
         run.directory.mkdir(exist_ok=True)
         if _is_free(run.directory):
             async_task("datasets.tasks.recipe_run", str(run.pk), cluster="web")
+
+
+def _revisions_sweep() -> None:
+    """Goes on with saving decisions on rows where nobody works at it; removes what is left over."""
+    saving = Revision.objects.filter(state=Revision.State.SAVING)
+    active = {str(revision.pk): revision for revision in saving}
+    root = Revision.root()
+    root.mkdir(parents=True, exist_ok=True)
+    _leftovers_sweep(root, active)
+    for revision in active.values():
+        revision.directory.mkdir(exist_ok=True)
+        if _is_free(revision.directory):
+            async_task("datasets.tasks.revision_write", str(revision.pk), cluster="web")
+
+
+def _comparisons_sweep() -> None:
+    """Goes on with comparisons that nobody works at; removes files of those that are forgotten."""
+    comparisons_forget()
+    root = Comparison.root()
+    root.mkdir(parents=True, exist_ok=True)
+    _leftovers_sweep(root, set(map(str, Comparison.objects.values_list("pk", flat=True))))
+    for comparison in Comparison.objects.filter(state=Comparison.State.WAITING):
+        comparison.directory.mkdir(exist_ok=True)
+        if _is_free(comparison.directory):
+            async_task("datasets.tasks.comparison_run", str(comparison.pk), cluster="web")
+
+
+def _leftovers_sweep(root: Path, active: Container[str]) -> None:
+    """Removes folders whose thing is not active any more, and which nobody works in."""
+    for folder in root.iterdir():
+        if folder.name not in active:
+            with locked(folder) as mine:
+                if mine:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_free(directory: Path) -> bool:
@@ -132,6 +166,16 @@ def run_start(run_id: uuid.UUID) -> None:
     _start("recipe_run", run_id)
 
 
+def revision_start(revision_id: uuid.UUID) -> None:
+    """Starts a process that saves these decisions; it goes on when the queue's worker ends."""
+    _start("revision_write", revision_id)
+
+
+def comparison_start(comparison_id: uuid.UUID) -> None:
+    """Starts a process that compares; it goes on when the queue's worker ends."""
+    _start("versions_compare", comparison_id)
+
+
 def _start(command: str, which: uuid.UUID) -> None:
     log = Path(settings.TRAINER_HOME) / "logs" / "datasets.log"
     with log.open("ab") as errors:
@@ -166,6 +210,20 @@ def runs_run(run_id: uuid.UUID) -> None:
     """Runs this recipe and then all others that wait, unless enough processes are at it."""
     waiting = RecipeRun.objects.filter(state=RecipeRun.State.WAITING)
     _work_off(run_id, waiting, run_execute, slots=data_root() / ".runs", at_once=RUNS_AT_ONCE)
+
+
+def revisions_run(revision_id: uuid.UUID) -> None:
+    """Saves these decisions and then all others that wait, unless enough processes are at it."""
+    waiting = Revision.objects.filter(state=Revision.State.SAVING)
+    slots = data_root() / ".saving"
+    _work_off(revision_id, waiting, revision_write, slots=slots, at_once=RUNS_AT_ONCE)
+
+
+def comparisons_run(comparison_id: uuid.UUID) -> None:
+    """Compares these versions and then all others that wait, unless enough processes are at it."""
+    waiting = Comparison.objects.filter(state=Comparison.State.WAITING)
+    slots = data_root() / ".comparing"
+    _work_off(comparison_id, waiting, comparison_run, slots=slots, at_once=RUNS_AT_ONCE)
 
 
 def _work_off(

@@ -30,7 +30,7 @@ def of_accounts(people: SimpleNamespace) -> dict[str, object]:
 
 
 def of_datasets(people: SimpleNamespace) -> dict[str, object]:
-    """A private and a public dataset, checked, a recipe, a run of it, and an upload."""
+    """A private and a public dataset, checked, a recipe, a run, an upload, and a draft."""
     found: dict[str, object] = {}
     for word, public in (("dataset", False), ("public_dataset", True)):
         dataset = datasets.dataset_create(
@@ -49,7 +49,20 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
     upload = datasets.upload_create(
         project=people.team, created_by=people.owner, filename="big.jsonl", size=1000
     )
-    return found | {"recipe": recipe, "recipe_run": run, "upload": upload}
+    decision = datasets.row_decide(found["version"].pk, 0, by=people.owner, edition=0, rating=3)
+    other = found["version"]
+    other = datasets.version_remap(
+        other.pk, by=people.owner, wish=datasets.Wish(other.shape, other.columns)
+    )
+    comparison = datasets.comparison_create(found["version"].pk, other.pk, by=people.owner)
+    return found | {
+        "comparison": comparison,
+        "other_version": other,
+        "recipe": recipe,
+        "recipe_run": run,
+        "revision": decision.revision,
+        "upload": upload,
+    }
 
 
 def of_registry(people: SimpleNamespace, home: Path, version: object) -> dict[str, object]:
