@@ -62,6 +62,7 @@ SENTENCES: Mapping[str, Any] = {
     "restarted": gettext_lazy("started again"),
     "resumed": gettext_lazy("resumed"),
     "retried": gettext_lazy("tried again"),
+    "review_begun": gettext_lazy("review of %(new)s begun"),
     "revoked": gettext_lazy("revoked"),
     "stopped": gettext_lazy("stop asked for"),
     "submitted": gettext_lazy("submitted"),

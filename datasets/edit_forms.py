@@ -13,6 +13,7 @@ from datasets.editing import Place
 from datasets.models import DatasetVersion, RowDecision
 from datasets.reading.indexed import PREVIEW_MAX
 from datasets.services.edits import RATINGS
+from datasets.services.reviews import REVIEWERS_MAX, ROWS_MAX
 
 STARS = [("", "–"), *((str(one), str(one)) for one in RATINGS)]
 
@@ -98,10 +99,20 @@ class SaveForm(forms.Form):
         required=False,
     )
 
-    def drop_rated_under(self) -> int | None:
-        """The lowest rating that stays; None when no rating counts."""
-        chosen = self.cleaned_data["drop"] if self.is_valid() else ""
-        return int(chosen) if chosen else None
+    rest = forms.ChoiceField(
+        label=_("Rows without a decision"),
+        choices=[("keep", _("are kept")), ("drop", _("are left out"))],
+        required=False,
+    )
+
+    def plan(self) -> dict[str, Any]:
+        """What `services.revision_save` takes; what is not sent is as usual."""
+        data = self.cleaned_data if self.is_valid() else {}
+        drop = data.get("drop")
+        return {
+            "drop_rated_under": int(drop) if drop else None,
+            "keeps_rest": data.get("rest") != "drop",
+        }
 
 
 VERSIONS_MAX = 500  # in a list to choose from
@@ -128,3 +139,40 @@ class CompareForm(forms.Form):
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
             field.choices = choices
+
+
+class ReviewForm(forms.Form):
+    """Which rows are reviewed, and by how many people each."""
+
+    name = forms.CharField(label=_("Name"), max_length=80)
+    wanted = forms.TypedChoiceField(
+        label=_("Reviewers of each row"),
+        choices=[(n, str(n)) for n in range(1, REVIEWERS_MAX + 1)],
+        coerce=int,
+        help_text=_("With two or more, how far they agree is counted; disputes go to another."),
+    )
+    sample = forms.IntegerField(
+        label=_("How many rows"),
+        min_value=1,
+        max_value=ROWS_MAX,
+        required=False,
+        help_text=format_lazy(
+            _("Drawn by chance. Left empty: all of them, at most {most}."), most=ROWS_MAX
+        ),
+    )
+    column = forms.ChoiceField(
+        label=_("Only rows that have"),
+        required=False,
+        help_text=_("Such as `origin` of rows that were made, or the score of a judge."),
+    )
+    below = forms.FloatField(
+        label=_("And there less than"),
+        required=False,
+        widget=forms.NumberInput({"step": "any"}),
+    )
+
+    def __init__(self, *args: Any, version: DatasetVersion, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["column"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", _("all rows")), *((name, name) for name in version.file_columns)]

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from datasets.models import Revision, RowDecision
 from datasets.services.edits import RATINGS
+from datasets.services.reviews import REVIEWERS_MAX, ROWS_MAX
 
 
 class DecisionSerializer(serializers.ModelSerializer[RowDecision]):
@@ -64,6 +65,7 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
             "version",
             "version_name",
             "kind",
+            "name",
             "state",
             "counts",
             "plan",
@@ -89,3 +91,57 @@ class SaveSerializer(serializers.Serializer[Any]):
         default=None,
         help_text="Rows with a lower rating are left out, too.",
     )
+    keeps_rest = serializers.BooleanField(
+        default=True, help_text="Of a review: whether rows without a decision are kept."
+    )
+
+
+class ReviewCreateSerializer(serializers.Serializer[Any]):
+    """Which rows are reviewed, and by how many people each."""
+
+    version = serializers.UUIDField()
+    name = serializers.CharField(max_length=80)
+    wanted = serializers.IntegerField(min_value=1, max_value=REVIEWERS_MAX, default=1)
+    sample = serializers.IntegerField(
+        min_value=1, max_value=ROWS_MAX, required=False, allow_null=True, default=None
+    )
+    column = serializers.CharField(
+        max_length=200,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Only rows that have something there.",
+    )
+    below = serializers.FloatField(
+        required=False, allow_null=True, default=None, help_text="And there a lower number."
+    )
+
+
+class ReviewRowSerializer(serializers.Serializer[Any]):
+    """A row that waits for the caller, held for ten minutes; all null when none does."""
+
+    decision = serializers.IntegerField(allow_null=True, help_text="What `decide` names.")
+    number = serializers.IntegerField(allow_null=True, help_text="Of the row, from 1.")
+    value = serializers.JSONField(allow_null=True, help_text="Null when it is too long.")
+    settles = serializers.BooleanField(help_text="Whether reviewers disagree about it.")
+
+
+class ReviewDecideSerializer(serializers.Serializer[Any]):
+    """What the caller decides about the row that `next` gave."""
+
+    decision = serializers.IntegerField()
+    verdict = serializers.ChoiceField(
+        choices=[(one, one) for one in ("accepted", "changed", "excluded", "skipped")]
+    )
+    value = serializers.JSONField(required=False, default=None, help_text="With `changed`.")
+    note = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+
+class AgreementSerializer(serializers.Serializer[Any]):
+    """How far reviewers agree; null where it cannot be said."""
+
+    compared = serializers.IntegerField(help_text="Rows with two decisions or more.")
+    agreement = serializers.FloatField(allow_null=True, help_text="Share of pairs, 0 to 1.")
+    alpha = serializers.FloatField(allow_null=True, help_text="Krippendorff's, nominal.")
+    kappa = serializers.FloatField(allow_null=True, help_text="Cohen's, of two reviewers.")
+    disputed = serializers.IntegerField(help_text="Rows that wait to be settled.")

@@ -12,7 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Project, Role, User
 from common.phrases import PhraseField
-from datasets.models.versions import DatasetVersion
+from datasets.models.versions import Dataset, DatasetVersion
+
+SETTLING = 9  # the seat of whoever settles a dispute about a row
 
 
 class RevisionQuerySet(models.QuerySet["Revision"]):
@@ -27,6 +29,11 @@ class RevisionQuerySet(models.QuerySet["Revision"]):
         """Of versions whose dataset the user may change."""
         return self.filter(version__in=DatasetVersion.objects.editable_by(user))
 
+    def reviews_of(self, dataset: Dataset) -> Self:
+        """Reviews of all versions of a dataset."""
+        reviews = self.filter(kind=Revision.Kind.REVIEW, version__dataset=dataset)
+        return reviews.select_related("version")
+
     def drafts(self) -> Self:
         """Decisions by hand that are not saved yet: at most one of each version."""
         return self.filter(kind=Revision.Kind.EDITS).exclude(state=Revision.State.SAVED)
@@ -39,6 +46,7 @@ class Revision(models.Model):
         """How the rows are come by."""
 
         EDITS = "edits", _("edits by hand")  # in the row browser; what nobody touched is kept
+        REVIEW = "review", _("review")  # a queue of rows, each decided on by one person or several
 
     class State(models.TextChoices):
         """Where it stands."""
@@ -51,8 +59,10 @@ class Revision(models.Model):
     version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="revisions")
     kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices, default=Kind.EDITS)
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.OPEN)
+    name = models.CharField(_("name"), max_length=80, blank=True)  # of a review
     bytes = models.PositiveBigIntegerField(default=0)  # of all values that its decisions hold
-    # How it is saved: `drop_rated_under` (1 to 5; None keeps all).
+    # How it is saved: `drop_rated_under` (1 to 5; None keeps all), `keeps_rest` (rows without a
+    # decision). Of a review also how it was begun: `rows`, `wanted` (reviewers of each row).
     plan = models.JSONField(default=dict, blank=True)
     progress = models.JSONField(default=dict, blank=True)  # percent, tries
     problem = PhraseField(_("problem"), blank=True)  # why it could not be saved
@@ -89,7 +99,12 @@ class Revision(models.Model):
         verbose_name_plural = _("revisions")
 
     def __str__(self) -> str:
-        return f"{self.version}: {self.get_kind_display()}"
+        return f"{self.version}: {self.name or self.get_kind_display()}"
+
+    @property
+    def is_review(self) -> bool:
+        """Whether rows wait in a queue."""
+        return self.kind == self.Kind.REVIEW
 
     @property
     def is_saving(self) -> bool:
@@ -98,9 +113,10 @@ class Revision(models.Model):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many rows are changed, excluded and rated."""
+        """How many decisions are of each kind."""
         verdicts = RowDecision.Verdict
         found: dict[str, int] = self.decisions.aggregate(
+            accepted=models.Count("pk", filter=models.Q(verdict=verdicts.ACCEPTED)),
             changed=models.Count("pk", filter=models.Q(verdict=verdicts.CHANGED)),
             excluded=models.Count("pk", filter=models.Q(verdict=verdicts.EXCLUDED)),
             rated=models.Count("pk", filter=models.Q(rating__isnull=False)),
@@ -125,6 +141,14 @@ class RowDecisionQuerySet(models.QuerySet["RowDecision"]):
         """Without those that were taken back."""
         return self.exclude(verdict="", rating=None, note="")
 
+    def opinions(self) -> Self:
+        """What reviewers decided, without what settles their disputes."""
+        return self.exclude(verdict="").exclude(seat=SETTLING)
+
+    def disputed(self) -> Self:
+        """Disputes between reviewers that nobody has settled."""
+        return self.filter(seat=SETTLING, verdict="")
+
 
 class RowDecision(models.Model):
     """What somebody decided about one row."""
@@ -133,11 +157,17 @@ class RowDecision(models.Model):
         """What becomes of the row."""
 
         NONE = "", _("not decided")
+        ACCEPTED = "accepted", _("accepted")
         CHANGED = "changed", _("changed")
         EXCLUDED = "excluded", _("left out")
 
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="decisions")
     row = models.PositiveIntegerField(_("row"))  # its number in `rows.jsonl`, from 0
+    # In a review a row has as many seats as reviewers are wanted, at a place of the queue; each is
+    # held by who looks at it (`by`, since `claimed_at`) until it has a verdict.
+    seat = models.PositiveSmallIntegerField(_("seat"), default=0)
+    place = models.PositiveIntegerField(default=0)
+    claimed_at = models.DateTimeField(null=True, blank=True)
     verdict = models.CharField(
         _("verdict"), max_length=8, choices=Verdict.choices, blank=True, default=Verdict.NONE
     )
@@ -155,10 +185,13 @@ class RowDecision(models.Model):
     objects = RowDecisionQuerySet.as_manager()
 
     class Meta:
-        ordering = ("row",)
+        ordering = ("row", "seat")
         constraints = (
-            models.UniqueConstraint(fields=("revision", "row"), name="one_decision_of_a_row"),
+            models.UniqueConstraint(
+                fields=("revision", "row", "seat"), name="one_decision_of_a_seat"
+            ),
         )
+        indexes = (models.Index(fields=("revision", "verdict", "place"), name="queue_of_rows"),)
         verbose_name = _("decision on a row")
         verbose_name_plural = _("decisions on rows")
 

@@ -23,6 +23,13 @@ from datasets.services.resumable import (
     upload_delete,
     uploads_finished,
 )
+from datasets.services.reviews import (
+    review_create,
+    review_decide,
+    review_next,
+    review_skip,
+    review_undo,
+)
 from datasets.services.running import run_execute
 from datasets.services.runs import run_cancel, run_create
 from datasets.services.saving import revision_save, revision_write
@@ -81,6 +88,11 @@ __all__ = [
     "recipe_preview",
     "recipe_update",
     "recipe_versions",
+    "review_create",
+    "review_decide",
+    "review_next",
+    "review_skip",
+    "review_undo",
     "revision_discard",
     "revision_save",
     "revision_start",

@@ -44,7 +44,7 @@ def row_decide(
     A `rating` of 0 takes the rating away. `edition` is that of the decision which the caller saw, 0
     for none: Conflict when somebody changed it since, or the draft is being saved.
     """
-    version = _version_held(version_id, by)
+    version = version_held(version_id, by)
     draft = _draft(version, by)
     if not 0 <= row < IndexedReader(version.rows_path).count:
         row_value(version, row)  # says what is wrong
@@ -59,6 +59,8 @@ def row_decide(
         )
     decision = decision or RowDecision(revision=draft, row=row, edition=0)
     if verdict is not None:
+        if verdict == RowDecision.Verdict.ACCEPTED:  # only reviews know it
+            verdict = RowDecision.Verdict.NONE
         verdict_set(decision, verdict, value, version)
     if rating is not None:
         if rating and rating not in RATINGS:
@@ -87,8 +89,10 @@ def verdict_set(decision: RowDecision, verdict: str, value: Any, version: Datase
     if verdict == RowDecision.Verdict.CHANGED:
         was = row_value(version, decision.row)
         stored = value_checked(value, mapping_of(version))
-        if value == was:
-            verdict, stored = RowDecision.Verdict.NONE, ""
+        if value == was:  # in a review that means that the row is good as it is
+            reviewed = decision.revision.is_review
+            verdict = RowDecision.Verdict.ACCEPTED if reviewed else RowDecision.Verdict.NONE
+            stored = ""
     more = len(stored.encode()) - len(decision.value.encode())
     decision.verdict, decision.value = verdict, stored
     if not more:
@@ -107,7 +111,7 @@ def _too_much() -> DomainError:
     )
 
 
-def _version_held(version_id: uuid.UUID, by: User) -> DatasetVersion:
+def version_held(version_id: uuid.UUID, by: User) -> DatasetVersion:
     """The version, locked: what is decided on its rows is decided one after the other."""
     version = (
         DatasetVersion.objects.editable_by(by)

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from django.db import transaction
@@ -15,9 +17,12 @@ from django_q.tasks import async_task
 
 from accounts.models import User
 from accounts.services import live_touch, project_hold
-from common.errors import DomainError
+from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
+from common.phrases import ngettext
+from datasets.agreement import agreement_of
 from datasets.models import Dataset, DatasetVersion, Revision, RowDecision
+from datasets.models.edits import SETTLING
 from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.locks import locked
@@ -56,13 +61,14 @@ class Made:
         self.counts.update(done)
         name = decision.by.username if decision.by else ""
         self.people.setdefault(name, Counter()).update(done)
-        self.rated_low += not kept and decision.verdict != RowDecision.Verdict.EXCLUDED
+        self.rated_low += not kept and decision.rating is not None and not decision.verdict
         if kept and decision.rating is not None:
             self.ratings.append((self.kept, decision))
 
     def lineage(self, revision: Revision) -> dict[str, Any]:
         """Where the rows come from, in words that outlive version and people."""
-        return {
+        found = {
+            **revision.plan,
             "kind": revision.kind,
             "source": str(revision.version),
             # A test part stays one when single rows of it change.
@@ -70,52 +76,83 @@ class Made:
             "rows": self.rows,
             "counts": dict(self.counts),
             "rated_low": self.rated_low,
-            **revision.plan,
             "people": [
                 {"name": name, **counts}
                 for name, counts in sorted(self.people.items())
                 if counts.total()
             ],
         }
+        if revision.is_review:
+            reviewed = {"name": revision.name, "reviewed": revision.plan["rows"]}
+            found |= {**reviewed, **agreement_of(revision)}
+        return found
 
 
 def revision_save(
-    revision_id: uuid.UUID, *, by: User, drop_rated_under: int | None = None
+    revision_id: uuid.UUID,
+    *,
+    by: User,
+    drop_rated_under: int | None = None,
+    keeps_rest: bool = True,
 ) -> Revision:
     """Has a new version made of the decisions; of a small version at once, else in the background.
 
-    Rows with a lower rating than `drop_rated_under` are left out, too. DomainError when nothing
-    would be different; what goes wrong later stands in `problem`, and the revision is open again.
+    Rows with a lower rating than `drop_rated_under` are left out, too, and unless `keeps_rest` all
+    rows about which a review decided nothing. DomainError when nothing would be different, Conflict
+    while reviewers disagree; what goes wrong later stands in `problem`, and it is open again.
     """
-    revision = _save(revision_id, by, drop_rated_under)
+    revision = _save(revision_id, by, drop_rated_under, keeps_rest)
     if revision.version.bytes < SMALL:
         revision_write(revision.pk)
     return Revision.objects.select_related("version__dataset", "result").get(pk=revision.pk)
 
 
 @transaction.atomic
-def _save(revision_id: uuid.UUID, by: User, drop_rated_under: int | None) -> Revision:
+def _save(
+    revision_id: uuid.UUID, by: User, drop_rated_under: int | None, keeps_rest: bool
+) -> Revision:
     revision = revision_locked(revision_id, by)
     refuse_saving(revision)
     if drop_rated_under is not None and drop_rated_under not in RATINGS:
         raise DomainError(_("A rating is a number from 1 to 5."), field="drop_rated_under")
-    counts = revision.counts
-    drops = revision.decisions.filter(rating__lt=drop_rated_under or 0).exists()
-    if not (counts["changed"] or counts["excluded"] or drops):
-        raise DomainError(
-            _("Nothing would be different. Change or leave out a row first."), code="nothing"
+    _refuse_nothing(revision, drop_rated_under)
+    if disputed := revision.decisions.disputed().count():
+        raise Conflict(
+            ngettext(
+                "Reviewers disagree on %(n)s row. Settle it first.",
+                "Reviewers disagree on %(n)s rows. Settle them first.",
+                disputed,
+            )
+            % {"n": disputed},
+            code="disputed",
         )
+    plan = {"drop_rated_under": drop_rated_under}
+    if revision.is_review:
+        plan = {**revision.plan, **plan, "keeps_rest": keeps_rest}
     revision_move(
         revision,
         Revision.State.SAVING,
         by=by,
-        plan={"drop_rated_under": drop_rated_under},
+        plan=plan,
         saved_by=by,
         problem="",
         progress={},
     )
     async_task("datasets.tasks.revision_write", str(revision.pk), cluster="web")
     return revision
+
+
+def _refuse_nothing(revision: Revision, drop_rated_under: int | None) -> None:
+    counts = revision.counts
+    if revision.is_review:
+        if not revision.decisions.opinions().exists():
+            raise DomainError(_("No row has been decided on yet."), code="nothing")
+        return
+    drops = revision.decisions.filter(rating__lt=drop_rated_under or 0).exists()
+    if not (counts["changed"] or counts["excluded"] or drops):
+        raise DomainError(
+            _("Nothing would be different. Change or leave out a row first."), code="nothing"
+        )
 
 
 def revision_write(revision_id: uuid.UUID) -> bool:
@@ -199,22 +236,34 @@ def _rows(revision: Revision, made: Made) -> Iterator[Any]:
     mapping = mapping_of(version)
     reader = IndexedReader(version.rows_path)
     under = revision.plan.get("drop_rated_under") or 0
-    decided = revision.decisions.select_related("by").order_by("row").iterator(chunk_size=AT_ONCE)
-    decision = next(decided, None)
+    keeps_rest = revision.plan.get("keeps_rest", True)
+    decisions = revision.decisions.effective().select_related("by").order_by("row", "seat")
+    groups = groupby(decisions.iterator(chunk_size=AT_ONCE), key=attrgetter("row"))
+    row, group = next(groups, (None, iter(())))
     look = _look(revision, reader.count)
     for number, _line, stored in reader.all():
         look(number)
         made.rows += 1
-        value, kept = stored, True
-        if decision is not None and decision.row == number:
-            kept = decision.verdict != RowDecision.Verdict.EXCLUDED
-            kept = kept and (decision.rating is None or decision.rating >= under)
-            value = decision.changed_value if decision.value else stored
-            made.note(decision, kept=kept)
-            decision = next(decided, None)
+        found: list[RowDecision] = []
+        if row == number:
+            found = list(group)
+            row, group = next(groups, (None, iter(())))
+        final = final_of(found)
+        kept = keeps_rest if final is None else final.verdict != RowDecision.Verdict.EXCLUDED
+        kept = kept and all(one.rating is None or one.rating >= under for one in found)
+        for one in found:
+            made.note(one, kept=kept)
         if kept:
             made.kept += 1
-            yield decoded(value, mapping) if value is stored else value
+            yield final.changed_value if final and final.value else decoded(stored, mapping)
+
+
+def final_of(decisions: list[RowDecision]) -> RowDecision | None:
+    """What counts of the decisions on one row: what settled a dispute, else what all agree on."""
+    settled = [one for one in decisions if one.seat == SETTLING and one.verdict]
+    opinions = settled or [one for one in decisions if one.verdict or one.rating is not None]
+    alike = len({(one.verdict, one.value) for one in opinions}) == 1
+    return opinions[0] if alike else None
 
 
 def _look(revision: Revision, total: int) -> Any:

@@ -25,6 +25,7 @@ from datasets.views.recipes import (
     recipe_list,
     recipe_update,
 )
+from datasets.views.reviews import review_create, review_row
 from datasets.views.runs import run_cancel, run_create, run_detail
 from datasets.views.statistics import version_statistics
 from datasets.views.versions import (
@@ -52,6 +53,8 @@ __all__ = [
     "recipe_detail",
     "recipe_list",
     "recipe_update",
+    "review_create",
+    "review_row",
     "revision_detail",
     "revision_discard",
     "revision_save",

@@ -19,7 +19,7 @@ from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
 from datasets.forms import FileForm, SettingsForm, UploadForm
-from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Upload
+from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Revision, Upload
 from datasets.views.shared import add_refusal, dataset_context, open_uploads
 from datasets.views.versions import version_rows
 
@@ -209,6 +209,7 @@ def version_list(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
         "form": form,
         "version": dataset.latest,
         "open_uploads": open_uploads(request, dataset.project),
+        "reviews": Revision.objects.visible_to(request.user).reviews_of(dataset)[:20],
         "events": list(
             Event.objects.filter(
                 subject_id__in=[dataset.pk, *dataset.versions.values_list("pk", flat=True)]

@@ -23,7 +23,7 @@ from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.previews import mapping_of
 from datasets.recipes.pipeline import RowChange, TextChange, changes
 from datasets.recipes.rows import plain
-from datasets.services.edits import RATINGS
+from datasets.views.reviews import review_context
 from datasets.views.shared import add_refusal, version_context, version_or_404
 from datasets.views.versions import rows_context
 
@@ -126,29 +126,31 @@ def revision_detail(request: HtmxRequest, revision_id: uuid.UUID) -> HttpRespons
     """What was decided on rows of a version, before and after; how far saving is."""
     revision = get_object_or_404(
         Revision.objects.visible_to(request.user).select_related(
-            "version__dataset__project", "result__dataset", "saved_by"
+            "version__dataset__project", "result__dataset", "created_by"
         ),
         pk=revision_id,
     )
-    context = _revision_context(request, revision) | {"form": SaveForm()}
+    context = version_context(request, revision.version, "rows") | {
+        "revision": revision,
+        "counts": revision.counts,
+        "form": SaveForm(),
+    }
     if wants_fragment(request.htmx):
         response = render(request, "datasets/_revision_state.html", context)
         if not revision.is_saving:
             response["HX-Refresh"] = "true"
         return response
-    return render(request, "datasets/revision_detail.html", context)
+    if revision.is_review:
+        return render(request, "datasets/review_detail.html", context | review_context(revision))
+    return render(request, "datasets/revision_detail.html", context | _decisions(request, revision))
 
 
-def _revision_context(request: HtmxRequest, revision: Revision) -> dict[str, Any]:
-    version = revision.version
+def _decisions(request: HtmxRequest, revision: Revision) -> dict[str, Any]:
     decisions = revision.decisions.effective().select_related("by")
     page = Paginator(decisions, DECISIONS_PER_PAGE).get_page(request.GET.get("page"))
-    return version_context(request, version, "rows") | {
-        "revision": revision,
-        "counts": revision.counts,
+    return {
         "page": page,
-        "rows": [(decision, _change(version, decision)) for decision in page],
-        "stars": RATINGS,
+        "rows": [(decision, _change(revision.version, decision)) for decision in page],
     }
 
 
@@ -173,9 +175,7 @@ def revision_save(request: HtmxRequest, revision_id: uuid.UUID) -> HttpResponse:
     revision = get_object_or_404(Revision.objects.editable_by(request.user), pk=revision_id)
     form = SaveForm(request.POST)
     try:
-        revision = services.revision_save(
-            revision.pk, by=actor(request), drop_rated_under=form.drop_rated_under()
-        )
+        revision = services.revision_save(revision.pk, by=actor(request), **form.plan())
     except DomainError as refused:
         messages.error(request, refused.message)
     if revision.result is None:

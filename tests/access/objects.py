@@ -50,6 +50,7 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
         project=people.team, created_by=people.owner, filename="big.jsonl", size=1000
     )
     decision = datasets.row_decide(found["version"].pk, 0, by=people.owner, edition=0, rating=3)
+    review = datasets.review_create(found["version"].pk, by=people.owner, name="look")
     other = found["version"]
     other = datasets.version_remap(
         other.pk, by=people.owner, wish=datasets.Wish(other.shape, other.columns)
@@ -60,6 +61,7 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
         "other_version": other,
         "recipe": recipe,
         "recipe_run": run,
+        "review": review,
         "revision": decision.revision,
         "upload": upload,
     }

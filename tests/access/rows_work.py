@@ -53,7 +53,17 @@ DATASETS = {
     "datasets:revision_detail": Row(get=VIEWERS),
     "datasets:revision_save": Row(post=RESEARCHERS),
     "datasets:revision_discard": Row(post=RESEARCHERS),
-    "api-revision-list": api(get=SIGNED_IN),
+    "datasets:review_create": Row(get=RESEARCHERS, post=RESEARCHERS),
+    "datasets:review_row": Row(
+        get=RESEARCHERS, post=RESEARCHERS, objects={"revision_id": "review"}
+    ),
+    "api-revision-list": api(
+        get=SIGNED_IN, post=RESEARCHERS, data={"version": "version", "name": "look"}
+    ),
+    "api-revision-next": api("review", post=RESEARCHERS),
+    "api-revision-decide": api("review", post=RESEARCHERS),
+    "api-revision-undo": api("review", post=RESEARCHERS),
+    "api-revision-agreement": api("review", get=VIEWERS),
     "api-revision-detail": api("revision", get=VIEWERS, delete=RESEARCHERS),
     "api-revision-decisions": api("revision", get=VIEWERS),
     "api-revision-save": api("revision", post=RESEARCHERS),

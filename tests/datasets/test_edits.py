@@ -157,7 +157,7 @@ def test_decisions_make_a_version(people, make, decide, save) -> None:
     decide(version, 7, rating=2)
     decide(version, 8, rating=5, note=" well said ")
     draft = Revision.objects.get()
-    assert draft.counts == {"changed": 1, "excluded": 1, "rated": 2}
+    assert draft.counts == {"accepted": 0, "changed": 1, "excluded": 1, "rated": 2}
     assert draft.bytes == len(orjson.dumps(changed))
     revision = save(version, drop_rated_under=3)
     assert (revision.state, revision.problem) == ("saved", "")
@@ -464,7 +464,7 @@ def test_the_api(people, make) -> None:
     assert api.patch(f"{rows}31/", {"edition": 0, "rating": 1}, format="json").status_code == 422
     assert api.get(f"{rows}?from=5").json()["results"][0]["decision"]["value"] == value
     (revision,) = api.get(f"/api/v1/revisions/?version={version.pk}").json()["results"]
-    assert revision["counts"] == {"changed": 1, "excluded": 0, "rated": 1}
+    assert revision["counts"] == {"accepted": 0, "changed": 1, "excluded": 0, "rated": 1}
     path = f"/api/v1/revisions/{revision['id']}/"
     (decision,) = api.get(f"{path}decisions/").json()["results"]
     assert (decision["number"], decision["by"]) == (5, "member")
