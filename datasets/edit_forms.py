@@ -163,7 +163,7 @@ class ReviewForm(forms.Form):
     column = forms.ChoiceField(
         label=_("Only rows that have"),
         required=False,
-        help_text=_("Such as `origin` of rows that were made, or the score of a judge."),
+        help_text=_("Such as “origin” of rows that were made, or the score of a judge."),
     )
     below = forms.FloatField(
         label=_("And there less than"),

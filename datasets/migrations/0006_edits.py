@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('kind', models.CharField(choices=[('edits', 'edits by hand')], default='edits', max_length=8, verbose_name='kind')),
-                ('state', models.CharField(choices=[('open', 'open'), ('saving', 'being saved'), ('saved', 'saved')], default='open', max_length=8, verbose_name='state')),
+                ('state', models.CharField(choices=[('open', 'under way'), ('saving', 'being saved'), ('saved', 'saved')], default='open', max_length=8, verbose_name='state')),
                 ('bytes', models.PositiveBigIntegerField(default=0)),
                 ('plan', models.JSONField(blank=True, default=dict)),
                 ('progress', models.JSONField(blank=True, default=dict)),

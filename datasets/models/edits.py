@@ -51,7 +51,7 @@ class Revision(models.Model):
     class State(models.TextChoices):
         """Where it stands."""
 
-        OPEN = "open", _("open")
+        OPEN = "open", _("under way")
         SAVING = "saving", _("being saved")
         SAVED = "saved", _("saved")
 
