@@ -12,6 +12,7 @@ from common.admin import ReadOnly, ThroughServices
 from datasets import services
 from datasets.forms import KINDS_TEXT
 from datasets.models import (
+    Comparison,
     Dataset,
     DatasetShare,
     DatasetVersion,
@@ -20,6 +21,8 @@ from datasets.models import (
     PublicSource,
     Recipe,
     RecipeRun,
+    Revision,
+    RowDecision,
     Upload,
 )
 
@@ -177,6 +180,36 @@ class RecipeRunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("state",)
     search_fields = ("recipe_name", "source_name", "name", "project__name")
     list_select_related = ("project", "created_by")
+
+
+@admin.register(Revision)
+class RevisionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Decisions on rows on their way to a version, to be looked at."""
+
+    list_display = ("__str__", "state", "created_by", "created_at", "saved_by", "ended_at")
+    list_filter = ("kind", "state")
+    search_fields = ("version__dataset__name", "created_by__username")
+    list_select_related = ("version__dataset", "created_by", "saved_by")
+
+
+@admin.register(RowDecision)
+class RowDecisionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What people decided about single rows, to be looked at."""
+
+    list_display = ("revision", "number", "verdict", "rating", "by", "decided_at")
+    list_filter = ("verdict",)
+    search_fields = ("revision__version__dataset__name", "by__username", "note")
+    list_select_related = ("revision__version__dataset", "by")
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Versions compared row by row, to be looked at."""
+
+    list_display = ("__str__", "state", "counts", "created_at", "asked_at")
+    list_filter = ("state",)
+    search_fields = ("before__dataset__name", "after__dataset__name")
+    list_select_related = ("before__dataset", "after__dataset")
 
 
 @admin.register(Upload)

@@ -105,10 +105,14 @@ def _counts(did: dict[str, Any]) -> list[tuple[Text, int]]:
 
 
 def lineage_seen(version: DatasetVersion, user: User | AnonymousUser) -> dict[str, Any]:
-    """Where the rows come from; names of versions only for those who may see them."""
+    """Where the rows come from; names of versions only for those who may see them, of people only
+    for members of the project.
+    """
     lineage = dict(version.lineage)
     if lineage and not _sees_source(version, user):
         del lineage["source"]
+    if "people" in lineage and not version.dataset.project.role_of(user):
+        del lineage["people"]
     if inputs := lineage.get("inputs"):
         names = _names([one["version"] for one in inputs], user)
         lineage["inputs"] = [one for one in inputs if one["version"] in names]

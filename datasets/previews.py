@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 
 from datasets.checking import Counting
-from datasets.models import DatasetVersion
+from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.reading.indexed import PAGE_BYTES, Found, IndexedReader, Line
+from datasets.recipes.rows import plain
 from datasets.shapes.examples import Example, Turn, example_of
 from datasets.shapes.findings import Dropped, words
 from datasets.shapes.mapping import Mapping
@@ -42,6 +43,7 @@ class ShownRow:
     characters: int = 0
     facts: RowFacts | None = None
     seen: Seen | None = None  # as tokens, where these are asked for
+    decision: RowDecision | None = None  # of the draft; a changed row is shown as it will be
 
     @property
     def too_long(self) -> bool:
@@ -154,17 +156,51 @@ def row_shown(version: DatasetVersion, line: Line, counting: Counting | None = N
     """A stored line as a person reads it."""
     if line.data is None:
         return ShownRow(line.number + 1, line.source_line, line.size, "")
-    value = line.value
+    shown = value_shown(line.value, mapping_of(version), counting)
+    return replace(shown, number=line.number + 1, line=line.source_line, size=line.size)
+
+
+def value_shown(value: Any, mapping: Mapping, counting: Counting | None = None) -> ShownRow:
+    """A row, wherever it comes from, as a person reads it."""
     raw = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     facts: dict[str, Any] = {}
-    if version.shape:
+    if mapping.shape:
         try:
-            example = example_of(value, mapping_of(version))
+            example = example_of(value, mapping)
             facts = _facts(example)
             facts["seen"] = tokens_seen(example, counting) if counting else None
         except Dropped as dropped:
             facts = {"problem": words(dropped.finding.code, dropped.finding.detail)}
-    return ShownRow(line.number + 1, line.source_line, line.size, raw, **facts)
+    return ShownRow(0, 0, len(raw), raw, **facts)
+
+
+def rows_decided(
+    version: DatasetVersion,
+    draft: Revision | None,
+    rows: list[ShownRow],
+    counting: Counting | None = None,
+) -> list[ShownRow]:
+    """The rows with what is decided about them; changed ones as they will be."""
+    if draft is None:
+        return rows
+    numbers = [row.number - 1 for row in rows]
+    decisions = draft.decisions.filter(row__in=numbers).select_related("by")
+    found = {one.number: one for one in decisions}
+    return [_decided(version, row, found.get(row.number), counting) for row in rows]
+
+
+def _decided(
+    version: DatasetVersion,
+    row: ShownRow,
+    decision: RowDecision | None,
+    counting: Counting | None,
+) -> ShownRow:
+    if decision is None or not decision.value:
+        return replace(row, decision=decision)
+    shown = value_shown(decision.changed_value, plain(mapping_of(version)), counting)
+    return replace(
+        shown, number=row.number, line=row.line, size=row.size, facts=row.facts, decision=decision
+    )
 
 
 def _facts(example: Example) -> dict[str, Any]:

@@ -15,7 +15,15 @@ from accounts.signals import (
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets import services
-from datasets.models import Dataset, DatasetShare, DatasetVersion, Import, Recipe, RecipeRun
+from datasets.models import (
+    Dataset,
+    DatasetShare,
+    DatasetVersion,
+    Import,
+    Recipe,
+    RecipeRun,
+    Revision,
+)
 
 
 @receiver(project_usage, dispatch_uid="datasets.project_usage")
@@ -26,11 +34,12 @@ def tell_storage(sender: object, *, project: Project, **kwargs: Any) -> dict[str
 
 @receiver(project_working, dispatch_uid="datasets.project_working")
 def tell_checks(sender: object, *, project: Project, **kwargs: Any) -> list[str]:
-    """Uploads that are still being checked, recipes and imports that still run."""
+    """Uploads still being checked, recipes and imports still running, decisions being saved."""
     checking = DatasetVersion.objects.filter(
         dataset__project=project, state=DatasetVersion.State.CHECKING
     )
     running = RecipeRun.objects.filter(project=project).active()
+    saving = Revision.objects.filter(version__dataset__project=project, state=Revision.State.SAVING)
     return [
         *(
             _("“%(version)s” was just uploaded and is being checked. Wait for it.")
@@ -45,6 +54,11 @@ def tell_checks(sender: object, *, project: Project, **kwargs: Any) -> list[str]
             _("The import of “%(place)s” still runs. Cancel it, or wait for it.")
             % {"place": found.place}
             for found in Import.objects.filter(project=project).active()
+        ),
+        *(
+            _("Decisions on rows of “%(version)s” are being saved. Wait for it.")
+            % {"version": revision.version}
+            for revision in saving.select_related("version__dataset")
         ),
     ]
 

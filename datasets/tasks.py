@@ -3,7 +3,7 @@
 import uuid
 
 from datasets import services
-from datasets.models import DatasetVersion, Import, RecipeRun
+from datasets.models import Comparison, DatasetVersion, Import, RecipeRun, Revision
 
 
 def version_check(version_id: str) -> None:
@@ -46,6 +46,30 @@ def import_run(import_id: str) -> None:
     """Fetches in a process of its own: how long that takes is up to others."""
     if Import.objects.active().filter(pk=import_id).exists():
         services.import_start(uuid.UUID(import_id))
+
+
+def revision_write(revision_id: str) -> None:
+    """Saves decisions on rows of a small version here, of a big one in a process of its own."""
+    revision = Revision.objects.filter(pk=revision_id).select_related("version").first()
+    if revision is None or not revision.is_saving:
+        return
+    if revision.version.bytes < services.SMALL:
+        services.revision_write(revision.pk)
+    else:
+        services.revision_start(revision.pk)
+
+
+def comparison_run(comparison_id: str) -> None:
+    """Compares small versions here, big ones in a process of their own."""
+    comparison = (
+        Comparison.objects.select_related("before", "after").filter(pk=comparison_id).first()
+    )
+    if comparison is None or comparison.state != Comparison.State.WAITING:
+        return
+    if max(comparison.before.bytes, comparison.after.bytes) < services.SMALL:
+        services.comparison_run(comparison.pk)
+    else:
+        services.comparison_start(comparison.pk)
 
 
 def datasets_sweep() -> None:

@@ -50,6 +50,16 @@ urlpatterns = [
     path(f"{_VERSION}columns/", views.version_remap, name="version_remap"),
     path(f"{_VERSION}state/", views.version_state, name="version_state"),
     path(f"{_VERSION}download/", views.version_download, name="version_download"),
+    path(f"{_VERSION}rows/<int:number>/", views.row_edit, name="row_edit"),
+    path(f"{_VERSION}rows/<int:number>/decide/", views.row_decide, name="row_decide"),
+    path("compare/", views.comparison_create, name="comparison_create"),
+    path("compare/<uuid:comparison_id>/", views.comparison_detail, name="comparison_detail"),
+    path(f"{_VERSION}review/", views.review_create, name="review_create"),
+    path("revisions/<uuid:revision_id>/review/", views.review_row, name="review_row"),
+    path("revisions/<uuid:revision_id>/", views.revision_detail, name="revision_detail"),
+    path("revisions/<uuid:revision_id>/save/", views.revision_save, name="revision_save"),
+    path("revisions/<uuid:revision_id>/discard/", views.revision_discard, name="revision_discard"),
+    path(f"{_VERSION}restore/", views.version_restore, name="version_restore"),
     path(f"{_VERSION}delete/", views.version_delete, name="version_delete"),
 ]
 
@@ -65,4 +75,6 @@ _router.register("imports", api.ImportViewSet, basename="api-import")
 _router.register("recipes", api.RecipeViewSet, basename="api-recipe")
 _router.register("recipe-runs", api.RecipeRunViewSet, basename="api-recipe-run")
 _router.register("providers", api.ProviderViewSet, basename="api-provider")
+_router.register("revisions", api.RevisionViewSet, basename="api-revision")
+_router.register("dataset-comparisons", api.ComparisonViewSet, basename="api-comparison")
 api_urlpatterns = _router.urls

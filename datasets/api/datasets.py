@@ -20,6 +20,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.http import actor, project_of
 from accounts.permissions import ReadableByAnyone, within_reach
 from datasets import services
+from datasets.api.revisions import DecideMixin
 from datasets.api.rows import COUNT, FROM, PAGE_MAX, RowsMixin, number_of
 from datasets.api.sharing import SharesMixin
 from datasets.api.statistics import DATASET, StatisticsMixin
@@ -142,6 +143,7 @@ class DatasetViewSet(
 )
 class VersionViewSet(
     RowsMixin,
+    DecideMixin,
     StatisticsMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
@@ -202,6 +204,13 @@ class VersionViewSet(
             self.get_object().pk, by=actor(request), wish=_wish(data.validated_data)
         )
         return Response(self._shown(version))
+
+    @extend_schema(parameters=[DATASET], request=None, responses={201: VersionSerializer})
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, **kwargs: Any) -> Response:
+        """Makes an older version the newest again: the answer is a new one of the same files."""
+        version = services.version_restore(self.get_object().pk, by=actor(request))
+        return Response(self._shown(version), status=status.HTTP_201_CREATED)
 
     @extend_schema(parameters=[DATASET, FROM, COUNT], responses=FindingsSerializer, filters=False)
     @action(detail=True, pagination_class=None)

@@ -13,8 +13,9 @@ from rest_framework.viewsets import GenericViewSet
 from datasets import services
 from datasets.api.statistics import DATASET
 from datasets.choices import FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
-from datasets.models import DatasetVersion
+from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.previews import Page, ShownRow, rows_page
+from datasets.revision_serializers import DecisionSerializer
 from datasets.statistics.choosing import RowFacts
 
 PAGE_MAX = 100
@@ -61,6 +62,10 @@ class RowSerializer(serializers.Serializer[Any]):
     facts = FactsSerializer(allow_null=True, help_text="Null until the version is counted.")
     tokens = PieceSerializer(
         many=True, allow_null=True, help_text="The first 800 stretches, where they are asked for."
+    )
+    decision = DecisionSerializer(
+        allow_null=True,
+        help_text="What members decided and did not save yet; `value` is as in the version.",
     )
 
 
@@ -114,7 +119,17 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
             choice=choice_of(request.query_params),
             counting=services.counting_by_default() if wants_tokens else None,
         )
-        return Response(_page_shown(page))
+        return Response(_page_shown(page, _decisions(request, version, page)))
+
+
+def _decisions(request: Request, version: DatasetVersion, page: Page) -> dict[int, RowDecision]:
+    """What members decided about the rows of a page, by number, for members."""
+    drafts = Revision.objects.visible_to(request.user).drafts()
+    found = RowDecision.objects.effective().filter(
+        revision__in=drafts.filter(version=version),
+        row__in=[row.number - 1 for row in page.rows],
+    )
+    return {one.number: one for one in found.select_related("by")}
 
 
 def number_of(request: Request, name: str, default: int) -> int:
@@ -123,18 +138,18 @@ def number_of(request: Request, name: str, default: int) -> int:
     return max(int(text), 1) if text.isdigit() and len(text) < 12 else default
 
 
-def _page_shown(page: Page) -> dict[str, Any]:
+def _page_shown(page: Page, decisions: dict[int, RowDecision]) -> dict[str, Any]:
     return {
         "count": page.total,
         "matching": page.matching,
         "start": page.start + 1,
         "next_from": page.next_start + 1 if page.next_start is not None else None,
         "looked": page.looked,
-        "results": [_row_shown(row) for row in page.rows],
+        "results": [_row_shown(row, decisions.get(row.number)) for row in page.rows],
     }
 
 
-def _row_shown(row: ShownRow) -> dict[str, Any]:
+def _row_shown(row: ShownRow, decision: RowDecision | None) -> dict[str, Any]:
     return {
         "number": row.number,
         "line": row.line,
@@ -152,6 +167,7 @@ def _row_shown(row: ShownRow) -> dict[str, Any]:
         ]
         if row.seen
         else None,
+        "decision": DecisionSerializer(decision).data if decision else None,
     }
 
 

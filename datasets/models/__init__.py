@@ -1,7 +1,9 @@
 """What models learn from: datasets, versions, shares, uploads and imports, recipes and their runs,
-providers that they ask.
+providers that they ask, what people decided on rows, comparisons.
 """
 
+from datasets.models.comparisons import Comparison
+from datasets.models.edits import Revision, RowDecision
 from datasets.models.imports import Import, PublicSource
 from datasets.models.providers import Provider
 from datasets.models.recipes import Recipe, RecipeRun
@@ -15,6 +17,7 @@ from datasets.models.versions import (
 )
 
 __all__ = [
+    "Comparison",
     "Dataset",
     "DatasetQuerySet",
     "DatasetShare",
@@ -25,5 +28,7 @@ __all__ = [
     "PublicSource",
     "Recipe",
     "RecipeRun",
+    "Revision",
+    "RowDecision",
     "Upload",
 ]

@@ -147,9 +147,10 @@ class DatasetVersion(models.Model):
     run = models.ForeignKey(
         "RecipeRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="outputs"
     )
-    # Where rows that a recipe made come from, in words that outlive recipe, run and parent:
-    # recipe, steps, seed, source, inputs (further versions), part (train, validation, test or
-    # none) and what each step did.
+    # Where rows that were not uploaded come from, in words that outlive recipe, run and parent.
+    # Of a recipe: recipe, steps, seed, source, inputs (further versions), part (train, validation,
+    # test or none) and what each step did. Of people: kind (edits, …), source, part, counts, and
+    # what each of them decided.
     lineage = models.JSONField(default=dict, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"

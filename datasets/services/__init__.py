@@ -3,6 +3,8 @@
 from datasets.services.asking import model_names, models_currency, models_offered
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
+from datasets.services.comparisons import comparison_create, comparison_run
+from datasets.services.edits import revision_discard, row_decide
 from datasets.services.given import given_as_one
 from datasets.services.importing import import_execute
 from datasets.services.imports import (
@@ -41,16 +43,28 @@ from datasets.services.resumable import (
     upload_delete,
     uploads_finished,
 )
+from datasets.services.reviews import (
+    review_create,
+    review_decide,
+    review_next,
+    review_skip,
+    review_undo,
+)
 from datasets.services.runlog import log_lines
 from datasets.services.running import run_execute
 from datasets.services.runs import run_cancel, run_create, run_resume
+from datasets.services.saving import revision_save, revision_write
 from datasets.services.sharing import share_create, share_delete
 from datasets.services.statistics import version_statistics
 from datasets.services.sweeping import (
     check_start,
     checks_run,
+    comparison_start,
+    comparisons_run,
     import_start,
     imports_run,
+    revision_start,
+    revisions_run,
     run_start,
     runs_run,
     statistics_run,
@@ -63,6 +77,7 @@ from datasets.services.uploads import (
     dataset_create,
     version_add,
     version_remap,
+    version_restore,
 )
 from datasets.services.uses import (
     stages_of,
@@ -82,6 +97,10 @@ __all__ = [
     "Wish",
     "check_start",
     "checks_run",
+    "comparison_create",
+    "comparison_run",
+    "comparison_start",
+    "comparisons_run",
     "counting_by_default",
     "dataset_create",
     "dataset_delete",
@@ -115,6 +134,17 @@ __all__ = [
     "recipe_preview",
     "recipe_update",
     "recipe_versions",
+    "review_create",
+    "review_decide",
+    "review_next",
+    "review_skip",
+    "review_undo",
+    "revision_discard",
+    "revision_save",
+    "revision_start",
+    "revision_write",
+    "revisions_run",
+    "row_decide",
     "run_cancel",
     "run_create",
     "run_execute",
@@ -139,6 +169,7 @@ __all__ = [
     "version_cut_count",
     "version_delete",
     "version_remap",
+    "version_restore",
     "version_statistics",
     "version_unfit",
     "versions_materialise",

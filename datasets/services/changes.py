@@ -12,6 +12,7 @@ from common.commits import after_commit
 from common.errors import Conflict
 from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion
+from datasets.services.edits import revisions_refuse
 from datasets.services.files import data_root
 from datasets.services.info import info_write
 from datasets.services.moves import dataset_touch
@@ -97,6 +98,7 @@ def dataset_remove(dataset: Dataset, *, by: User | None) -> None:
     """
     versions = list(dataset.versions.all())
     runs_refuse(versions, dataset, by=by)
+    revisions_refuse(versions)
     dataset_deleting.send(Dataset, dataset=dataset, versions=versions, by=by)
     event_record(dataset, project=dataset.project, actor=by, verb="deleted", old=dataset.name[:24])
     folder = data_root() / str(dataset.pk)
@@ -121,6 +123,7 @@ def version_delete(version_id: uuid.UUID, *, by: User) -> None:
             % {"name": dataset.name}
         )
     runs_refuse([version], by=by)
+    revisions_refuse([version])
     dataset_deleting.send(Dataset, dataset=dataset, versions=[version], by=by)
     event_record(
         dataset,

@@ -1,10 +1,11 @@
-"""What a run made becomes versions."""
+"""Written rows become versions: what a run made, and what was made by hand."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accounts.models import User
 from accounts.services import event_record, project_hold
 from common.errors import DomainError
 from common.phrases import gettext as _
@@ -16,6 +17,7 @@ from datasets.services.inputs import inputs_stored
 from datasets.services.moves import dataset_touch
 from datasets.services.room import refuse_size
 from datasets.services.uploads import next_number, refuse_taken
+from datasets.shapes.mapping import Mapping
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,12 @@ def _store(
     source = run.source
     if source is None:
         raise DomainError(_("The version that the recipe was to run on is gone."))
-    number = next_number(dataset)
-    read_so = mappings_of(run.steps, mapping_of(source))[-1]
-    part = f"-{output.part}" if output.part else ""
-    version = DatasetVersion.objects.create(
-        dataset=dataset,
-        number=number,
+    return version_made(
+        dataset,
+        output,
         parent=source,
+        read_so=mappings_of(run.steps, mapping_of(source))[-1],
+        by=run.created_by,
         run=run,
         lineage={
             "recipe": run.recipe_name,
@@ -88,25 +89,41 @@ def _store(
             # Examples hold texts of rows that are not in this version: they stay with the run.
             "report": [{**step, "examples": []} for step in report],
         },
+    )
+
+
+def version_made(
+    dataset: Dataset,
+    output: Output,
+    *,
+    parent: DatasetVersion,
+    read_so: Mapping,
+    lineage: dict[str, Any],
+    by: User | None,
+    run: RecipeRun | None = None,
+) -> DatasetVersion:
+    """The next version of a locked dataset, its folder moved into place; it is to be checked."""
+    number = next_number(dataset)
+    part = f"-{output.part}" if output.part else ""
+    version = DatasetVersion.objects.create(
+        dataset=dataset,
+        number=number,
+        parent=parent,
+        run=run,
+        lineage=lineage,
         shape=read_so.shape,
         columns=read_so.columns,
         tags=read_so.tags,
         file_columns=output.columns,
-        filename=f"{source.dataset.name}-v{source.number}{part}.jsonl",
+        filename=f"{parent.dataset.name}-v{parent.number}{part}.jsonl",
         file_format="jsonl",
         encoding="utf-8",
         bytes=output.size,
         stored_bytes=output.size,
         sha256=output.sha256,
-        created_by=run.created_by,
+        created_by=by,
     )
     settle(output.directory, version.directory)
-    event_record(
-        dataset,
-        project=dataset.project,
-        actor=run.created_by,
-        verb="version_added",
-        new=f"v{number}",
-    )
+    event_record(dataset, project=dataset.project, actor=by, verb="version_added", new=f"v{number}")
     dataset_touch(dataset)
     return version

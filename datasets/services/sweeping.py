@@ -17,9 +17,17 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from datasets.models import Dataset, DatasetVersion, Import, RecipeRun
+from datasets.models import (
+    Comparison,
+    Dataset,
+    DatasetVersion,
+    Import,
+    RecipeRun,
+    Revision,
+)
 from datasets.reading.locks import locked
 from datasets.services.checks import version_check
+from datasets.services.comparisons import comparison_run, comparisons_forget
 from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.importing import import_execute
 from datasets.services.imports import imports_forget, imports_root
@@ -27,6 +35,7 @@ from datasets.services.info import info_write
 from datasets.services.resumable import uploads_sweep
 from datasets.services.running import run_execute
 from datasets.services.runs import recipes_root
+from datasets.services.saving import revision_write
 from datasets.services.statistics import statistics_waiting, version_statistics
 from datasets.services.uploads import SMALL
 
@@ -69,6 +78,18 @@ def sweep() -> None:
         "datasets.tasks.import_run",
         resting=(Import.State.CHOOSING,),
     )
+    _work_sweep(
+        Revision.objects.filter(state=Revision.State.SAVING),
+        Revision.root(),
+        "datasets.tasks.revision_write",
+    )
+    comparisons_forget()
+    _work_sweep(
+        Comparison.objects.filter(state=Comparison.State.WAITING),
+        Comparison.root(),
+        "datasets.tasks.comparison_run",
+        kept=Comparison.objects.values_list("pk", flat=True),
+    )
     info_write()
 
 
@@ -93,6 +114,7 @@ def _work_sweep(
 
     Not started is what is `resting` in a state; what is `kept` has ended and keeps its folder.
     """
+    root.mkdir(parents=True, exist_ok=True)
     active = {row.pk: row for row in rows}
     needed = {str(pk) for pk in (*active, *kept)}
     for folder in root.iterdir():
@@ -178,6 +200,16 @@ def import_start(import_id: uuid.UUID) -> None:
     _start("import_run", import_id)
 
 
+def revision_start(revision_id: uuid.UUID) -> None:
+    """Starts a process that saves these decisions; it goes on when the queue's worker ends."""
+    _start("revision_write", revision_id)
+
+
+def comparison_start(comparison_id: uuid.UUID) -> None:
+    """Starts a process that compares; it goes on when the queue's worker ends."""
+    _start("versions_compare", comparison_id)
+
+
 def _start(command: str, which: uuid.UUID) -> None:
     log = Path(settings.TRAINER_HOME) / "logs" / "datasets.log"
     with log.open("ab") as errors:
@@ -234,6 +266,20 @@ def imports_run(import_id: uuid.UUID) -> None:
         slots=data_root() / ".importers",
         at_once=IMPORTS_AT_ONCE,
     )
+
+
+def revisions_run(revision_id: uuid.UUID) -> None:
+    """Saves these decisions and then all others that wait, unless enough processes are at it."""
+    waiting = Revision.objects.filter(state=Revision.State.SAVING)
+    slots = data_root() / ".saving"
+    _work_off(revision_id, waiting, revision_write, slots=slots, at_once=RUNS_AT_ONCE)
+
+
+def comparisons_run(comparison_id: uuid.UUID) -> None:
+    """Compares these versions and then all others that wait, unless enough processes are at it."""
+    waiting = Comparison.objects.filter(state=Comparison.State.WAITING)
+    slots = data_root() / ".comparing"
+    _work_off(comparison_id, waiting, comparison_run, slots=slots, at_once=RUNS_AT_ONCE)
 
 
 def _work_off(

@@ -112,6 +112,32 @@ def version_remap(version_id: uuid.UUID, *, by: User, wish: Wish) -> DatasetVers
     return check_run(copied, by=by, wait=version.bytes < SMALL)
 
 
+def version_restore(version_id: uuid.UUID, *, by: User) -> DatasetVersion:
+    """An older version as the newest again: a new version of the same files, which they share.
+
+    Either may be deleted later without harm to the other. Conflict when it is not ready, or is the
+    newest already.
+    """
+    version = (
+        DatasetVersion.objects.editable_by(by).select_related("dataset__project").get(pk=version_id)
+    )
+    if version.state != DatasetVersion.State.READY:
+        raise Conflict(
+            _("%(version)s is %(state)s. Versions that are ready can be restored.")
+            % {"version": version, "state": DatasetVersion.State(version.state).label}
+        )
+    if not version.dataset.versions.filter(number__gt=version.number).exists():
+        raise Conflict(_("%(version)s is the newest one already.") % {"version": version})
+    lineage = {
+        "kind": "restored",
+        "source": str(version),
+        "part": version.lineage.get("part", ""),  # a test part stays one
+    }
+    fields = {"shape": version.shape, "columns": version.columns, "tags": version.tags}
+    copied = _version_copy(version, {**fields, "lineage": lineage}, by=by)
+    return check_run(copied, by=by, wait=version.bytes < SMALL)
+
+
 def name_checked(name: str) -> str:
     """The name without blanks around it; DomainError for what cannot be a name."""
     name = name.strip()

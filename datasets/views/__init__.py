@@ -1,5 +1,6 @@
 """Pages of the app."""
 
+from datasets.views.comparisons import comparison_create, comparison_detail
 from datasets.views.datasets import (
     dataset_create,
     dataset_delete,
@@ -9,6 +10,13 @@ from datasets.views.datasets import (
     dataset_update,
     upload_delete,
     version_list,
+)
+from datasets.views.edits import (
+    revision_detail,
+    revision_discard,
+    revision_save,
+    row_decide,
+    row_edit,
 )
 from datasets.views.imports import (
     import_cancel,
@@ -33,6 +41,7 @@ from datasets.views.recipes import (
     recipe_list,
     recipe_update,
 )
+from datasets.views.reviews import review_create, review_row
 from datasets.views.runs import run_cancel, run_create, run_detail, run_resume
 from datasets.views.sharing import dataset_sharing, share_delete
 from datasets.views.statistics import version_statistics
@@ -41,12 +50,15 @@ from datasets.views.versions import (
     version_download,
     version_findings,
     version_remap,
+    version_restore,
     version_rows,
     version_state,
     version_use,
 )
 
 __all__ = [
+    "comparison_create",
+    "comparison_detail",
     "dataset_create",
     "dataset_delete",
     "dataset_detail",
@@ -71,6 +83,13 @@ __all__ = [
     "recipe_detail",
     "recipe_list",
     "recipe_update",
+    "review_create",
+    "review_row",
+    "revision_detail",
+    "revision_discard",
+    "revision_save",
+    "row_decide",
+    "row_edit",
     "run_cancel",
     "run_create",
     "run_detail",
@@ -82,6 +101,7 @@ __all__ = [
     "version_findings",
     "version_list",
     "version_remap",
+    "version_restore",
     "version_rows",
     "version_state",
     "version_statistics",

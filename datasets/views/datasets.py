@@ -19,7 +19,7 @@ from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
 from datasets.forms import FileForm, SettingsForm, UploadForm
-from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Import, Upload
+from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Import, Revision, Upload
 from datasets.views.imports import ways
 from datasets.views.shared import add_refusal, dataset_context, open_uploads
 from datasets.views.versions import version_rows
@@ -215,6 +215,7 @@ def version_list(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
         "version": dataset.latest,
         "open_uploads": open_uploads(request, dataset.project),
         "places": _places(dataset),
+        "reviews": Revision.objects.visible_to(request.user).reviews_of(dataset)[:20],
         "events": list(
             Event.objects.filter(
                 subject_id__in=[dataset.pk, *dataset.versions.values_list("pk", flat=True)]

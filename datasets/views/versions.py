@@ -1,6 +1,7 @@
 """Pages of versions."""
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -18,10 +19,11 @@ from datasets.choices import FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
 from datasets.downloads import version_file
 from datasets.forms import MappingForm
 from datasets.lineage import lineage_seen, steps_shown
-from datasets.models import DatasetVersion, RecipeRun
-from datasets.previews import mapping_of, rows_page
+from datasets.models import DatasetVersion, RecipeRun, Revision
+from datasets.previews import mapping_of, rows_decided, rows_page
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.words import PARTS
+from datasets.services.edits import RATINGS
 from datasets.shapes.findings import words
 from datasets.shapes.mapping import Mapping
 from datasets.statistics.choosing import Choice
@@ -36,28 +38,35 @@ def version_rows(request: HtmxRequest, version: DatasetVersion) -> HttpResponse:
     """Rows in pages, as conversations or as they are in the file, with search."""
     context = version_context(request, version, "rows")
     if version.rows_path.exists() and version.state != DatasetVersion.State.BROKEN:
-        context |= _rows(request, version)
+        context |= rows_context(request, version)
     part = wants_fragment(request.htmx)
     template = "datasets/_version_rows.html" if part else "datasets/version_rows.html"
     return render(request, template, context)
 
 
-def _rows(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
+def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
+    """The rows that the address asks for, with what members decided about them."""
     search = request.GET.get("q", "").strip()[:200]
     start = _number(request.GET.get("from"), 1) - 1
     choice = choice_of(request.GET) if version.is_counted else Choice()
     if (row := _number(request.GET.get("row"), 0)) and not search:
         start, choice = row - 1, Choice()
     view = request.GET.get("view", "")
+    counting = services.counting_by_default() if view == "tokens" else None
     page = rows_page(
         version,
         start=start,
         count=ROWS_PER_PAGE,
         words=search,
         choice=choice,
-        counting=services.counting_by_default() if view == "tokens" else None,
+        counting=counting,
     )
+    drafts = Revision.objects.visible_to(request.user).drafts()
+    draft = drafts.filter(version=version).first()
+    page = replace(page, rows=rows_decided(version, draft, page.rows, counting))
     return {
+        "draft": draft,
+        "stars": RATINGS,
         "rows": page,
         "first": page.start + 1,
         "last": page.start + len(page.rows),
@@ -119,16 +128,20 @@ def version_use(request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UU
 
 
 def _origin(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
-    """Where rows that a recipe made come from, as far as the reader may know."""
+    """Where rows that were not uploaded come from, as far as the reader may know."""
     lineage = lineage_seen(version, request.user)
     if not lineage:
         return {}
     parents = DatasetVersion.objects.visible_to(request.user).select_related("dataset")
-    return {
+    found = {
         "lineage": lineage,
-        "steps": steps_shown(lineage["steps"], lineage["report"], reader=request.user),
         "part": PARTS.get(lineage["part"], ""),
         "parent": parents.filter(children=version).first(),
+    }
+    if "kind" in lineage:  # made by hand, not by a recipe
+        return found
+    return found | {
+        "steps": steps_shown(lineage["steps"], lineage["report"], reader=request.user),
         "run": RecipeRun.objects.visible_to(request.user).filter(outputs=version).first(),
     }
 
@@ -189,6 +202,26 @@ def version_download(
     """One of the version's files, see `version_file`."""
     version = version_or_404(request, dataset_id, version_id)
     return version_file(version, request.GET.get("form", "original"))
+
+
+@require_POST
+@login_required
+def version_restore(
+    request: HtmxRequest, dataset_id: uuid.UUID, version_id: uuid.UUID
+) -> HttpResponse:
+    """Makes an older version the newest again."""
+    version = version_or_404(request, dataset_id, version_id, edit=True)
+    try:
+        made = services.version_restore(version.pk, by=actor(request))
+    except DomainError as refused:
+        messages.error(request, refused.message)
+        return redirect("datasets:version_list", dataset_id)
+    messages.success(
+        request,
+        _("Version %(new)s holds the rows of version %(old)s.")
+        % {"new": made.number, "old": version.number},
+    )
+    return redirect("datasets:version_rows", dataset_id, made.pk)
 
 
 @require_POST

@@ -31,7 +31,7 @@ def of_accounts(people: SimpleNamespace) -> dict[str, object]:
 
 
 def of_datasets(people: SimpleNamespace) -> dict[str, object]:
-    """Datasets (private, public, shared), a recipe, its run, an upload, a provider, an import."""
+    """One of each: datasets (private, public, shared), a recipe, its run, a provider and so on."""
     found: dict[str, object] = {}
     for word, public in (("dataset", False), ("public_dataset", True)):
         dataset = datasets.dataset_create(
@@ -72,12 +72,23 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
         kind=Import.Kind.HUGGINGFACE,
         reference={"repository": "lab/rows", "revision": ""},
     )
+    decision = datasets.row_decide(found["version"].pk, 0, by=people.owner, edition=0, rating=3)
+    review = datasets.review_create(found["version"].pk, by=people.owner, name="look")
+    other = found["version"]
+    other = datasets.version_remap(
+        other.pk, by=people.owner, wish=datasets.Wish(other.shape, other.columns)
+    )
+    comparison = datasets.comparison_create(found["version"].pk, other.pk, by=people.owner)
     return found | {
+        "comparison": comparison,
+        "import": imported,
+        "other_version": other,
+        "provider": provider,
         "recipe": recipe,
         "recipe_run": run,
+        "review": review,
+        "revision": decision.revision,
         "upload": upload,
-        "provider": provider,
-        "import": imported,
     }
 
 

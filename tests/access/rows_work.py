@@ -48,6 +48,34 @@ DATASETS = {
     "datasets:import_detail": Row(get=VIEWERS),
     "datasets:import_choose": Row(post=RESEARCHERS),
     "datasets:import_cancel": Row(post=RESEARCHERS),
+    "datasets:comparison_create": Row(get=SIGNED_IN, post=SIGNED_IN),
+    "datasets:comparison_detail": Row(get=VIEWERS),
+    "api-comparison-list": api(
+        get=SIGNED_IN, post=VIEWERS, data={"before": "version", "after": "other_version"}
+    ),
+    "api-comparison-detail": api("comparison", get=VIEWERS),
+    "api-comparison-rows": api("comparison", get=VIEWERS),
+    "datasets:version_restore": Row(post=RESEARCHERS),
+    "api-dataset-version-restore": Row(post=over_api(RESEARCHERS), objects=OF_VERSION),
+    "datasets:row_edit": Row(get=RESEARCHERS, post=RESEARCHERS, objects={"number": "1"}),
+    "datasets:row_decide": Row(post=RESEARCHERS, objects={"number": "1"}),
+    "datasets:revision_detail": Row(get=VIEWERS),
+    "datasets:revision_save": Row(post=RESEARCHERS),
+    "datasets:revision_discard": Row(post=RESEARCHERS),
+    "datasets:review_create": Row(get=RESEARCHERS, post=RESEARCHERS),
+    "datasets:review_row": Row(
+        get=RESEARCHERS, post=RESEARCHERS, objects={"revision_id": "review"}
+    ),
+    "api-revision-list": api(
+        get=SIGNED_IN, post=RESEARCHERS, data={"version": "version", "name": "look"}
+    ),
+    "api-revision-next": api("review", post=RESEARCHERS),
+    "api-revision-decide": api("review", post=RESEARCHERS),
+    "api-revision-undo": api("review", post=RESEARCHERS),
+    "api-revision-agreement": api("review", get=VIEWERS),
+    "api-revision-detail": api("revision", get=VIEWERS, delete=RESEARCHERS),
+    "api-revision-decisions": api("revision", get=VIEWERS),
+    "api-revision-save": api("revision", post=RESEARCHERS),
     "datasets:recipe_list": Row(get=SIGNED_IN),
     "datasets:recipe_create": Row(get=SIGNED_IN, post=SIGNED_IN),
     "datasets:recipe_detail": Row(get=VIEWERS),
@@ -98,6 +126,9 @@ DATASETS = {
     ),
     "api-dataset-version-detail": Row(
         get=VIEWERS_OR_404, delete=over_api(RESEARCHERS), objects=OF_VERSION
+    ),
+    "api-dataset-version-row": Row(
+        patch=over_api(RESEARCHERS), objects={**OF_VERSION, "number": "1"}
     ),
     "api-dataset-version-mapping": Row(post=over_api(RESEARCHERS), objects=OF_VERSION),
     **{
