@@ -45,6 +45,7 @@ API_NEEDED = (1, 41)  # Docker Engine 20.10
 START_SECONDS = 60.0  # for an answer to a create or a start, on a busy machine
 LOOK_SECONDS = 5.0  # for an answer to a question
 REST_SECONDS = 2.0  # without a question to an Engine that did not answer
+UNKNOWN = 255  # what an Engine notes of an end that it knows nothing of
 SEEN_SECONDS = 1.0  # how long a container that was seen running counts as running
 
 
@@ -181,9 +182,10 @@ class DockerRunner:
         facts = facts_of(place.file("exit"))
         if facts is not None:
             return Sight.ENDED, Exit.read(facts)
-        if container is not None:
+        began = place.file("process").exists()
+        if container is not None and not (began and _is_unknown(container)):
             return Sight.ENDED, self._exit_of(container, place)
-        if place.file("process").exists():
+        if began:
             return Sight.GONE, None
         return (Sight.BEGUN if place.file("start").exists() else Sight.ABSENT), None
 
@@ -282,6 +284,11 @@ class DockerRunner:
     def clear(self, place: Place) -> None:
         """Takes the container away: its end stands in the database now."""
         self.remove(place.workload, place.epoch, force=True)
+
+
+def _is_unknown(container: Container) -> bool:
+    """Whether it vanished while no Engine looked, as when the machine lost its power."""
+    return bool(container.attrs["State"].get("ExitCode") == UNKNOWN)
 
 
 def _create(engine: docker.DockerClient, description: dict[str, Any], place: Place) -> Container:

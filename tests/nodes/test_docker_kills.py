@@ -1,10 +1,12 @@
 """The node's real worker and agent, and the Engine, killed while containers run: each ends once."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from accounts.models import Event
@@ -99,6 +101,41 @@ def test_it_ends_while_nobody_looks(
     services.agent()
     check_one_clean_run(ended(workload), 30)
     until(lambda: containers_of(docker_host, workload) == [], 60)
+
+
+def test_a_machine_without_power_loses_what_ran_there(
+    in_containers, services, submit, docker_engine, docker_host
+) -> None:
+    """Nothing is left to say how it ended, and what the Engine makes of that is no end either."""
+    agent = services.agent()
+    services.worker()
+    services.ready()
+    workload = submit({"steps": 600, "seconds": 0.1})
+    in_step(workload, 2)
+    (container,) = containers_of(docker_host, workload)
+    end_group(agent)
+    docker_engine.kill()
+    label = f"TRAINER_WORKLOAD={workload.pk}"
+    held = [one for one in psutil.process_iter() if container.id in " ".join(_said(one.cmdline))]
+    held += [one for one in psutil.process_iter() if label in _said(one.environ)]
+    assert len(held) > 1
+    for process in held:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    docker_engine.start()
+    services.agent()
+    assert (ended(workload).outcome, workload.exit_code) == ("lost", None)
+    assert "nothing says how it ended" in workload.reason
+    until(lambda: containers_of(docker_host, workload) == [], 60)
+
+
+def _said(ask) -> list[str]:
+    """Words of a process that may be gone."""
+    try:
+        found = ask()
+    except psutil.Error:
+        return []
+    return [f"{key}={value}" for key, value in found.items()] if isinstance(found, dict) else found
 
 
 def test_without_an_engine_nothing_is_served(home, docker_host) -> None:
