@@ -60,12 +60,12 @@ def sweep() -> None:
 def _runs_sweep() -> None:
     """Starts runs of recipes that nobody works at; removes what ended ones left."""
     active = {run.pk: run for run in RecipeRun.objects.active()}
-    failed = RecipeRun.objects.filter(
+    resumable = RecipeRun.objects.filter(
         state=RecipeRun.State.FAILED,
         asks_models=True,
         ended_at__gt=timezone.now() - ANSWERS_KEPT,
     )
-    kept = {*map(str, active), *map(str, failed.values_list("pk", flat=True))}
+    kept = {*map(str, active), *map(str, resumable.values_list("pk", flat=True))}
     for folder in recipes_root().iterdir():
         if folder.name not in kept:
             with locked(folder) as mine:
