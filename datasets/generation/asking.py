@@ -255,7 +255,7 @@ class Asking:
                 self._under_way.discard(asyncio.current_task())
                 self._tell(
                     _("%(label)s: %(why)s. Asked again in %(seconds)s s.")
-                    % {"label": line.door.label, "why": trouble, "seconds": f"{pause:.0f}"}
+                    % {"label": line.door.label, "why": trouble, "seconds": f"{pause:.1f}"}
                 )
                 await asyncio.sleep(pause)
                 continue

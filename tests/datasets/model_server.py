@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 KEY = "sk-secret-of-the-test-0123456789"
+NONSENSE_MOST = 2  # for one prompt: what is asked three times is answered
 Answer = Callable[[str], str]
 
 
@@ -42,6 +43,7 @@ class Simulated(ThreadingHTTPServer):
         self.drawn = random.Random(7)
         self.requests: list[dict[str, Any]] = []
         self.keys: Counter[str] = Counter()
+        self.nonsense: Counter[str] = Counter()  # by prompt
         self.answers: dict[str, str] = {}  # by idempotency key: these were charged
         self.at_once = self.most_at_once = 0
 
@@ -94,8 +96,9 @@ class Handler(BaseHTTPRequestHandler):
         prompt = "\n".join(message["content"] for message in body["messages"])
         with server.guard:
             if key not in server.answers:
-                text = "I had rather not." if trouble == "nonsense" else server.answer(prompt)
-                server.answers[key] = text
+                refuses = trouble == "nonsense" and server.nonsense[prompt] < NONSENSE_MOST
+                server.nonsense[prompt] += refuses
+                server.answers[key] = "I had rather not." if refuses else server.answer(prompt)
             text = server.answers[key]
         return self._stream(text, cut=trouble == "cut")
 
