@@ -201,12 +201,12 @@ def _dispute_look(revision: Revision, decision: RowDecision) -> None:
 
 @transaction.atomic
 def review_skip(revision_id: uuid.UUID, decision_id: int, *, by: User) -> None:
-    """Puts the row that the reviewer holds at the end of the queue."""
+    """Puts the row that the reviewer holds at the end of the queue, with its other free seats."""
     revision = revision_locked(revision_id, by)
     decision = _held(revision, decision_id, by)
     last = revision.decisions.aggregate(last=Max("place"))["last"] or 0
-    decision.by, decision.claimed_at, decision.place = None, None, last + 1
-    decision.save(update_fields=["by", "claimed_at", "place"])
+    free = revision.decisions.filter(Q(by=None) | Q(by=by), row=decision.row, verdict="")
+    free.update(by=None, claimed_at=None, place=last + 1)
 
 
 @transaction.atomic

@@ -105,8 +105,9 @@ def test_nobody_gets_the_row_of_another(people, begin) -> None:
 
 
 @pytest.mark.django_db
-def test_what_was_skipped_comes_at_the_end(people, begin) -> None:
-    review = begin()
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_what_was_skipped_comes_at_the_end(people, begin, wanted) -> None:
+    review = begin(wanted=wanted)
     first = _next(review, people.owner)
     services.review_skip(review.pk, first.pk, by=people.owner)
     rows = []
