@@ -39,6 +39,11 @@ def recipe_run(run_id: str) -> None:
         services.run_start(run.pk)
 
 
+def retention_sweep() -> None:
+    """Gives notice to versions that a rule lets go, and removes those whose time has come."""
+    services.retention_sweep()
+
+
 def datasets_sweep() -> None:
     """Finishes or removes what a killed process left."""
     services.sweep()

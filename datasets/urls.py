@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from datasets import api, views
+from datasets.api.retention import RetentionView
 
 app_name = "datasets"
 _VERSION = "<uuid:dataset_id>/versions/<uuid:version_id>/"
@@ -12,6 +13,7 @@ urlpatterns = [
     path("public/", views.dataset_public, name="dataset_public"),
     path("new/", views.dataset_create, name="dataset_create"),
     path("uploads/<uuid:upload_id>/delete/", views.upload_delete, name="upload_delete"),
+    path("retention/", views.retention, name="retention"),
     path("recipes/", views.recipe_list, name="recipe_list"),
     path("recipes/new/", views.recipe_create, name="recipe_create"),
     path("recipes/<uuid:recipe_id>/", views.recipe_detail, name="recipe_detail"),
@@ -37,6 +39,7 @@ urlpatterns = [
     path(f"{_VERSION}columns/", views.version_remap, name="version_remap"),
     path(f"{_VERSION}state/", views.version_state, name="version_state"),
     path(f"{_VERSION}download/", views.version_download, name="version_download"),
+    path(f"{_VERSION}keep/", views.version_keep, name="version_keep"),
     path(f"{_VERSION}delete/", views.version_delete, name="version_delete"),
 ]
 
@@ -50,4 +53,11 @@ _router.register(
 _router.register("uploads", api.UploadViewSet, basename="api-upload")
 _router.register("recipes", api.RecipeViewSet, basename="api-recipe")
 _router.register("recipe-runs", api.RecipeRunViewSet, basename="api-recipe-run")
-api_urlpatterns = _router.urls
+api_urlpatterns = [
+    *_router.urls,
+    path(
+        "projects/<uuid:project_id>/retention/",
+        RetentionView.as_view(),
+        name="api-project-retention",
+    ),
+]

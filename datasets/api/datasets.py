@@ -31,6 +31,7 @@ from datasets.serializers import (
     DatasetChangeSerializer,
     DatasetSerializer,
     FindingsSerializer,
+    KeepSerializer,
     MappingSerializer,
     VersionSerializer,
 )
@@ -200,6 +201,17 @@ class VersionViewSet(
         data.is_valid(raise_exception=True)
         version = services.version_remap(
             self.get_object().pk, by=actor(request), wish=_wish(data.validated_data)
+        )
+        return Response(self._shown(version))
+
+    @extend_schema(parameters=[DATASET], request=KeepSerializer, responses={200: VersionSerializer})
+    @action(detail=True, methods=["post"])
+    def keep(self, request: Request, **kwargs: Any) -> Response:
+        """Pins the version, or takes the pin out."""
+        data = KeepSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        version = services.version_keep(
+            self.get_object().pk, by=actor(request), kept=data.validated_data["kept"]
         )
         return Response(self._shown(version))
 

@@ -1,9 +1,11 @@
 """What models learn from: datasets, versions, shares, uploads on their way, recipes, their runs."""
 
 from datasets.models.recipes import Recipe, RecipeRun
+from datasets.models.retention import RemovedVersion, RetentionRule
 from datasets.models.sharing import DatasetShare
 from datasets.models.uploads import Upload
 from datasets.models.versions import (
+    MADE,
     Dataset,
     DatasetQuerySet,
     DatasetVersion,
@@ -11,6 +13,7 @@ from datasets.models.versions import (
 )
 
 __all__ = [
+    "MADE",
     "Dataset",
     "DatasetQuerySet",
     "DatasetShare",
@@ -18,5 +21,7 @@ __all__ = [
     "DatasetVersionQuerySet",
     "Recipe",
     "RecipeRun",
+    "RemovedVersion",
+    "RetentionRule",
     "Upload",
 ]

@@ -21,6 +21,15 @@ from datasets.services.resumable import (
     upload_delete,
     uploads_finished,
 )
+from datasets.services.retention import (
+    NOTICE,
+    retention_due,
+    retention_of,
+    retention_reset,
+    retention_set,
+    retention_sweep,
+    version_keep,
+)
 from datasets.services.running import run_execute
 from datasets.services.runs import run_cancel, run_create
 from datasets.services.sharing import share_create, share_delete
@@ -51,6 +60,7 @@ from datasets.services.uses import (
 
 __all__ = [
     "CHECKSUMS",
+    "NOTICE",
     "PREVIEWED",
     "SMALL",
     "Wish",
@@ -70,6 +80,11 @@ __all__ = [
     "recipe_preview",
     "recipe_update",
     "recipe_versions",
+    "retention_due",
+    "retention_of",
+    "retention_reset",
+    "retention_set",
+    "retention_sweep",
     "run_cancel",
     "run_create",
     "run_execute",
@@ -91,6 +106,7 @@ __all__ = [
     "version_check",
     "version_cut_count",
     "version_delete",
+    "version_keep",
     "version_remap",
     "version_statistics",
     "version_unfit",

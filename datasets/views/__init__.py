@@ -17,6 +17,7 @@ from datasets.views.recipes import (
     recipe_list,
     recipe_update,
 )
+from datasets.views.retention import retention, version_keep
 from datasets.views.runs import run_cancel, run_create, run_detail
 from datasets.views.sharing import dataset_sharing, share_delete
 from datasets.views.statistics import version_statistics
@@ -43,6 +44,7 @@ __all__ = [
     "recipe_detail",
     "recipe_list",
     "recipe_update",
+    "retention",
     "run_cancel",
     "run_create",
     "run_detail",
@@ -51,6 +53,7 @@ __all__ = [
     "version_delete",
     "version_download",
     "version_findings",
+    "version_keep",
     "version_list",
     "version_remap",
     "version_rows",
