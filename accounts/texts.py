@@ -67,6 +67,9 @@ SENTENCES: Mapping[str, Any] = {
     "restarted": gettext_lazy("started again"),
     "resumed": gettext_lazy("resumed"),
     "retried": gettext_lazy("tried again"),
+    "retention_noticed": gettext_lazy("%(version)s goes in %(days)s days: nothing needs it"),
+    "retention_reset": gettext_lazy("data is kept by the default rule"),
+    "retention_set": gettext_lazy("the rule that says what data is kept was changed"),
     "review_begun": gettext_lazy("review of %(new)s begun"),
     "revoked": gettext_lazy("revoked"),
     "shared": gettext_lazy("shared with %(with)s"),
@@ -76,6 +79,8 @@ SENTENCES: Mapping[str, Any] = {
     "unshared": gettext_lazy("no longer shared with %(with)s"),
     "version_added": gettext_lazy("version %(new)s added"),
     "version_deleted": gettext_lazy("a version was deleted"),
+    "version_kept": gettext_lazy("%(version)s pinned"),
+    "version_released": gettext_lazy("%(version)s no longer pinned"),
     "withdrawn": gettext_lazy("withdrawn"),
 }
 STATES: Mapping[str, Any] = {

@@ -21,6 +21,8 @@ from datasets.models import (
     PublicSource,
     Recipe,
     RecipeRun,
+    RemovedVersion,
+    RetentionRule,
     Revision,
     RowDecision,
     Upload,
@@ -274,3 +276,39 @@ class PublicSourceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("key", "dataset")
     search_fields = ("key",)
     list_select_related = ("dataset",)
+
+
+@admin.register(RetentionRule)
+class RetentionRuleAdmin(ThroughServices):
+    """What projects keep; projects without a rule follow the settings."""
+
+    list_display = ("project", "keep_newest", "unused_days", "changed_at")
+    search_fields = ("project__name",)
+    list_select_related = ("project",)
+    fields = ("project", "keep_newest", "unused_days")
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: RetentionRule | None = None
+    ) -> tuple[str, ...]:
+        """A rule stays with its project."""
+        return ("project",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: RetentionRule, form: Any, change: bool) -> None:
+        """Sets the rule through the service."""
+        given = {key: form.cleaned_data[key] for key in ("keep_newest", "unused_days")}
+        services.retention_set(obj.project, by=actor(request), **given)
+        obj.pk = RetentionRule.objects.get(project=obj.project).pk
+        obj.refresh_from_db()
+
+    def delete_model(self, request: HttpRequest, obj: RetentionRule) -> None:
+        """Takes the rule away through the service."""
+        services.retention_reset(obj.project, by=actor(request))
+
+
+@admin.register(RemovedVersion)
+class RemovedVersionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What is remembered of deleted versions, to be looked at."""
+
+    list_display = ("name", "project", "created_at", "removed_at")
+    search_fields = ("name", "project__name")
+    list_select_related = ("project",)

@@ -7,7 +7,7 @@ from django.db.models.signals import post_migrate
 
 
 def _schedule(sender: object, **kwargs: Any) -> None:
-    """The sweep, once a minute."""
+    """The sweep, once a minute, and the rules of retention, once an hour."""
     from django_q.models import Schedule
 
     Schedule.objects.update_or_create(
@@ -16,6 +16,14 @@ def _schedule(sender: object, **kwargs: Any) -> None:
             "func": "datasets.tasks.datasets_sweep",
             "schedule_type": Schedule.MINUTES,
             "minutes": 1,
+            "cluster": "web",
+        },
+    )
+    Schedule.objects.update_or_create(
+        name="datasets.retention",
+        defaults={
+            "func": "datasets.tasks.retention_sweep",
+            "schedule_type": Schedule.HOURLY,
             "cluster": "web",
         },
     )

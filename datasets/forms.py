@@ -165,6 +165,25 @@ class ShareForm(forms.Form):
     )
 
 
+class RetentionForm(forms.Form):
+    """A project's rule; left empty, a limit does not count."""
+
+    keep_newest = forms.IntegerField(
+        label=_("Keep the newest versions of each dataset"),
+        required=False,
+        min_value=1,
+        max_value=100_000,
+        help_text=_("Older ones may go. Left empty, only the newest is sure to stay."),
+    )
+    unused_days = forms.IntegerField(
+        label=_("Only after so many days without use"),
+        required=False,
+        min_value=1,
+        max_value=100_000,
+        help_text=_("With both left empty everything is kept."),
+    )
+
+
 class MappingForm(forms.Form):
     """Which of the file's columns is what. Its fields are those of the chosen shape."""
 

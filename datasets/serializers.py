@@ -56,6 +56,8 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
             "stages",
             "progress",
             "report",
+            "is_kept",
+            "goes_at",
             "created_by",
             "created_at",
         )
@@ -126,6 +128,12 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
     def get_version_count(self, dataset: Dataset) -> int:
         """How many versions there are."""
         return len(dataset.versions.all())
+
+
+class KeepSerializer(serializers.Serializer[Any]):
+    """Whether a version is pinned, so that no rule of retention removes it."""
+
+    kept = serializers.BooleanField()
 
 
 class MappingSerializer(serializers.Serializer[Any]):

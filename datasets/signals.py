@@ -7,6 +7,10 @@ from django.dispatch import Signal
 # uses them, as far as `by` may know it.
 dataset_deleting = Signal()
 
+# Asked with `project`; a receiver answers with ids of versions that must stay, at least of those of
+# the project.
+versions_needed = Signal()
+
 # Asked about all projects; a receiver answers with pairs of a project's id and the id of a version
 # that the project measures models with.
 evaluation_sets = Signal()

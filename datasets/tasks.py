@@ -72,6 +72,11 @@ def comparison_run(comparison_id: str) -> None:
         services.comparison_start(comparison.pk)
 
 
+def retention_sweep() -> None:
+    """Gives notice to versions that a rule lets go, and removes those whose time has come."""
+    services.retention_sweep()
+
+
 def datasets_sweep() -> None:
     """Finishes or removes what a killed process left."""
     services.sweep()

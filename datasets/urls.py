@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from datasets import api, views
+from datasets.api.retention import RetentionView
 
 app_name = "datasets"
 _VERSION = "<uuid:dataset_id>/versions/<uuid:version_id>/"
@@ -17,6 +18,7 @@ urlpatterns = [
     path("imports/<uuid:import_id>/", views.import_detail, name="import_detail"),
     path("imports/<uuid:import_id>/choose/", views.import_choose, name="import_choose"),
     path("imports/<uuid:import_id>/cancel/", views.import_cancel, name="import_cancel"),
+    path("retention/", views.retention, name="retention"),
     path("recipes/", views.recipe_list, name="recipe_list"),
     path("recipes/new/", views.recipe_create, name="recipe_create"),
     path("recipes/<uuid:recipe_id>/", views.recipe_detail, name="recipe_detail"),
@@ -60,6 +62,7 @@ urlpatterns = [
     path("revisions/<uuid:revision_id>/save/", views.revision_save, name="revision_save"),
     path("revisions/<uuid:revision_id>/discard/", views.revision_discard, name="revision_discard"),
     path(f"{_VERSION}restore/", views.version_restore, name="version_restore"),
+    path(f"{_VERSION}keep/", views.version_keep, name="version_keep"),
     path(f"{_VERSION}delete/", views.version_delete, name="version_delete"),
 ]
 
@@ -77,4 +80,11 @@ _router.register("recipe-runs", api.RecipeRunViewSet, basename="api-recipe-run")
 _router.register("providers", api.ProviderViewSet, basename="api-provider")
 _router.register("revisions", api.RevisionViewSet, basename="api-revision")
 _router.register("dataset-comparisons", api.ComparisonViewSet, basename="api-comparison")
-api_urlpatterns = _router.urls
+api_urlpatterns = [
+    *_router.urls,
+    path(
+        "projects/<uuid:project_id>/retention/",
+        RetentionView.as_view(),
+        name="api-project-retention",
+    ),
+]

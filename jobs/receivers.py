@@ -19,14 +19,14 @@ from common.errors import Conflict
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets.models import Dataset, DatasetVersion
-from datasets.signals import dataset_deleting, evaluation_sets
+from datasets.signals import dataset_deleting, evaluation_sets, versions_needed
 from jobs import services
 from jobs.models import Attempt, Job, JobDataset
 from jobs.services import checkpoints_refresh, metrics_take_in, workload_follow
 from nodes.models import Workload
 from nodes.services import files_are_here
 from nodes.signals import workload_changed, workload_progressed, workload_staged
-from registry.models import ModelVersion
+from registry.models import Evaluation, ModelVersion
 from registry.signals import version_deleting
 
 NAMED = 5
@@ -64,6 +64,18 @@ def tell_evaluation_sets(sender: object, **kwargs: Any) -> list[tuple[uuid.UUID,
     measured = JobDataset.objects.filter(use__in=(JobDataset.Use.EVAL, JobDataset.Use.AFTER))
     pairs = measured.order_by().values_list("job__project_id", "dataset_version_id")
     return list(pairs.distinct())
+
+
+@receiver(versions_needed, dispatch_uid="jobs.versions_needed")
+def tell_needed_data(sender: object, *, project: Project, **kwargs: Any) -> set[uuid.UUID]:
+    """Data of jobs and scores, and what models learnt from whose jobs were deleted."""
+    used = JobDataset.objects.filter(dataset_version__dataset__project=project)
+    found = set(used.values_list("dataset_version_id", flat=True))
+    found |= set(Evaluation.objects.values_list("dataset_version_id", flat=True))
+    learnt = ModelVersion.objects.filter(facts__has_key="datasets")
+    for rows in learnt.values_list("facts__datasets", flat=True).iterator():
+        found |= {uuid.UUID(row["id"]) for row in rows}
+    return found
 
 
 @receiver(dataset_deleting, dispatch_uid="jobs.dataset_deleting")

@@ -32,6 +32,7 @@ from datasets.serializers import (
     DatasetChangeSerializer,
     DatasetSerializer,
     FindingsSerializer,
+    KeepSerializer,
     MappingSerializer,
     VersionSerializer,
 )
@@ -211,6 +212,17 @@ class VersionViewSet(
         """Makes an older version the newest again: the answer is a new one of the same files."""
         version = services.version_restore(self.get_object().pk, by=actor(request))
         return Response(self._shown(version), status=status.HTTP_201_CREATED)
+
+    @extend_schema(parameters=[DATASET], request=KeepSerializer, responses={200: VersionSerializer})
+    @action(detail=True, methods=["post"])
+    def keep(self, request: Request, **kwargs: Any) -> Response:
+        """Pins the version, or takes the pin out."""
+        data = KeepSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        version = services.version_keep(
+            self.get_object().pk, by=actor(request), kept=data.validated_data["kept"]
+        )
+        return Response(self._shown(version))
 
     @extend_schema(parameters=[DATASET, FROM, COUNT], responses=FindingsSerializer, filters=False)
     @action(detail=True, pagination_class=None)

@@ -7,9 +7,11 @@ from datasets.models.edits import Revision, RowDecision
 from datasets.models.imports import Import, PublicSource
 from datasets.models.providers import Provider
 from datasets.models.recipes import Recipe, RecipeRun
+from datasets.models.retention import RemovedVersion, RetentionRule
 from datasets.models.sharing import DatasetShare
 from datasets.models.uploads import Upload
 from datasets.models.versions import (
+    MADE,
     Dataset,
     DatasetQuerySet,
     DatasetVersion,
@@ -17,6 +19,7 @@ from datasets.models.versions import (
 )
 
 __all__ = [
+    "MADE",
     "Comparison",
     "Dataset",
     "DatasetQuerySet",
@@ -28,6 +31,8 @@ __all__ = [
     "PublicSource",
     "Recipe",
     "RecipeRun",
+    "RemovedVersion",
+    "RetentionRule",
     "Revision",
     "RowDecision",
     "Upload",

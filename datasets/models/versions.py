@@ -77,6 +77,10 @@ class Dataset(ProjectOwned):
         return self.name
 
 
+# Versions made from their parent, not uploaded after it: its rows changed, or its file read anew.
+MADE = ~models.Q(lineage={}) | models.Q(sha256=models.F("parent__sha256"))
+
+
 class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
     """Versions are as visible as their dataset."""
 
@@ -152,6 +156,8 @@ class DatasetVersion(models.Model):
     # test or none) and what each step did. Of people: kind (edits, …), source, part, counts, and
     # what each of them decided.
     lineage = models.JSONField(default=dict, blank=True)
+    is_kept = models.BooleanField(_("pinned"), default=False)  # no rule of retention removes it
+    goes_at = models.DateTimeField(_("goes"), null=True, editable=False)  # by such a rule
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )

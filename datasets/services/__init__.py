@@ -43,6 +43,15 @@ from datasets.services.resumable import (
     upload_delete,
     uploads_finished,
 )
+from datasets.services.retention import (
+    NOTICE,
+    retention_due,
+    retention_of,
+    retention_reset,
+    retention_set,
+    retention_sweep,
+    version_keep,
+)
 from datasets.services.reviews import (
     review_create,
     review_decide,
@@ -91,6 +100,7 @@ __all__ = [
     "ASKED",
     "ASKING_SECONDS",
     "CHECKSUMS",
+    "NOTICE",
     "PREVIEWED",
     "SMALL",
     "Probe",
@@ -134,6 +144,11 @@ __all__ = [
     "recipe_preview",
     "recipe_update",
     "recipe_versions",
+    "retention_due",
+    "retention_of",
+    "retention_reset",
+    "retention_set",
+    "retention_sweep",
     "review_create",
     "review_decide",
     "review_next",
@@ -168,6 +183,7 @@ __all__ = [
     "version_check",
     "version_cut_count",
     "version_delete",
+    "version_keep",
     "version_remap",
     "version_restore",
     "version_statistics",

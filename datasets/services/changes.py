@@ -16,6 +16,7 @@ from datasets.services.edits import revisions_refuse
 from datasets.services.files import data_root
 from datasets.services.info import info_write
 from datasets.services.moves import dataset_touch
+from datasets.services.removed import versions_remember
 from datasets.services.runs import runs_refuse
 from datasets.services.uploads import name_checked
 from datasets.signals import dataset_deleting
@@ -102,6 +103,7 @@ def dataset_remove(dataset: Dataset, *, by: User | None) -> None:
     dataset_deleting.send(Dataset, dataset=dataset, versions=versions, by=by)
     event_record(dataset, project=dataset.project, actor=by, verb="deleted", old=dataset.name[:24])
     folder = data_root() / str(dataset.pk)
+    versions_remember(versions)
     _delete(dataset)
     after_commit(info_write)
     after_commit(shutil.rmtree, folder, ignore_errors=True)
@@ -116,6 +118,11 @@ def version_delete(version_id: uuid.UUID, *, by: User) -> None:
         .select_related("dataset__project")
         .get(pk=version_id)
     )
+    version_remove(version, by=by)
+
+
+def version_remove(version: DatasetVersion, *, by: User | None) -> None:
+    """Deletes a locked version whoever may; the caller is in a transaction. Conflict as above."""
     dataset = version.dataset
     if dataset.versions.count() == 1:
         raise Conflict(
@@ -133,6 +140,7 @@ def version_delete(version_id: uuid.UUID, *, by: User) -> None:
         old=f"v{version.number}",
     )
     folder = version.directory
+    versions_remember([version])
     _delete(version)
     dataset_touch(dataset)
     after_commit(shutil.rmtree, folder, ignore_errors=True)

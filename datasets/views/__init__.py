@@ -41,6 +41,7 @@ from datasets.views.recipes import (
     recipe_list,
     recipe_update,
 )
+from datasets.views.retention import retention, version_keep
 from datasets.views.reviews import review_create, review_row
 from datasets.views.runs import run_cancel, run_create, run_detail, run_resume
 from datasets.views.sharing import dataset_sharing, share_delete
@@ -83,6 +84,7 @@ __all__ = [
     "recipe_detail",
     "recipe_list",
     "recipe_update",
+    "retention",
     "review_create",
     "review_row",
     "revision_detail",
@@ -99,6 +101,7 @@ __all__ = [
     "version_delete",
     "version_download",
     "version_findings",
+    "version_keep",
     "version_list",
     "version_remap",
     "version_restore",

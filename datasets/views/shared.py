@@ -65,6 +65,7 @@ def dataset_context(request: HttpRequest, dataset: Dataset, tab: str) -> dict[st
         "versions": list(dataset.versions.all()),
         "may_edit": Dataset.objects.editable_by(user).filter(pk=dataset.pk).exists(),
         "is_member": role > 0,
+        "is_shared": dataset.shares.exists(),
         "may_train": user.is_authenticated
         and Project.objects.with_role(user, Role.RESEARCHER).exists(),
         "tab": tab,

@@ -24,6 +24,7 @@ SITE = {
     "search": Row(get=SIGNED_IN, query="q=te"),
     "project_lineage": Row(get=VIEWERS),
     "api-project-lineage": api(get=VIEWERS),
+    "api-project-retention": api(get=VIEWERS, put=MANAGERS, delete=MANAGERS),
     "set_language": Row(get=EVERYBODY, post=EVERYBODY, data={"language": "en"}, any_method=True),
     "schema": Row(get=EVERYBODY),
     "docs": Row(get=EVERYBODY),

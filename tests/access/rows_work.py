@@ -27,6 +27,7 @@ DATASETS = {
     "datasets:dataset_list": Row(get=SIGNED_IN),
     "datasets:dataset_public": Row(get=EVERYBODY),
     "datasets:dataset_create": Row(get=SIGNED_IN, post=SIGNED_IN),
+    "datasets:retention": Row(get=SIGNED_IN, post=SIGNED_IN),
     "datasets:upload_delete": Row(post=OWNERS_OWN),
     "datasets:dataset_detail": Row(get=VIEWERS_OR_404),
     "datasets:dataset_update": Row(get=RESEARCHERS, post=RESEARCHERS),
@@ -42,6 +43,7 @@ DATASETS = {
     "datasets:version_state": Row(get=VIEWERS_OR_404),
     "datasets:version_remap": Row(get=RESEARCHERS, post=RESEARCHERS),
     "datasets:version_download": Row(get=VIEWERS_OR_404),
+    "datasets:version_keep": Row(post=RESEARCHERS),
     "datasets:version_delete": Row(post=RESEARCHERS),
     "datasets:import_list": Row(get=SIGNED_IN),
     "datasets:import_create": Row(get=SIGNED_IN, post=SIGNED_IN),
@@ -130,6 +132,9 @@ DATASETS = {
     "api-dataset-version-row": Row(
         patch=over_api(RESEARCHERS), objects={**OF_VERSION, "number": "1"}
     ),
+    "api-dataset-version-keep": Row(
+        post=over_api(RESEARCHERS), objects=OF_VERSION, data={"kept": True}
+    ),
     "api-dataset-version-mapping": Row(post=over_api(RESEARCHERS), objects=OF_VERSION),
     **{
         f"api-dataset-version-{word}": Row(get=VIEWERS_OR_404, objects=OF_VERSION)
@@ -169,6 +174,7 @@ SHARED_DATASETS = {
     "datasets:dataset_sharing (shared)": Row(get=RESEARCHERS, post=RESEARCHERS, objects=SHARED),
     "datasets:dataset_delete (shared)": Row(post=RESEARCHERS, objects=SHARED),
     "datasets:version_remap (shared)": Row(get=RESEARCHERS, post=RESEARCHERS, objects=SHARED),
+    "datasets:version_keep (shared)": Row(post=RESEARCHERS, objects=SHARED),
     "datasets:version_delete (shared)": Row(post=RESEARCHERS, objects=SHARED),
     "api-dataset-detail (shared)": Row(
         get=READERS,

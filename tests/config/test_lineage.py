@@ -126,6 +126,19 @@ def test_what_is_gone_is_remembered_by_what_it_made(people, line):
     assert ("training deleted", "model helper v1") in edges_by_title(graph)
 
 
+def test_an_upload_comes_from_its_file_and_a_remapping_from_its_version(people):
+    dataset = Dataset.objects.create(project=people.team, name="grown")
+    first = version_of(dataset, sha256="a")
+    version_of(dataset, 2, parent=first, sha256="b")  # uploaded after it
+    version_of(dataset, 3, parent=first, sha256="a")  # the same file, with other columns
+    edges = edges_by_title(answer(people.team, people.viewer, Wish()).graph)
+    assert edges == {
+        ("file grown.jsonl", "data grown v1"),
+        ("file grown.jsonl", "data grown v2"),
+        ("data grown v1", "data grown v3"),
+    }
+
+
 def test_one_thing_with_its_past_and_its_future(people, line):
     other = version_of(Dataset.objects.create(project=people.team, name="other"))
     wish = Wish(at=key_of(Kind.DATA, line.clean.pk))

@@ -6,16 +6,17 @@ The number of queries does not grow with the project; of each kind the newest `L
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 from django.urls import reverse
 
 from accounts.models import Project, User
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from config.lineage.graph import Edge, Graph, Kind, Node, key_of, kind_of
-from datasets.models import DatasetVersion, RecipeRun
+from datasets.models import MADE, DatasetVersion, RecipeRun, RemovedVersion
 from inference.models import Deployment
 from jobs.models import Job, JobDataset
 from registry.models import Evaluation, ModelVersion
@@ -30,6 +31,7 @@ SERVICE_STATES = {"ready": "ok", "failed": "no", "stopped": "off"}
 def project_graph(project: Project, reader: User) -> "Collected":
     """All that the project holds and the reader sees, and what other things it was made from."""
     found = Collected(project, reader)
+    found.removed()
     found.data()
     found.runs()
     found.jobs()
@@ -50,6 +52,7 @@ class Collected:
         self.of = (project, reader)
         self.labels: dict[str, str] = {}  # of things that may be gone, as others remember them
         self.is_cut = False
+        self.adopted: set[str] = set()  # ids whose source is a version that was deleted
 
     def _rows(self, rows: QuerySet[Any], *fields: Any, **named: Any) -> Iterator[dict[str, Any]]:
         found = rows.order_by("-created_at", "pk").values("pk", "created_at", *fields, **named)
@@ -73,6 +76,27 @@ class Collected:
     def _edge(self, source: str, target: str, *, measures: bool = False) -> None:
         self.graph.edges.add(Edge(source, target, measures))
 
+    def removed(self) -> None:
+        """Versions that were deleted, with the places that they had."""
+        project, _reader = self.of
+        rows = self._rows(
+            RemovedVersion.objects.filter(project=project),
+            *("name", "parent_id", "run_id", "children", "runs"),
+        )
+        for row in rows:
+            key = key_of(Kind.DATA, row["pk"])
+            gone = _gone(Kind.DATA, key, row["name"])
+            self.graph.nodes[key] = replace(gone, at=row["created_at"])
+            if row["run_id"]:
+                self._edge(key_of(Kind.RUN, row["run_id"]), key)
+            elif row["parent_id"]:
+                self._edge(key_of(Kind.DATA, row["parent_id"]), key)
+            for child in row["children"]:
+                self._edge(key, key_of(Kind.DATA, child))
+            for run in row["runs"]:
+                self._edge(key, key_of(Kind.RUN, run))
+            self.adopted |= {*row["children"], *row["runs"]}
+
     def data(self) -> None:
         """Dataset versions, the files that were uploaded, and what they were made from."""
         project, _reader = self.of
@@ -80,6 +104,7 @@ class Collected:
             DatasetVersion.objects.filter(dataset__project=project),
             *("dataset_id", "dataset__name", "number", "state", "rows", "filename", "files"),
             *("parent_id", "run_id"),
+            is_made=ExpressionWrapper(MADE, output_field=BooleanField()),
             recipe=F("lineage__recipe"),
             source=F("lineage__source"),
         )
@@ -91,9 +116,9 @@ class Collected:
                 made = self._gone(Kind.RUN, f"of-{row['pk']}", row["recipe"])
                 self._edge(made, key)
                 self._edge(self._parent(row), made)
-            elif row["parent_id"]:
+            elif row["parent_id"] and row["is_made"]:
                 self._edge(key_of(Kind.DATA, row["parent_id"]), key)
-            else:
+            elif str(row["pk"]) not in self.adopted:
                 self._edge(self._file(row), key)
 
     def _parent(self, row: dict[str, Any]) -> str:
@@ -135,7 +160,7 @@ class Collected:
             )
             if row["source_id"]:
                 self._edge(key_of(Kind.DATA, row["source_id"]), key)
-            else:
+            elif str(row["pk"]) not in self.adopted:
                 self._edge(self._gone(Kind.DATA, f"on-{row['pk']}", row["source_name"]), key)
         inputs = RecipeRun.inputs.through.objects.filter(reciperun__in=runs)
         for run, version in inputs.values_list("reciperun_id", "datasetversion_id")[:LOADED]:
