@@ -55,6 +55,7 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
         created_by=people.owner,
         kind=Import.Kind.HUGGINGFACE,
         reference={"repository": "lab/rows", "revision": ""},
+        state=Import.State.FAILED,  # one that is under way would keep its project
     )
     return found | {"recipe": recipe, "recipe_run": run, "upload": upload, "import": imported}
 
