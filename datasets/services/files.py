@@ -29,6 +29,21 @@ class Uploaded(Protocol):
         ...
 
 
+class LocalFile:
+    """A file of this machine, as a service takes files. Its bytes are copied."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name: str | None = name
+        self.size: int | None = path.stat().st_size
+        self._path = path
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """The contents in pieces."""
+        with self._path.open("rb") as file:
+            while piece := file.read(chunk_size or _CHUNK):
+                yield piece
+
+
 @dataclass(frozen=True)
 class Stored:
     """An uploaded file in a folder of its own that is not part of the data yet."""

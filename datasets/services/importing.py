@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -31,6 +31,7 @@ from datasets.importing.listing import (
 from datasets.importing.web import Broken
 from datasets.models import Dataset, Import
 from datasets.reading.locks import locked
+from datasets.services.files import LocalFile
 from datasets.services.given import given_as_one
 from datasets.services.imports import import_move, imports_root, place_of, version_made
 from datasets.services.room import refuse_size
@@ -54,22 +55,16 @@ class _Asked(Exception):
         self.offers = found
 
 
-class _Fetched:
-    """A file that has arrived, as a service takes files. It is linked, not copied."""
+class _Fetched(LocalFile):
+    """A file that has arrived. It is linked, not copied: nobody else writes to it."""
 
     def __init__(self, file: Listed, path: Path) -> None:
-        self.name: str | None = PurePosixPath(file.path).name
-        self.size: int | None = path.stat().st_size
+        super().__init__(path, PurePosixPath(file.path).name)
         self.path = file.path
-        self._path = path
 
     def temporary_file_path(self) -> str:
+        """Where it lies."""
         return str(self._path)
-
-    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
-            while piece := file.read(chunk_size or 1 << 20):
-                yield piece
 
 
 def import_execute(import_id: uuid.UUID) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
 from accounts.models import User
@@ -16,7 +15,7 @@ from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from datasets.importing.catalogue import Entry, entry_read
 from datasets.models import Dataset, Import, PublicSource
-from datasets.services.files import data_root
+from datasets.services.files import LocalFile, data_root
 from datasets.services.imports import import_create
 from datasets.services.uploads import Wish, name_checked, version_add
 
@@ -121,9 +120,8 @@ def _fetch_beside(path: Path, source: PublicSource, entry: Entry, synced: Synced
             _("There is no file “%(name)s” beside the list.") % {"name": entry.file_name},
             code="file",
         )
-    with file.open("rb") as opened:
-        upload = UploadedFile(opened, name=file.name, size=file.stat().st_size)
-        version_add(source.dataset_id, by=by, upload=upload, wish=_wish(entry))
+    upload = LocalFile(file, file.name)
+    version_add(source.dataset_id, by=by, upload=upload, wish=_wish(entry))
     synced.fetched.append(source.key)
 
 

@@ -133,8 +133,10 @@ def import_list(request: HtmxRequest) -> HttpResponse:
     project = project_of(request)
     imports = Import.objects.visible_to(actor(request)).filter(project=project)
     rows = imports.select_related("created_by", "dataset", "version__dataset")
+    page = Paginator(rows, 25).get_page(request.GET.get("page"))
     context = {
-        "page": Paginator(rows, 25).get_page(request.GET.get("page")),
+        "page": page,
+        "is_live": any(found.is_active for found in page),
         "project": project,
         "may_create": project.role_of(actor(request)) >= Role.RESEARCHER,
         "nav": "datasets",

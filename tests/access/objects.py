@@ -71,6 +71,7 @@ def of_datasets(people: SimpleNamespace) -> dict[str, object]:
         created_by=people.owner,
         kind=Import.Kind.HUGGINGFACE,
         reference={"repository": "lab/rows", "revision": ""},
+        state=Import.State.FAILED,  # one that is under way would keep its project
     )
     decision = datasets.row_decide(found["version"].pk, 0, by=people.owner, edition=0, rating=3)
     review = datasets.review_create(found["version"].pk, by=people.owner, name="look")
