@@ -22,7 +22,11 @@ class Uploaded(Protocol):
     """What Django calls an uploaded file, as far as we need it."""
 
     name: str | None
-    size: int | None
+
+    @property
+    def size(self) -> int | None:
+        """Its bytes, where that is known before it is read."""
+        ...
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """The contents in pieces."""

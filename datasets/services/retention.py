@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -147,7 +148,7 @@ def retention_due(project: Project, *, now: datetime | None = None) -> list[Data
 
 def _needed(project: Project) -> set[uuid.UUID]:
     """What others need, wherever they are."""
-    answers = versions_needed.send(DatasetVersion, project=project)
+    answers: list[tuple[Any, Any]] = versions_needed.send(DatasetVersion, project=project)
     found: set[uuid.UUID | None] = {one for _receiver, ids in answers for one in ids or ()}
     for steps in Recipe.objects.values_list("steps", flat=True).iterator():
         found.update(map(uuid.UUID, versions_named(steps)))
