@@ -12,6 +12,7 @@ from common.commits import after_commit
 from common.errors import Conflict
 from common.phrases import gettext as _
 from datasets.models import Dataset, DatasetVersion
+from datasets.services.comparisons import comparisons_drop
 from datasets.services.edits import revisions_refuse
 from datasets.services.files import data_root
 from datasets.services.info import info_write
@@ -104,6 +105,7 @@ def dataset_remove(dataset: Dataset, *, by: User | None) -> None:
     event_record(dataset, project=dataset.project, actor=by, verb="deleted", old=dataset.name[:24])
     folder = data_root() / str(dataset.pk)
     versions_remember(versions)
+    comparisons_drop(versions)
     _delete(dataset)
     after_commit(info_write)
     after_commit(shutil.rmtree, folder, ignore_errors=True)
@@ -141,6 +143,7 @@ def version_remove(version: DatasetVersion, *, by: User | None) -> None:
     )
     folder = version.directory
     versions_remember([version])
+    comparisons_drop([version])
     _delete(version)
     dataset_touch(dataset)
     after_commit(shutil.rmtree, folder, ignore_errors=True)

@@ -3,14 +3,17 @@
 import shutil
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from accounts.models import User
 from accounts.services import live_touch
+from common.commits import after_commit
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from datasets.comparing import Side, compare
@@ -126,3 +129,10 @@ def _note(comparison: Comparison, **fields: object) -> None:
 def comparisons_forget() -> None:
     """Forgets those that nobody asked for lately; the sweep then removes their files."""
     Comparison.objects.filter(asked_at__lt=timezone.now() - KEPT).delete()
+
+
+def comparisons_drop(versions: Sequence[DatasetVersion]) -> None:
+    """Removes, after the commit, the files of comparisons that go with these versions."""
+    involved = Comparison.objects.filter(Q(before__in=versions) | Q(after__in=versions))
+    for comparison in involved:
+        after_commit(shutil.rmtree, comparison.directory, ignore_errors=True)

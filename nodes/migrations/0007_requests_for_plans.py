@@ -15,9 +15,5 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
             ],
-            options={
-                'verbose_name': 'request for a plan',
-                'verbose_name_plural': 'requests for a plan',
-            },
         ),
     ]

@@ -179,9 +179,5 @@ class Lease(models.Model):
 class PlanRequest(models.Model):
     """Something changed that a plan rests on; whoever plans next takes it away."""
 
-    class Meta:
-        verbose_name = _("request for a plan")
-        verbose_name_plural = _("requests for a plan")
-
     def __str__(self) -> str:
         return str(self.pk)

@@ -137,7 +137,7 @@ def test_what_works_keeps_it_and_is_named(client, people, things, kind) -> None:
         RecipeRun.objects.update(state=RecipeRun.State.RUNNING)
         words = "The recipe “team: dataset v1” still runs"
     else:
-        version = DatasetVersion.objects.filter(dataset__name="dataset")
+        version = DatasetVersion.objects.filter(dataset__name="dataset", number=1)
         version.update(state=DatasetVersion.State.CHECKING)
         words = "“dataset v1” was just uploaded"
     client.force_login(people.owner)

@@ -35,6 +35,8 @@ def test_every_model_of_ours_says_who_may_see_it_or_belongs_to_one_that_does() -
         "Message": "Conversation",
         "User": "Project",
         "PlanRequest": "Node",
+        "RowDecision": "Revision",
+        "PublicSource": "Dataset",
     }
     silent = [
         model.__name__

@@ -1,14 +1,9 @@
 """Rows changed, left out and rated by hand: what becomes of them, who may, what a kill leaves."""
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
 
 import orjson
 import pytest
-from django.db import connection
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -18,9 +13,8 @@ from datasets.editing import places_of, row_value, value_checked, value_parsed, 
 from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.receivers import tell_checks
 from datasets.shapes.mapping import Mapping
+from tests.datasets import children
 from tests.datasets.conftest import GOOD
-from tests.datasets.test_uploads import _database_url
-from tests.services import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -329,19 +323,8 @@ def test_a_killed_save_goes_on(people, home, make, decide, steps) -> None:
     decide(version, 0, verdict="excluded")
     decide(version, 1, rating=3)
     Revision.objects.update(state="saving", saved_by=people.owner)
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
-        "TRAINER_HOME": str(home),
-        "TRAINER_DATABASE_URL": _database_url(connection.settings_dict),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED), "x", str(steps)],
-        env=environment,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == -9, done.stderr.decode()
+    done = children.run(KILLED, "x", str(steps), check=False)
+    assert done.returncode == -9, done.stderr
     for _round in range(3):
         services.sweep()
         for revision in Revision.objects.filter(state="saving"):

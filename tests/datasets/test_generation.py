@@ -1,14 +1,12 @@
 """Recipes that ask models: against a simulated server that fails at random, through kills."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -22,9 +20,8 @@ from datasets import services
 from datasets.generation.asking import UNLIMITED, Limits
 from datasets.models import DatasetVersion, Provider, RecipeRun
 from datasets.services import runlog
+from tests.datasets import children
 from tests.datasets.model_server import KEY, simulated
-from tests.datasets.test_uploads import _database_url
-from tests.services import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ALL = ["none"] * 5 + ["429", "500", "cut", "nonsense"]
@@ -142,15 +139,9 @@ services.run_execute(sys.argv[1])
 """
 
 
-def child(home: Path, run: RecipeRun) -> subprocess.Popen:
+def child(run: RecipeRun) -> subprocess.Popen:
     """A process of its own that works at the run."""
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
-        "TRAINER_HOME": str(home),
-        "TRAINER_SECRET_KEY": settings.SECRET_KEY,
-        "TRAINER_DATABASE_URL": _database_url(connection.settings_dict),
-    }
+    environment = children.environment() | {"TRAINER_SECRET_KEY": settings.SECRET_KEY}
     return subprocess.Popen([sys.executable, "-c", RUN, str(run.pk)], env=environment)
 
 
@@ -160,7 +151,7 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(home, make, provider, start
         server.pause = 0.02
         run = start(provider(server), make(texts(60)).latest, [{"kind": "generate"}])
         for share in (15, 35):
-            process = child(home, run)
+            process = child(run)
             deadline = time.monotonic() + 60
             while len(server.answers) < share and time.monotonic() < deadline:
                 time.sleep(0.01)
@@ -172,7 +163,7 @@ def test_a_killed_run_goes_on_and_pays_nothing_twice(home, make, provider, start
         charged = dict(server.answers)
         kept = journal_keys(run)
         assert kept
-        process = child(home, run)
+        process = child(run)
         assert process.wait(120) == 0
         run.refresh_from_db()
         assert (run.state, run.problem) == ("succeeded", "")
@@ -319,7 +310,7 @@ def test_a_cancelled_run_ends_and_keeps_nothing(people, home, make, provider, st
     with simulated() as server:
         server.pause = 0.3
         run = start(provider(server, parallel=1), make(texts(500)).latest, [{"kind": "generate"}])
-        process = child(home, run)
+        process = child(run)
         deadline = time.monotonic() + 60
         while not server.answers and time.monotonic() < deadline:
             time.sleep(0.01)

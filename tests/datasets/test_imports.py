@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import logging
-import os
 import socket
 import socketserver
 import subprocess
@@ -22,9 +21,9 @@ from datasets import services
 from datasets.importing.listing import Listed, Listing, offers
 from datasets.models import Dataset, Import
 from datasets.services import importing
+from tests.datasets import children
 from tests.datasets.conftest import GOOD, jsonl
 from tests.datasets.hubs import COMMIT, SimulatedHub, hub
-from tests.datasets.test_uploads import _database_url
 from tests.s3 import ACCESS, SECRET, bucket
 from tests.services import ROOT
 
@@ -390,11 +389,7 @@ def test_a_killed_import_goes_on_with_what_had_arrived(hub, people, home) -> Non
         secrets={"token": TOKEN},
     )
     hub.pause = 0.05
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
-        "TRAINER_HOME": str(home),
-        "TRAINER_DATABASE_URL": _database_url(connection.settings_dict),
+    environment = children.environment() | {
         "TRAINER_SECRET_KEY": _secret_key(),
         "TRAINER_HUB_ONLINE": "true",
         "TRAINER_HF_ENDPOINT": hub.endpoint,
