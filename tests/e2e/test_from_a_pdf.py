@@ -63,8 +63,7 @@ def test_from_a_pdf_to_a_model_that_answers_about_it(platform: Platform) -> None
     )
     platform.manage("shell", "--verbosity", "0", "-c", operator)  # who may allow our own address
     known = facts()
-    sentences = [f"The {work} of {town} was built in {year}." for work, town, year in known]
-    pages = [" ".join(sentences[n : n + 3]) for n in range(0, len(sentences), 3)]
+    pages = [f"The {work} of {town} was built in {year}." for work, town, year in known]
 
     upload = Upload({"name": "buildings"}, "buildings.pdf", pdf(pages))
     dataset = platform.call("POST", "/api/v1/datasets/", upload, key)
