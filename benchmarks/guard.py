@@ -20,25 +20,18 @@ POLITE_SECONDS = 20.0  # for `serve` to end its parts
 
 
 def belonging(home: Path) -> list[psutil.Process]:
-    """The platform's own processes, by their environment, and those of its workloads, by labels.
-
-    With their children: a database server's write their state where their environment was.
-    """
+    """The platform's own processes, by their environment, and those of its workloads, by labels."""
     found = []
-    parents = set()
-    for process in sorted(psutil.process_iter(), key=lambda one: one.create_time()):
+    for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
         with contextlib.suppress(psutil.Error):
             environment = process.environ()
             workload = environment.get("TRAINER_WORKLOAD")
-            if (
-                environment.get("TRAINER_HOME") == str(home)
-                or (workload and (home / "output" / workload).is_dir())
-                or process.ppid() in parents
+            if environment.get("TRAINER_HOME") == str(home) or (
+                workload and (home / "output" / workload).is_dir()
             ):
                 found.append(process)
-                parents.add(process.pid)
     return found
 
 
