@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Count, F, Q, Sum, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from accounts.models import User
@@ -21,7 +23,8 @@ from nodes.services.sentences import (
 )
 
 FRESH = timedelta(seconds=30)
-QUEUE_SHOWN = 50
+QUEUE_SHOWN = 20
+TENANTS_SHOWN = 2  # of a node among others
 NEEDS = ("gpus", "gpu_memory_bytes", "cpus", "memory_bytes")
 QUEUED = ("name", "project__name", "reason", "waits_for", "queued_at")
 TENANT = ("name", "project__name", "state", "started_at", "placed_at")
@@ -126,7 +129,8 @@ class Card:
     node: Node
     sample: NodeSample | None
     devices: list[Device] = field(default_factory=list)
-    tenants: list[Tenant] = field(default_factory=list)
+    tenants: list[Tenant] = field(default_factory=list)  # those that are named
+    active: int = 0  # how many run here, named or not
     cpus_in_use: float = 0.0
 
     @property
@@ -156,6 +160,13 @@ class Card:
     def trouble(self) -> str:
         """Why it takes no new work, where that is not plain from its state."""
         return node_trouble(self.node)
+
+    @property
+    def gist(self) -> str:
+        """The names of the first that run here, and how many more there are."""
+        names = ", ".join(tenant.name for tenant in self.tenants[:TENANTS_SHOWN])
+        more = self.active - TENANTS_SHOWN
+        return f"{names} +{more}" if more > 0 else names
 
     @property
     def models(self) -> list[tuple[int, str, int]]:
@@ -205,11 +216,7 @@ def queue_of(user: User) -> list[QueueRow]:
     """The queue; other projects' workloads have a place and needs, but no name."""
     rows = []
     queue = Workload.objects.waiting().select_related("project")
-    waiting = list(
-        queue.only("name", "project__name", "reason", "waits_for", "queued_at", *NEEDS)[
-            :QUEUE_SHOWN
-        ]
-    )
+    waiting = list(queue.only(*QUEUED, *NEEDS)[:QUEUE_SHOWN])
     shown = Workload.objects.filter(pk__in=[workload.pk for workload in waiting])
     mine = set(shown.visible_to(user).values_list("pk", flat=True))
     for place, workload in enumerate(waiting, 1):
@@ -229,11 +236,12 @@ def queue_of(user: User) -> list[QueueRow]:
     return rows
 
 
-def cards_of(user: User, nodes: list[Node]) -> list[Card]:
-    """The nodes as the user may see them, asked for all at once."""
+def cards_of(user: User, nodes: list[Node], *, most: int | None = None) -> list[Card]:
+    """The nodes as the user may see them, asked for all at once.
+
+    Each names what runs there, or with `most` only so many of it, the longest there first.
+    """
     samples = {one.node_id: one for one in NodeSample.objects.filter(node__in=nodes).newest()}
-    active = Workload.objects.active().filter(node__in=nodes)
-    mine = set(active.visible_to(user).values_list("pk", flat=True))
     idle = set(
         Alert.objects.open()
         .filter(node__in=nodes, kind=AlertRule.Kind.IDLE)
@@ -244,24 +252,7 @@ def cards_of(user: User, nodes: list[Node]) -> list[Card]:
     for gpu_id, workload_id in leases.values_list("gpu_id", "workload_id"):
         held.setdefault(gpu_id, []).append(workload_id)
     cards = {node.pk: Card(node, samples.get(node.pk)) for node in nodes}
-    names = {}
-    # Plain values: there may be hundreds, and rows of models cost ten times as much.
-    for pk, node_id, name, project, state, started_at, placed_at, *needs in active.order_by(
-        "placed_at"
-    ).values_list("pk", "node_id", *TENANT, *NEEDS):
-        is_mine = pk in mine
-        tenant = Tenant(
-            name if is_mine else _("another project's"),
-            str(pk) if is_mine else "",
-            project if is_mine else "",
-            state,
-            started_at or placed_at,
-            *needs,
-        )
-        card = cards[node_id]
-        card.tenants.append(tenant)
-        card.cpus_in_use += tenant.cpus
-        names[pk] = tenant.name
+    names = _fill_tenants(user, cards, {pk for holders in held.values() for pk in holders}, most)
     named = {str(pk): name for pk, name in names.items()}
     for gpu in Gpu.objects.filter(is_present=True, node__in=nodes):
         card = cards[gpu.node_id]
@@ -269,6 +260,39 @@ def cards_of(user: User, nodes: list[Node]) -> list[Card]:
         holder = ", ".join(names.get(pk, _("in use")) for pk in held.get(gpu.pk, ()))
         card.devices.append(Device(gpu, load, holder, _shares(load, named), gpu.pk in idle))
     return list(cards.values())
+
+
+def _fill_tenants(
+    user: User, cards: dict[UUID, Card], holders: set[UUID], most: int | None
+) -> dict[UUID, str]:
+    """Gives each card what runs there; returns the names of all that are shown or hold a GPU."""
+    on_node = {"partition_by": F("node_id")}
+    active = Workload.objects.active().filter(node__in=list(cards))
+    found = active.annotate(
+        rank=Window(RowNumber(), order_by=("placed_at", "pk"), **on_node),
+        beside=Window(Count("pk"), **on_node),
+        taken=Window(Sum("cpus"), **on_node),
+    )
+    if most is not None:
+        found = found.filter(Q(rank__lte=most) | Q(pk__in=holders))
+    # Plain values: there may be hundreds, and rows of models cost ten times as much.
+    rows = list(
+        found.order_by("node_id", "rank").values_list(
+            "pk", "node_id", "rank", "beside", "taken", *TENANT, *NEEDS
+        )
+    )
+    seen = Workload.objects.filter(pk__in=[row[0] for row in rows]).visible_to(user)
+    mine = set(seen.values_list("pk", flat=True))
+    names = {}
+    for pk, node_id, rank, beside, taken, name, project, state, started, placed, *needs in rows:
+        is_mine = pk in mine
+        names[pk] = name if is_mine else _("another project's")
+        card = cards[node_id]
+        card.active, card.cpus_in_use = beside, taken
+        if most is None or rank <= most:
+            whose = (str(pk), project) if is_mine else ("", "")
+            card.tenants.append(Tenant(names[pk], *whose, state, started or placed, *needs))
+    return names
 
 
 def _shares(load: dict[str, Any], names: dict[str, str]) -> list[Share]:

@@ -27,7 +27,7 @@ def node_list(request: HtmxRequest) -> HttpResponse:
     """All nodes, and what waits for them."""
     user = actor(request)
     nodes = list(Node.objects.visible_to(user))
-    cards = overview.cards_of(user, nodes)
+    cards = overview.cards_of(user, nodes, most=overview.TENANTS_SHOWN)
     devices = [device for card in cards for device in card.devices]
     open_devices = [
         device

@@ -165,11 +165,6 @@ def _node_url(node: Node) -> str:
     return reverse("nodes:node_detail", args=[node.pk])
 
 
-def facts(project: Project) -> list[str]:
-    """The line under the greeting: what goes on in the project."""
-    return _going_on([project])[project.pk] or [_("Nothing runs at the moment.")]
-
-
 def _going_on(projects: Sequence[Project]) -> dict[uuid.UUID, list[str]]:
     """What runs, waits and is in service in each of the projects, in words."""
     jobs = Job.objects.filter(project__in=projects).order_by().values("project")
@@ -219,10 +214,11 @@ class Elsewhere:
     datasets: int
 
 
-def elsewhere(user: User, project: Project, *, only_busy: bool) -> list[Elsewhere]:
-    """The reader's other projects, those first in which something goes on, then the newest work.
+def around(user: User, project: Project, *, only_busy: bool) -> tuple[list[str], list[Elsewhere]]:
+    """What goes on in the project, for the line under the greeting, and in the reader's others.
 
-    With `only_busy` those alone in which something goes on.
+    Those come first in which something goes on, then those with the newest work; with `only_busy`
+    there are no more than the first.
     """
     rows = Membership.objects.filter(user=user).exclude(project=project).select_related("project")
     newest = Job.objects.filter(project=OuterRef("project")).order_by("-created_at")
@@ -232,7 +228,7 @@ def elsewhere(user: User, project: Project, *, only_busy: bool) -> list[Elsewher
         datasets=Coalesce(Subquery(data.annotate(number=Count("pk")).values("number")), 0),
     )
     found = list(memberships)
-    now = _going_on([row.project for row in found])
+    now = _going_on([project, *(row.project for row in found)])
     jobs = Job.objects.in_bulk([row.last for row in found if row.last])
     lines = [
         Elsewhere(
@@ -245,7 +241,8 @@ def elsewhere(user: User, project: Project, *, only_busy: bool) -> list[Elsewher
         for row in found
         if now[row.project_id] or not only_busy
     ]
-    return sorted(lines, key=_liveliness, reverse=True)[:SHOWN]
+    here = now[project.pk] or [_("Nothing runs at the moment.")]
+    return here, sorted(lines, key=_liveliness, reverse=True)[:SHOWN]
 
 
 def _liveliness(line: Elsewhere) -> tuple[bool, float, int]:

@@ -45,17 +45,18 @@ def home(request: HtmxRequest) -> HttpResponse:
     project = project_of(request)
     way = ways.way(project)
     machines = start.machines(project)
+    facts, elsewhere = start.around(actor(request), project, only_busy=way is not None)
     context = {
         "nav": "home",
         "greeting": start.greeting(request),
-        "facts": start.facts(project),
+        "facts": facts,
         "way": way,
         "steps": way.steps if way else ways.first_steps(project),
         "trainings": start.trainings(project),
         "machines": machines,
         "has_gpus": any(machine.cells for machine in machines),
         "serving": start.in_service(project),
-        "elsewhere": start.elsewhere(actor(request), project, only_busy=way is not None),
+        "elsewhere": elsewhere,
     }
     template = "home/_live.html" if wants_fragment(request.htmx) else "home.html"
     return render(request, template, context)

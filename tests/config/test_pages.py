@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import services
 from config import checks
-from config.home import elsewhere
+from config.home import around
 from config.ways import Way, first_steps
 from datasets.models import Dataset, DatasetVersion
 from inference.models import Deployment
@@ -150,7 +150,7 @@ def test_other_projects_tell_what_was_last_and_come_by_liveliness(client, people
         finished_at=timezone.now(),
     )
     personal = people.member.personal_project
-    lines = elsewhere(people.member, personal, only_busy=False)
+    lines = around(people.member, personal, only_busy=False)[1]
     assert [line.project.name for line in lines] == ["team", "old", "data", "empty"]
     text = words(home_of(client, people.member, personal))
     assert "last: first-try, failed" in text
@@ -178,11 +178,11 @@ def test_home_asks_the_database_no_more_for_more_projects(
 ):
     personal = people.member.personal_project
     with CaptureQueriesContext(connection) as few:
-        elsewhere(people.member, personal, only_busy=False)
+        around(people.member, personal, only_busy=False)[1]
     for number in range(20):
         services.project_create(name=f"lab {number}", created_by=people.member)
     with django_assert_num_queries(len(few)):
-        assert len(elsewhere(people.member, personal, only_busy=False)) == 6
+        assert len(around(people.member, personal, only_busy=False)[1]) == 6
 
 
 def test_a_viewer_is_offered_no_training(client, people, work):

@@ -51,6 +51,19 @@ def test_list_names_only_what_the_reader_may_see(node, people, client) -> None:
     assert page.count("another project") >= 4
 
 
+def test_a_full_node_names_the_first_and_counts_the_others(people, client) -> None:
+    node = register("cpu-01", gpus=0)
+    for number in range(5):
+        submit(people.team, f"small-{number}", gpus=0, cpus=1.5)
+    services.schedule()
+    client.force_login(people.member)
+    page = client.get(reverse("nodes:node_list")).content.decode()
+    assert "small-0, small-1 +3" in page
+    assert "7.5 of 8" in page
+    page = client.get(reverse("nodes:node_detail", args=[node.pk])).content.decode()
+    assert all(f"<b>small-{number}</b>" in page for number in range(5))
+
+
 def test_pages_as_fragments(node, people, client) -> None:
     client.force_login(people.viewer)
     for url in (reverse("nodes:node_list"), reverse("nodes:node_detail", args=[node.pk])):
