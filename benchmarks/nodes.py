@@ -81,8 +81,12 @@ def idle(node: Node) -> None:
     print(f"idle worker and agent: {share:.2f} % of a core, {size:.0f} MB", flush=True)
 
 
-def fill(found: Cluster, options: argparse.Namespace, key: str) -> None:
-    """Submits all workloads and waits until as many run as should."""
+def fill(found: Cluster, options: argparse.Namespace, key: str, names: list[str]) -> None:
+    """Submits all workloads, lets the nodes join and waits until as many run as should.
+
+    In this order as many wait as should when the measurement begins: what is submitted under full
+    load takes minutes, in which hundreds end.
+    """
     running, slots = found.running, options.running / options.nodes
     sleepers = options.running + options.waiting - TRAININGS
     cpus = PROCESSORS / slots
@@ -94,6 +98,7 @@ def fill(found: Cluster, options: argparse.Namespace, key: str) -> None:
     body = demo_job(running, key)
     for number in range(TRAININGS):
         running.call("POST", "/api/v1/jobs/", {**body, "name": f"training {number}"}, key)
+    found.add(names)
     # Some of them end and follow each other at every moment.
     found.until(RUNNING, int(0.95 * options.running), FILL_SECONDS)
 
@@ -261,10 +266,9 @@ def main(options: argparse.Namespace) -> None:
         found.add(names[1:2])
         idle(found.nodes[0])
         running.start()
-        found.add(names[2:])
         key = running.register("bench")
         running.manage("shell", "--verbosity", "0", "-c", LIMIT)
-        fill(found, options, key)
+        fill(found, options, key, names[2:])
         node = found.rows("select id::text from nodes_node order by name limit 1")[0][0]
         pages = {
             "dashboard": "/",
