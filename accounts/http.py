@@ -13,6 +13,8 @@ from accounts.services import project_enter
 from common.errors import DomainError
 from common.phrases import gettext as _
 
+_KEPT = "_trainer_project"  # where a request keeps the project it was found to be about
+
 
 def actor(request: HttpRequest) -> User:
     """The signed-in user; PermissionDenied for anybody else."""
@@ -38,6 +40,7 @@ def work_in(request: HttpRequest, project: Project) -> None:
     """From now on the pages show this project, also after the next log-in."""
     request.session["project"] = str(project.pk)
     project_enter(project, user=actor(request))
+    vars(request)[_KEPT] = project
 
 
 def project_of(request: HttpRequest) -> Project:
@@ -46,6 +49,14 @@ def project_of(request: HttpRequest) -> Project:
     Over the API the one named by the field `project` or the header `X-Project` (DomainError when
     the user does not see it); on pages the one chosen in this session; else the personal one.
     """
+    kept = vars(request)
+    if _KEPT not in kept:
+        kept[_KEPT] = _find_project(request)
+    project: Project = kept[_KEPT]
+    return project
+
+
+def _find_project(request: HttpRequest) -> Project:
     user = actor(request)
     if named := _named(request):
         return _project_named(user, named)

@@ -266,12 +266,12 @@ def _fill_tenants(
     user: User, cards: dict[UUID, Card], holders: set[UUID], most: int | None
 ) -> dict[UUID, str]:
     """Gives each card what runs there; returns the names of all that are shown or hold a GPU."""
-    on_node = {"partition_by": F("node_id")}
+    node = F("node_id")
     active = Workload.objects.active().filter(node__in=list(cards))
     found = active.annotate(
-        rank=Window(RowNumber(), order_by=("placed_at", "pk"), **on_node),
-        beside=Window(Count("pk"), **on_node),
-        taken=Window(Sum("cpus"), **on_node),
+        rank=Window(RowNumber(), partition_by=node, order_by=("placed_at", "pk")),
+        beside=Window(Count("pk"), partition_by=node),
+        taken=Window(Sum("cpus"), partition_by=node),
     )
     if most is not None:
         found = found.filter(Q(rank__lte=most) | Q(pk__in=holders))
@@ -290,8 +290,9 @@ def _fill_tenants(
         card = cards[node_id]
         card.active, card.cpus_in_use = beside, taken
         if most is None or rank <= most:
-            whose = (str(pk), project) if is_mine else ("", "")
-            card.tenants.append(Tenant(names[pk], *whose, state, started or placed, *needs))
+            url_id, whose = (str(pk), project) if is_mine else ("", "")
+            since = started or placed
+            card.tenants.append(Tenant(names[pk], url_id, whose, state, since, *needs))
     return names
 
 

@@ -38,30 +38,39 @@ class Shell:
             return None
 
     @cached_property
+    def _roles(self) -> dict[Project, int]:
+        """The user's projects with his role in each."""
+        rows = Membership.objects.filter(user=self.user).select_related("project")
+        return {row.project: row.role for row in rows.order_by("project__name")}
+
+    @property
     def projects(self) -> list[Project]:
         """The projects the user may switch to: his own, also for operators who could see all."""
-        if self.user is None:
-            return []
-        mine = Membership.objects.filter(user=self.user).values("project_id")
-        return list(Project.objects.filter(pk__in=mine))
+        return [] if self.user is None else list(self._roles)
 
     @cached_property
+    def _role(self) -> int:
+        """The user's role in the project as a number, 0 for none."""
+        if self.project is None or self.user is None:
+            return 0
+        if self.user.is_staff:
+            return self.project.role_of(self.user)
+        return self._roles.get(self.project, 0)
+
+    @property
     def role(self) -> str:
         """The user's role in the project, in words."""
-        if self.project is None or self.user is None:
-            return ""
-        number = self.project.role_of(self.user)
-        return str(Role(number).label) if number else ""
+        return str(Role(self._role).label) if self._role else ""
 
     @cached_property
     def may_train(self) -> bool:
         """Whether data may be uploaded and trainings started in the project."""
-        return self._has_role(Role.RESEARCHER)
+        return self._role >= Role.RESEARCHER
 
     @cached_property
     def may_deploy(self) -> bool:
         """Whether models may be deployed in the project."""
-        return self._has_role(Role.DEVELOPER)
+        return self._role >= Role.DEVELOPER
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -85,11 +94,6 @@ class Shell:
     def theme_shown(self) -> str:
         """light or dark; for auto what the reader's system said last time."""
         return "dark" if self._request.COOKIES.get("theme", "").endswith("dark") else "light"
-
-    def _has_role(self, role: Role) -> bool:
-        if self.project is None or self.user is None:
-            return False
-        return self.project.role_of(self.user) >= role
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
