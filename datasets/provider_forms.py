@@ -48,7 +48,11 @@ class ProviderForm(forms.Form):
     )
     currency = forms.CharField(label=_("Currency"), min_length=3, max_length=3, initial="CNY")
     requests_per_minute = forms.IntegerField(
-        label=_("Requests a minute"), min_value=1, max_value=60_000, initial=60
+        label=_("Requests a minute"),
+        help_text=_("Of all runs together, as are those at once."),
+        min_value=1,
+        max_value=60_000,
+        initial=60,
     )
     parallel = forms.IntegerField(label=_("Requests at once"), min_value=1, max_value=64, initial=4)
     timeout = forms.IntegerField(

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -20,6 +22,7 @@ from common.phrases import gettext as _
 from datasets.generation.doors import Busy, Door, Refused, Terms
 from datasets.generation.events import answer_read, tokens_guess
 from datasets.generation.journal import Journal
+from datasets.generation.pace import Pace
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,24 +60,13 @@ class Unread(Exception):
 
 
 class Line:
-    """One door with its pace: so many questions at once and in a minute."""
+    """One door with its pace, which is its own where nobody else keeps it, too."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, own: Path) -> None:
+        terms = door.terms
         self.door = door
-        self.places = asyncio.Semaphore(door.terms.parallel)
+        self.pace = Pace(terms.pace or own, parallel=terms.parallel, per_minute=terms.per_minute)
         self.refused = 0  # one after another
-        self._next_at = 0.0
-
-    async def turn(self) -> None:
-        """Waits until the next question may be put."""
-        now = asyncio.get_running_loop().time()
-        at = max(self._next_at, now)
-        self._next_at = at + 60 / self.door.terms.per_minute
-        await asyncio.sleep(at - now)
-
-    def hold(self, seconds: float) -> None:
-        """No question before so many seconds have passed."""
-        self._next_at = max(self._next_at, asyncio.get_running_loop().time() + seconds)
 
 
 class Asking:
@@ -113,7 +105,11 @@ class Asking:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="asking", daemon=True)
         self._thread.start()
-        self._lines = {name: Line(door) for name, door in self._doors.items()}
+        self._own = TemporaryDirectory()
+        self._lines = {
+            name: Line(door, Path(self._own.name, str(number)))
+            for number, (name, door) in enumerate(self._doors.items())
+        }
         self._settled = asyncio.Condition()
         return self
 
@@ -128,6 +124,7 @@ class Asking:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._own.cleanup()
         self._journal.close()
 
     async def _end(self, *, kept: bool) -> None:
@@ -225,7 +222,7 @@ class Asking:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        async with line.places:
+        async with line.pace.place():
             held = await self._hold(line.door.terms, texts, sampling.max_tokens)
             try:
                 return await self._put(line, question, key, texts)
@@ -238,7 +235,7 @@ class Asking:
     ) -> str:
         trouble = ""
         for number in range(TRIES):
-            await line.turn()
+            await line.pace.turn()
             self._under_way.add(asyncio.current_task())
             try:
                 async with line.door.ask(question, key) as chunks:
@@ -251,7 +248,7 @@ class Asking:
                 if pause is None:
                     pause = min(FIRST_PAUSE * 2**number, PAUSE_MOST) * random.uniform(0.5, 1)  # noqa: S311
                 else:
-                    line.hold(pause)
+                    line.pace.hold(pause)
                 self._under_way.discard(asyncio.current_task())
                 self._tell(
                     _("%(label)s: %(why)s. Asked again in %(seconds)s s.")

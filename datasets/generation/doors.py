@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
@@ -45,13 +46,17 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Terms:
-    """How a model may be asked, and what it costs per million tokens."""
+    """How a model may be asked, and what it costs per million tokens.
+
+    All who are given the same folder as `pace` count together; without one each counts alone.
+    """
 
     parallel: int = 4
     per_minute: int = 60
     price_in: Decimal = Decimal(0)
     price_out: Decimal = Decimal(0)
     currency: str = ""
+    pace: Path | None = None
 
 
 class Door(Protocol):

@@ -145,7 +145,8 @@ def _offer_name(folder: str, part: str) -> str:
 
 def _matching(files: Iterable[Listed], patterns: Iterable[str]) -> list[Listed]:
     wanted = [pattern.removeprefix("./") for pattern in patterns]
-    return [file for file in files if any(fnmatchcase(file.path, one) for one in wanted)]
+    found = (file for file in files if any(fnmatchcase(file.path, one) for one in wanted))
+    return sorted(found, key=lambda file: file.path)
 
 
 def by_patterns(listing: Listing, patterns: Sequence[str]) -> list[Listed]:

@@ -83,7 +83,7 @@ class Shared:
     def stream(self, file: Listed, start: int) -> _Stream:
         """See `Place`. A file that changed since it was listed is refused."""
         is_itself = PurePosixPath(self._path).name == file.path and self._is_file()
-        path = self._path if is_itself else f"{self._path}/{file.path}"
+        path = self._path if is_itself else str(PurePosixPath(self._path, file.path))
         with self._opened(path) as descriptor:
             facts = os.fstat(descriptor)
             if not stat.S_ISREG(facts.st_mode) or _listed(file.path, facts) != file:

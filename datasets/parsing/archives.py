@@ -1,6 +1,7 @@
 """Archives: their files under numbers in a folder, their names in a list beside them.
 
-Names are never used as paths here. `members.jsonl` holds `{"name": …, "file": …}` for each.
+Names are never used as paths here. `members.jsonl` holds `{"name": …, "file": …}` for each. A
+compressed file is opened and named without its end, as it would be alone; archives are not.
 """
 
 import bz2
@@ -10,9 +11,10 @@ import json
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Literal
 
 from datasets.parsing.refusals import Refused
 
@@ -20,8 +22,13 @@ MEMBERS = "members.jsonl"
 MEMBERS_MAX = 10_000
 NAME_MAX = 250  # letters of a member's path
 _PIECE = 1 << 20
-_OPENERS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
 Readable = IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
+_OPENERS: dict[bytes, Callable[[Path, Literal["rb"]], Readable]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
+_ENDS = frozenset({".gz", ".bz2", ".xz"})  # of compressed files
 Member = tuple[str, Readable]
 
 
@@ -56,18 +63,33 @@ def tar_open(source: Path, target: Path, name: str, size: int) -> None:
 
 def stream_open(source: Path, target: Path, name: str, size: int) -> None:
     """A compressed tar file, or a compressed file whose name is the archive's without its end."""
+    with _damage_told(), _decompressed(source) as file:
+        single = (PurePosixPath(name).stem, file)
+        _unpack(_tar(file) if _holds_tar(source) else iter([single]), target, size)
+
+
+@contextlib.contextmanager
+def _damage_told(name: str = "") -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+        raise Refused("damaged", reason=f"{name} {error}".strip()) from error
+
+
+def _decompressed(source: Path) -> Readable:
+    return _OPENERS[_head(source)](source, "rb")
+
+
+def _head(source: Path) -> bytes:
+    """The bytes by which a compressed file is known; nothing for any other."""
     with source.open("rb") as file:
         head = file.read(6)
-    opener = next(opener for magic, opener in _OPENERS if head.startswith(magic))
-    try:
-        with opener(source, "rb") as file:
-            begins = file.read(512)
-            is_tar = begins[257:262] == b"ustar"
-        with opener(source, "rb") as file:
-            single = (PurePosixPath(name).stem, file)
-            _unpack(_tar(file) if is_tar else iter([single]), target, size)
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise Refused("damaged", reason=str(error)) from error
+    return next((magic for magic in _OPENERS if head.startswith(magic)), b"")
+
+
+def _holds_tar(source: Path) -> bool:
+    with _decompressed(source) as file:
+        return bool(file.read(512)[257:262] == b"ustar")
 
 
 def _tar(file: Readable) -> Iterator[Member]:
@@ -89,9 +111,25 @@ def _unpack(members: Iterator[Member], target: Path, size: int) -> None:
             refuse_path(name)
             if _is_hidden(name):
                 continue
-            with opened, (target / str(number)).open("wb") as file:
-                left -= _copy(opened, file, left, size)
-            names.write(json.dumps({"name": name, "file": str(number)}) + "\n")
+            path = target / str(number)
+            with opened, path.open("wb") as file:
+                taken = _copy(opened, file, left, size)
+            if PurePosixPath(name.lower()).suffix in _ENDS and _head(path):
+                with _damage_told(name):
+                    if not _holds_tar(path):
+                        taken = _decompress(path, left, size)
+                        name = str(PurePosixPath(name).with_suffix(""))
+            left -= taken
+            names.write(json.dumps({"name": name, "file": path.name}) + "\n")
+
+
+def _decompress(path: Path, left: int, size: int) -> int:
+    """Puts what is in a compressed file into its place; how many bytes that are."""
+    target = path.with_suffix(".new")
+    with _decompressed(path) as opened, target.open("wb") as file:
+        taken = _copy(opened, file, left, size)
+    target.replace(path)
+    return taken
 
 
 def _copy(opened: Readable, file: IO[bytes], left: int, size: int) -> int:

@@ -33,18 +33,15 @@ from datasets.models import Dataset, Import
 from datasets.reading.locks import locked
 from datasets.services.files import LocalFile
 from datasets.services.given import given_as_one
-from datasets.services.imports import import_move, imports_root, place_of, version_made
+from datasets.services.imports import imports_root, place_of, version_made
 from datasets.services.room import refuse_size
 from datasets.services.uploads import Wish, dataset_create, version_add
+from datasets.services.work import Over, work_begin, work_locked, work_move
 
 TRIES = 5  # of an import whose process is killed
 WAITS = (1, 3, 10, 30)  # seconds between tries of a file that brought nothing new
 REPORTED = 1.0  # seconds between two looks at whether the import was called off
 _PLAN = "plan.json"
-
-
-class _Over(Exception):
-    """The import was called off, or is gone."""
 
 
 class _Asked(Exception):
@@ -81,7 +78,7 @@ def import_execute(import_id: uuid.UUID) -> bool:
     with locked(found.directory) as mine:
         if not mine:
             return False
-        with suppress(_Over):
+        with suppress(Over):
             _executed(import_id)
         # A process that ends in any other way keeps what has arrived for the next one.
         shutil.rmtree(found.directory, ignore_errors=True)
@@ -108,15 +105,8 @@ def _offer(offer: Offer) -> dict[str, Any]:
 
 
 def _locked(import_id: uuid.UUID) -> Import:
-    rows = Import.objects.select_for_update(of=("self",))
-    found = (
-        rows.select_related("project", "dataset__project", "created_by")
-        .filter(pk=import_id)
-        .first()
-    )
-    if found is None or not found.is_active:
-        raise _Over
-    return found
+    rows = Import.objects.select_related("project", "dataset__project", "created_by")
+    return work_locked(rows, import_id)
 
 
 @transaction.atomic
@@ -124,24 +114,19 @@ def _begin(import_id: uuid.UUID) -> Import:
     """Notes that the work begins. An import that never came to its end so often is given up."""
     found = _locked(import_id)
     if found.state == Import.State.CHOOSING:
-        raise _Over
+        raise Over
     tries = int(found.progress.get("tries", 0)) + 1
     if tries > TRIES:
         raise DomainError(
             _("The import was begun %(tries)s times and never ended. Import fewer files.")
             % {"tries": TRIES}
         )
-    progress = {**found.progress, "tries": tries}
-    if found.state == Import.State.WAITING:
-        return import_move(found, Import.State.RUNNING, by=None, progress=progress)
-    found.progress = progress
-    found.save(update_fields=["progress"])
-    return found
+    return work_begin(found, {**found.progress, "tries": tries})
 
 
 @transaction.atomic
 def _end(import_id: uuid.UUID, to: str, **fields: Any) -> None:
-    import_move(_locked(import_id), to, by=None, progress={}, **fields)
+    work_move(_locked(import_id), to, by=None, progress={}, **fields)
 
 
 class _Reporter:
@@ -157,7 +142,7 @@ class _Reporter:
         self.done = self.bytes = 0
 
     def look(self) -> None:
-        """`_Over` when the import has ended, QuotaExceeded when it grows too big; each second."""
+        """`Over` when the import has ended, QuotaExceeded when it grows too big; each second."""
         now = time.monotonic()
         if now - self._last < REPORTED:
             return
@@ -172,7 +157,7 @@ class _Reporter:
             "percent": min(99, 100 * self.bytes // total) if total else 0,
         }
         if not Import.objects.filter(pk=self._found.pk).active().update(progress=progress):
-            raise _Over
+            raise Over
         refuse_size(self.bytes, self.project)
         live_touch(self._found.pk, self._found.project_id)
 
@@ -213,7 +198,7 @@ def _planned(found: Import, place: Place) -> list[Listed]:
         )
     refuse_size(sum(file.size or 0 for file in files), found.project)
     if not Import.objects.filter(pk=found.pk).active().update(revision=listing.revision[:100]):
-        raise _Over
+        raise Over
     written = plan.with_suffix(".new")
     written.write_text(json.dumps([file.stored() for file in files]), encoding="utf-8")
     written.replace(plan)

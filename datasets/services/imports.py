@@ -27,6 +27,7 @@ from datasets.importing.shared import Entry, Shared, path_read
 from datasets.models import Dataset, DatasetVersion, Import
 from datasets.services.files import data_root
 from datasets.services.uploads import Wish, name_checked, refuse_taken
+from datasets.services.work import work_move
 
 OPEN_MAX = 20  # of one person at a time
 PATTERNS_MAX = 50
@@ -254,7 +255,7 @@ def import_choose(import_id: uuid.UUID, choices: Sequence[str], *, by: User) -> 
             _("Choose at least one of what there is."), field="choices", code="choices"
         )
     reference = {**found.reference, "choices": list(choices)}
-    found = import_move(found, Import.State.WAITING, by=by, reference=reference, offers=[])
+    found = work_move(found, Import.State.WAITING, by=by, reference=reference, offers=[])
     async_task("datasets.tasks.import_run", str(found.pk), cluster="web")
     return found
 
@@ -262,51 +263,12 @@ def import_choose(import_id: uuid.UUID, choices: Sequence[str], *, by: User) -> 
 @transaction.atomic
 def import_cancel(import_id: uuid.UUID, *, by: User) -> Import:
     """Ends an import; nothing that has arrived is kept. Conflict when it has ended."""
-    return import_move(_editable(import_id, by), Import.State.CANCELLED, by=by)
+    return work_move(_editable(import_id, by), Import.State.CANCELLED, by=by)
 
 
 def _editable(import_id: uuid.UUID, by: User) -> Import:
     rows = Import.objects.editable_by(by).select_for_update(of=("self",)).select_related("project")
     return rows.get(pk=import_id)
-
-
-def import_move(found: Import, to: str, *, by: User | None, **fields: Any) -> Import:
-    """Moves a locked import to another state, with further fields; Conflict when it must not.
-
-    What was secret is forgotten when it ends.
-    """
-    old = Import.State(found.state)
-    if to not in Import.MOVES[old]:
-        raise Conflict(
-            _("This import is %(state)s and cannot become %(to)s.")
-            % {"state": old.label, "to": Import.State(to).label}
-        )
-    found.state = to
-    if not found.is_active:
-        fields |= {"ended_at": timezone.now(), "secret": ""}
-    for name, value in fields.items():
-        setattr(found, name, value)
-    found.save(update_fields=["state", *fields])
-    event_record(
-        found,
-        project=found.project,
-        actor=by,
-        verb=_VERBS[Import.State(to)],
-        old=old,
-        new=to,
-        reason=fields.get("problem", ""),
-    )
-    return found
-
-
-_VERBS = {
-    Import.State.WAITING: "import_chosen",
-    Import.State.RUNNING: "import_begun",
-    Import.State.CHOOSING: "import_asks",
-    Import.State.SUCCEEDED: "import_done",
-    Import.State.FAILED: "import_failed",
-    Import.State.CANCELLED: "cancelled",
-}
 
 
 def imports_forget() -> None:
@@ -318,7 +280,7 @@ def imports_forget() -> None:
             found = Import.objects.select_for_update().get(pk=row.pk)
             if found.state == Import.State.CHOOSING:
                 problem = _("Nobody chose what to import.")
-                import_move(found, Import.State.FAILED, by=None, problem=problem)
+                work_move(found, Import.State.FAILED, by=None, problem=problem)
 
 
 def version_made(found: Import, version: DatasetVersion) -> None:
@@ -326,4 +288,4 @@ def version_made(found: Import, version: DatasetVersion) -> None:
     locked = (
         Import.objects.select_for_update(of=("self",)).select_related("project").get(pk=found.pk)
     )
-    import_move(locked, Import.State.SUCCEEDED, by=None, version=version, progress={})
+    work_move(locked, Import.State.SUCCEEDED, by=None, version=version, progress={})

@@ -5,6 +5,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from django.db import transaction
@@ -20,6 +21,7 @@ from datasets.generation.events import answer_read
 from datasets.models import Provider, RecipeRun
 from datasets.recipes.kinds import models_named
 from datasets.recipes.parameters import MODEL_NAME_MAX
+from datasets.services.files import data_root
 from datasets.services.uploads import name_checked
 
 PURPOSE = "provider"
@@ -153,8 +155,16 @@ def server_of(provider: Provider, model: str, *, timeout: int | None = None) -> 
             price_in=provider.price_in,
             price_out=provider.price_out,
             currency=provider.currency,
+            pace=paces_root() / str(provider.pk),
         ),
     )
+
+
+def paces_root() -> Path:
+    """Where all processes that ask keep the pace of each provider."""
+    root = data_root() / ".paces"
+    root.mkdir(parents=True, exist_ok=True)
+    return root
 
 
 def _fill(provider: Provider, given: dict[str, Any], *, by: User) -> None:

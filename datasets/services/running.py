@@ -31,14 +31,11 @@ from datasets.services.inputs import inputs_read
 from datasets.services.outputs import Output, output_of, outputs_store
 from datasets.services.room import refuse_size
 from datasets.services.runlog import RunLog
-from datasets.services.runs import recipes_root, run_move
+from datasets.services.runs import recipes_root
+from datasets.services.work import Over, work_begin, work_locked, work_move
 
 TRIES = 5  # of a run that is killed, or fails for another reason than recipe and rows
 REPORTED = 1.0  # seconds between two looks at whether the run was called off
-
-
-class _Over(Exception):
-    """The run was called off, or is gone."""
 
 
 def run_execute(run_id: uuid.UUID) -> bool:
@@ -57,7 +54,7 @@ def run_execute(run_id: uuid.UUID) -> bool:
             return False
         try:
             versions = _execute(run_id)
-        except _Over:
+        except Over:
             versions = []
         except DomainError as refused:
             versions = []
@@ -97,15 +94,8 @@ def _execute(run_id: uuid.UUID) -> list[uuid.UUID]:
 
 
 def _locked(run_id: uuid.UUID) -> RecipeRun:
-    run = (
-        RecipeRun.objects.select_for_update(of=("self",))
-        .select_related("project", "source__dataset", "created_by")
-        .filter(pk=run_id)
-        .first()
-    )
-    if run is None or not run.is_active:
-        raise _Over
-    return run
+    rows = RecipeRun.objects.select_related("project", "source__dataset", "created_by")
+    return work_locked(rows, run_id)
 
 
 @transaction.atomic
@@ -123,18 +113,7 @@ def _begin(run_id: uuid.UUID) -> RecipeRun:
             _("The run was begun %(tries)s times and never ended. Try it on fewer rows.")
             % {"tries": TRIES}
         )
-    progress = {"tries": tries, "answers": answers}
-    if run.state == RecipeRun.State.WAITING:
-        return run_move(
-            run,
-            RecipeRun.State.RUNNING,
-            by=None,
-            progress=progress,
-            started_at=timezone.now(),
-        )
-    run.progress = progress
-    run.save(update_fields=["progress"])
-    return run
+    return work_begin(run, {"tries": tries, "answers": answers}, started_at=timezone.now())
 
 
 class _Reporter:
@@ -149,7 +128,7 @@ class _Reporter:
         self.spent: Spent | None = None  # of a run that asks models
 
     def look(self) -> None:
-        """`_Over` when the run has ended, QuotaExceeded when it makes too much; about once a
+        """`Over` when the run has ended, QuotaExceeded when it makes too much; about once a
         second.
         """
         now = time.monotonic()
@@ -160,7 +139,7 @@ class _Reporter:
         progress = {**self._run.progress, "rows": self.read, "percent": int(100 * min(share, 1))}
         running = RecipeRun.objects.filter(pk=self._run.pk).active()
         if not running.update(progress=progress, **self._said()):
-            raise _Over
+            raise Over
         self._refuse_growth()
         live_touch(self._run.pk, self._run.project_id)
 
@@ -298,14 +277,14 @@ def _finish(
     run = _locked(run_id)
     report = [outcome.stored() for outcome in outcomes]
     versions = outputs_store(run, outputs, report)
-    run_move(run, RecipeRun.State.SUCCEEDED, by=None, report=report, progress={})
+    work_move(run, RecipeRun.State.SUCCEEDED, by=None, report=report, progress={})
     return [version.pk for version in versions]
 
 
 def _fail(run_id: uuid.UUID, refused: DomainError) -> None:
     outcomes = refused.outcomes if isinstance(refused, _NothingLeft) else []
-    with transaction.atomic(), suppress(_Over):
-        run_move(
+    with transaction.atomic(), suppress(Over):
+        work_move(
             _locked(run_id),
             RecipeRun.State.FAILED,
             by=None,

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 from django_q.tasks import async_task
 
 from accounts.models import Project, Role, User
@@ -24,6 +23,7 @@ from datasets.services.inputs import inputs_of
 from datasets.services.recipes import recipe_versions
 from datasets.services.room import refuse_size
 from datasets.services.uploads import name_checked, refuse_taken
+from datasets.services.work import work_move
 
 SEED_MAX = 2**31 - 1
 
@@ -120,7 +120,7 @@ def dataset_names(name: str, steps: list[dict[str, Any]]) -> list[str]:
 def run_cancel(run_id: uuid.UUID, *, by: User) -> RecipeRun:
     """Ends a run; nothing it made is kept. Conflict when it has ended."""
     run = RecipeRun.objects.editable_by(by).select_for_update(of=("self",)).get(pk=run_id)
-    return run_move(run, RecipeRun.State.CANCELLED, by=by)
+    return work_move(run, RecipeRun.State.CANCELLED, by=by)
 
 
 @transaction.atomic
@@ -141,7 +141,7 @@ def run_resume(run_id: uuid.UUID, *, by: User, limits: Limits = UNLIMITED) -> Re
         )
     limits_check(limits)
     currency = currency_of(doors_of(run.steps, by))
-    run_move(
+    work_move(
         run,
         RecipeRun.State.WAITING,
         by=by,
@@ -162,41 +162,6 @@ def limits_check(limits: Limits) -> None:
     for field, value in (("max_cost", limits.cost), ("max_tokens", limits.tokens)):
         if value is not None and value <= 0:
             raise DomainError(_("A limit must be more than 0."), field=field)
-
-
-def run_move(run: RecipeRun, to: str, *, by: User | None, **fields: Any) -> RecipeRun:
-    """Moves a locked run to another state, with further fields; Conflict when it must not."""
-    old = RecipeRun.State(run.state)
-    if to not in RecipeRun.MOVES[old]:
-        raise Conflict(
-            _("This run is %(state)s and cannot become %(to)s.")
-            % {"state": old.label, "to": RecipeRun.State(to).label}
-        )
-    run.state = to
-    if not run.is_active:
-        fields["ended_at"] = timezone.now()
-    for name, value in fields.items():
-        setattr(run, name, value)
-    run.save(update_fields=["state", *fields])
-    event_record(
-        run,
-        project=run.project,
-        actor=by,
-        verb=_VERBS[RecipeRun.State(to)],
-        old=old,
-        new=to,
-        reason=fields.get("problem", ""),
-    )
-    return run
-
-
-_VERBS = {
-    RecipeRun.State.WAITING: "resumed",
-    RecipeRun.State.RUNNING: "recipe_begun",
-    RecipeRun.State.SUCCEEDED: "recipe_done",
-    RecipeRun.State.FAILED: "recipe_failed",
-    RecipeRun.State.CANCELLED: "cancelled",
-}
 
 
 def runs_refuse(

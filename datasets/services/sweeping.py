@@ -22,6 +22,7 @@ from datasets.models import (
     Dataset,
     DatasetVersion,
     Import,
+    Provider,
     RecipeRun,
     Revision,
 )
@@ -32,6 +33,7 @@ from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.importing import import_execute
 from datasets.services.imports import imports_forget, imports_root
 from datasets.services.info import info_write
+from datasets.services.providers import paces_root
 from datasets.services.resumable import uploads_sweep
 from datasets.services.running import run_execute
 from datasets.services.runs import recipes_root
@@ -57,6 +59,7 @@ def sweep() -> None:
         if folder.is_dir() and folder.name != INCOMING:
             _dataset_sweep(folder)
     _temporary_sweep()
+    _paces_sweep()
     for version in DatasetVersion.objects.filter(state=DatasetVersion.State.CHECKING):
         if _is_free(version.directory):
             async_task("datasets.tasks.version_check", str(version.pk), cluster="web")
@@ -178,6 +181,15 @@ def _temporary_sweep() -> None:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > FORGOTTEN:
                 path.unlink()
+
+
+def _paces_sweep() -> None:
+    """The paces of providers that are gone."""
+    folders = list(paces_root().iterdir())
+    known = set(map(str, Provider.objects.values_list("pk", flat=True)))
+    for folder in folders:
+        if folder.name not in known:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_start(version_id: uuid.UUID) -> None:

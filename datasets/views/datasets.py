@@ -1,6 +1,7 @@
 """Pages of datasets."""
 
 import uuid
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -14,6 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, project_of
 from accounts.models import Event, Role
+from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -183,12 +185,9 @@ def dataset_delete(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
     """Deletes the dataset with all versions."""
     user = actor(request)
     dataset = get_object_or_404(Dataset.objects.editable_by(user), pk=dataset_id)
-    try:
-        services.dataset_delete(dataset.pk, by=user)
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    delete = partial(services.dataset_delete, dataset.pk, by=user)
+    if not acted(request, delete, _("“%(name)s” is deleted.") % {"name": dataset.name}):
         return redirect("datasets:dataset_update", dataset.pk)
-    messages.success(request, _("“%(name)s” is deleted.") % {"name": dataset.name})
     return redirect("datasets:dataset_list")
 
 

@@ -1,6 +1,7 @@
 """Pages on which rows are changed, left out and rated by hand."""
 
 import uuid
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
+from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -192,10 +194,7 @@ def revision_discard(request: HtmxRequest, revision_id: uuid.UUID) -> HttpRespon
     """Forgets what was decided and not saved."""
     revisions = Revision.objects.editable_by(request.user).select_related("version")
     revision = get_object_or_404(revisions, pk=revision_id)
-    try:
-        services.revision_discard(revision.pk, by=actor(request))
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    discard = partial(services.revision_discard, revision.pk, by=actor(request))
+    if not acted(request, discard, _("Discarded. The rows are as they were.")):
         return redirect("datasets:revision_detail", revision.pk)
-    messages.success(request, _("Discarded. The rows are as they were."))
     return redirect("datasets:version_rows", revision.version.dataset_id, revision.version_id)

@@ -1,6 +1,7 @@
 """Pages of imports from hubs, stores of objects and shared directories."""
 
 import uuid
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, operator_required, project_of
 from accounts.models import Event, Role
+from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -173,10 +175,8 @@ def import_choose(request: HtmxRequest, import_id: uuid.UUID) -> HttpResponse:
     """Goes on with what was chosen."""
     user = actor(request)
     found = get_object_or_404(Import.objects.editable_by(user), pk=import_id)
-    try:
-        services.import_choose(found.pk, request.POST.getlist("choices"), by=user)
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    choices = request.POST.getlist("choices")
+    acted(request, partial(services.import_choose, found.pk, choices, by=user))
     return redirect("datasets:import_detail", found.pk)
 
 
@@ -186,12 +186,8 @@ def import_cancel(request: HtmxRequest, import_id: uuid.UUID) -> HttpResponse:
     """Ends an import."""
     user = actor(request)
     found = get_object_or_404(Import.objects.editable_by(user), pk=import_id)
-    try:
-        services.import_cancel(found.pk, by=user)
-    except DomainError as refused:
-        messages.error(request, refused.message)
-    else:
-        messages.success(request, _("The import is cancelled. Nothing of it is kept."))
+    cancel = partial(services.import_cancel, found.pk, by=user)
+    acted(request, cancel, _("The import is cancelled. Nothing of it is kept."))
     return redirect("datasets:import_detail", found.pk)
 
 

@@ -1,6 +1,7 @@
 """Pages of providers of models."""
 
 import uuid
+from functools import partial
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -11,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.http import actor, project_of
 from accounts.models import Project, Role
+from common.acting import acted
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets import services
@@ -111,10 +113,7 @@ def provider_delete(request: HttpRequest, provider_id: uuid.UUID) -> HttpRespons
     """Forgets a provider with its key."""
     user = actor(request)
     provider = get_object_or_404(Provider.objects.editable_by(user), pk=provider_id)
-    try:
-        services.provider_delete(provider.pk, by=user)
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    delete = partial(services.provider_delete, provider.pk, by=user)
+    if not acted(request, delete, _("“%(name)s” is deleted.") % {"name": provider.name}):
         return redirect("datasets:provider_update", provider.pk)
-    messages.success(request, _("“%(name)s” is deleted.") % {"name": provider.name})
     return redirect("datasets:provider_list")

@@ -1,8 +1,8 @@
 """Pages of runs of recipes."""
 
 import uuid
+from functools import partial
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -11,6 +11,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
 from accounts.models import Event
+from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -107,10 +108,6 @@ def run_cancel(request: HtmxRequest, run_id: uuid.UUID) -> HttpResponse:
     """Ends a run."""
     user = actor(request)
     run = get_object_or_404(RecipeRun.objects.editable_by(user), pk=run_id)
-    try:
-        services.run_cancel(run.pk, by=user)
-    except DomainError as refused:
-        messages.error(request, refused.message)
-    else:
-        messages.success(request, _("The run is cancelled. Nothing it made is kept."))
+    cancel = partial(services.run_cancel, run.pk, by=user)
+    acted(request, cancel, _("The run is cancelled. Nothing it made is kept."))
     return redirect("datasets:run_detail", run.pk)

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -11,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.http import actor
+from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -231,10 +233,6 @@ def version_delete(
 ) -> HttpResponse:
     """Deletes one version."""
     version = version_or_404(request, dataset_id, version_id, edit=True)
-    try:
-        services.version_delete(version.pk, by=actor(request))
-    except DomainError as refused:
-        messages.error(request, refused.message)
-    else:
-        messages.success(request, _("Version %(number)s is deleted.") % {"number": version.number})
+    delete = partial(services.version_delete, version.pk, by=actor(request))
+    acted(request, delete, _("Version %(number)s is deleted.") % {"number": version.number})
     return redirect("datasets:version_list", dataset_id)

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -11,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
+from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from nodes import services
@@ -93,8 +93,5 @@ def image_remove(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
 
 def _done(request: HttpRequest, change: Callable[[], object]) -> HttpResponse:
     """Back to the list, with the reason of a refusal."""
-    try:
-        change()
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    acted(request, change)
     return redirect("nodes:image_list")

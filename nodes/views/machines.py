@@ -1,9 +1,9 @@
 """Pages of nodes."""
 
 import uuid
+from functools import partial
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -12,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
 from accounts.models import Event
-from common.errors import DomainError
+from common.acting import acted
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from nodes import curves, overview, services
@@ -153,12 +153,9 @@ def node_remove(request: HttpRequest, node_id: uuid.UUID) -> HttpResponse:
     """Takes it off the pages; refused while it holds anything."""
     user = actor(request)
     node = get_object_or_404(Node.objects.editable_by(user), pk=node_id)
-    try:
-        services.node_remove(node.pk, by=user)
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    remove = partial(services.node_remove, node.pk, by=user)
+    if not acted(request, remove, _("%(node)s is removed.") % {"node": node.name}):
         return redirect("nodes:node_detail", node.pk)
-    messages.success(request, _("%(node)s is removed.") % {"node": node.name})
     return redirect("nodes:node_list")
 
 

@@ -69,7 +69,8 @@ class Handler(BaseHTTPRequestHandler):
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
             server.keys[key] += 1
-            server.requests.append(body | {"auth": self.headers["authorization"]})
+            came = {"auth": self.headers["authorization"], "at": time.monotonic()}
+            server.requests.append(body | came)
             trouble = server.drawn.choice(server.troubles)
         try:
             time.sleep(server.pause)

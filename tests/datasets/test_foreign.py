@@ -157,6 +157,11 @@ def test_tables_in_columns(tmp_path: Path) -> None:
         ),
         ("a.zip", samples.zipped({"b.zip": samples.zipped({"a.jsonl": "{}"})}), "archive_empty"),
         ("a.zip", samples.zipped({"a.jsonl": jsonl(GOOD), "b.jsonl": "{broken"}), "broken_json"),
+        (
+            "a.zip",
+            samples.zipped({"a.jsonl": jsonl(GOOD), "b.jsonl.gz": gzip.compress(jsonl(GOOD))[:-9]}),
+            "damaged",
+        ),
     ],
 )
 def test_refusals(tmp_path: Path, name: str, data: bytes, code: str) -> None:
@@ -169,7 +174,7 @@ def test_refusals(tmp_path: Path, name: str, data: bytes, code: str) -> None:
 BOMB = b"0" * 300 * 2**20
 
 
-@pytest.mark.parametrize("kind", ["docx", "epub", "zip", "gz", "xz", "bz2", "tar"])
+@pytest.mark.parametrize("kind", ["docx", "epub", "zip", "gz", "xz", "bz2", "tar", "parts"])
 def test_bombs(tmp_path: Path, settings, kind: str) -> None:
     """A few hundred KB that would become 300 MB and more."""
     settings.UPLOAD_MAX_BYTES = 100 * 2**20
@@ -178,6 +183,9 @@ def test_bombs(tmp_path: Path, settings, kind: str) -> None:
         name = f"a.jsonl.{kind}"
     elif kind == "tar":
         data, name = samples.tarred({"a.jsonl": BOMB}), "a.tar.gz"
+    elif kind == "parts":  # each alone would be none
+        part = gzip.compress(BOMB[: 60 * 2**20])
+        data, name = samples.zipped({"a.jsonl.gz": part, "b.jsonl.gz": part}), "a.zip"
     else:
         first = {"docx": "[Content_Types].xml", "epub": "mimetype", "zip": "a.jsonl"}[kind]
         parts = {first: "application/epub+zip", "word/document.xml": BOMB, "b.jsonl": BOMB}
@@ -268,6 +276,29 @@ def test_a_compressed_file(tmp_path: Path) -> None:
     contents, rows = ingest(tmp_path, gzip.compress(jsonl(GOOD)), "data.jsonl.gz")
     assert rows == GOOD
     assert contents.file_format == "jsonl"
+
+
+@pytest.mark.parametrize("as_archive", [samples.zipped, samples.tarred])
+def test_compressed_files_together(tmp_path: Path, as_archive) -> None:
+    """Are read as the files in them; archives stay closed."""
+    parts = {
+        "data/train-0.jsonl.gz": gzip.compress(jsonl(GOOD[:3])),
+        "data/train-1.json.XZ": lzma.compress(json.dumps(GOOD[3:5]).encode()),
+        "data/train-2.jsonl.bz2": bz2.compress(jsonl(GOOD[5:])),
+        "plain.jsonl.gz": jsonl(GOOD),
+        "more.tar.gz": samples.tarred({"a.jsonl": jsonl(GOOD)}),
+        "more.zip.gz": gzip.compress(samples.zipped({"a.jsonl": jsonl(GOOD)})),
+    }
+    contents, rows = ingest(tmp_path, as_archive(parts), "data")
+    assert rows == GOOD
+    assert [(file["name"], file["kind"], file["rows"]) for file in contents.files] == [
+        ("data/train-0.jsonl", "jsonl", 3),
+        ("data/train-1.json", "json", 2),
+        ("data/train-2.jsonl", "jsonl", 25),
+        ("plain.jsonl.gz", "", 0),
+        ("more.tar.gz", "gzip", 0),
+        ("more.zip", "zip", 0),
+    ]
 
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:

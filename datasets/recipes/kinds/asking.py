@@ -10,6 +10,7 @@ from datasets.generation.prompts import places_unknown
 from datasets.recipes.generate import generate, generated
 from datasets.recipes.judge import judge
 from datasets.recipes.kind import Kind
+from datasets.recipes.kinds.variants import WHERE, alike, alike_check
 from datasets.recipes.parameters import Choice, Flag, Model, Number, Parameter, Refused, Written
 from datasets.recipes.rewrite import rewrite
 
@@ -56,30 +57,8 @@ def _drawn(temperature: float, max_tokens: int) -> tuple[Parameter, ...]:
     )
 
 
-def _alike(least: float, most: float) -> tuple[Parameter, ...]:
-    return (
-        Number(
-            "least_alike",
-            gettext_lazy("Least similarity"),
-            least,
-            gettext_lazy("New rows that have less in common with their row are dropped, 0 to 1."),
-        ),
-        Number(
-            "most_alike",
-            gettext_lazy("Most similarity"),
-            most,
-            gettext_lazy("New rows that have more in common with their row are dropped, 0 to 1."),
-        ),
-    )
-
-
-def _likeness_check(given: Mapping[str, Any]) -> None:
-    if given["least_alike"] >= given["most_alike"]:
-        raise Refused("most_alike", _("This must be more than the least similarity."))
-
-
 def _generate_check(given: Mapping[str, Any]) -> None:
-    _likeness_check(given)
+    alike_check(given)
     template = given["template"]
     if not template:
         return
@@ -126,7 +105,7 @@ GENERATE = Kind(
             lines=True,
         ),
         *_drawn(0.7, 2048),
-        *_alike(0, 1),
+        *alike(0, 1),
         Flag(
             "keep",
             gettext_lazy("Keep the other columns"),
@@ -159,16 +138,7 @@ REWRITE = Kind(
         Choice(
             "through", gettext_lazy("Through"), "en", when=("how", "translate"), choices=_THROUGH
         ),
-        Choice(
-            "where",
-            gettext_lazy("What is varied"),
-            "questions",
-            choices=(
-                ("questions", gettext_lazy("questions and plain texts")),
-                ("answers", gettext_lazy("answers")),
-                ("all", gettext_lazy("all texts")),
-            ),
-        ),
+        WHERE,
         Number("variants", gettext_lazy("Variants of each row"), 1, least=1, most=5, whole=True),
         Written(
             "style",
@@ -179,11 +149,11 @@ REWRITE = Kind(
             lines=True,
         ),
         *_drawn(0.9, 2048),
-        *_alike(0.05, 0.95),
+        *alike(0.05, 0.95),
         Flag("keep", gettext_lazy("Keep the rows as they were, too"), True),
     ),
     rewrite,
-    _likeness_check,
+    alike_check,
 )
 
 JUDGE = Kind(

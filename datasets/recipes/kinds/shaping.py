@@ -11,6 +11,7 @@ from datasets.recipes.augment import augment
 from datasets.recipes.chunk import chunk
 from datasets.recipes.convert import TEMPLATES, convert, convert_check, converted
 from datasets.recipes.kind import Kind
+from datasets.recipes.kinds.variants import WHERE, alike, alike_check
 from datasets.recipes.parameters import Choice, Flag, Number, Refused, Several, Written
 from datasets.recipes.words import VARIED
 
@@ -34,11 +35,6 @@ _HELP = {
 def _sizes_check(given: Mapping[str, Any]) -> None:
     if given["overlap"] > given["size"] / 2:
         raise Refused("overlap", _("The overlap may be half of a piece at most."))
-
-
-def _likeness_check(given: Mapping[str, Any]) -> None:
-    if given["least_alike"] >= given["most_alike"]:
-        raise Refused("most_alike", _("This must be more than the least similarity."))
 
 
 CONVERT = Kind(
@@ -132,16 +128,7 @@ AUGMENT = Kind(
             "kinds", gettext_lazy("Kinds of variants"), ["noise"], choices=tuple(VARIED.items())
         ),
         Number("variants", gettext_lazy("Variants of each kind"), 1, least=1, most=5, whole=True),
-        Choice(
-            "where",
-            gettext_lazy("What is varied"),
-            "questions",
-            choices=(
-                ("questions", gettext_lazy("questions and plain texts")),
-                ("answers", gettext_lazy("answers")),
-                ("all", gettext_lazy("all texts")),
-            ),
-        ),
+        WHERE,
         Number(
             "strength",
             gettext_lazy("Strength"),
@@ -150,19 +137,8 @@ AUGMENT = Kind(
             least=0.01,
             most=0.3,
         ),
-        Number(
-            "least_alike",
-            gettext_lazy("Least similarity"),
-            0.5,
-            gettext_lazy("Variants that have less in common with their row are dropped, 0 to 1."),
-        ),
-        Number(
-            "most_alike",
-            gettext_lazy("Most similarity"),
-            0.99,
-            gettext_lazy("Variants that have more in common with their row are dropped, 0 to 1."),
-        ),
+        *alike(0.5, 0.99),
     ),
     augment,
-    _likeness_check,
+    alike_check,
 )
