@@ -1,6 +1,7 @@
 """Rows on their way through a recipe, and the texts in them whatever their shape."""
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ Change = Callable[[str], str]
 _PLAIN = frozenset({"prompt", "query", "response", "system"})
 _KEPT = frozenset({"tools", "kto_tag"})  # descriptions of functions, and marks: no texts of people
 _MARKS = {"true": True, "false": False}
+_NO_LETTERS = re.compile(r"[\W_]+")
 KEY_BYTES = 16
 
 
@@ -300,12 +302,17 @@ def question_of(value: Any, mapping: Mapping) -> str:
         elif asked:
             break
     plain = unicodedata.normalize("NFKC", " ".join(asked)).casefold()
-    return "".join(sign for sign in plain if sign.isalnum()) or plain.strip()
+    return _NO_LETTERS.sub("", plain) or plain.strip()
 
 
 def content_key(value: Any, mapping: Mapping, salt: str = "") -> bytes:
     """What rows with the same texts have in common; `salt` parts the same texts further."""
     return texts_key(texts_of(value, mapping), value, salt)
+    return question_in(texts_of(value, mapping))
+
+
+def question_in(texts: list[tuple[str, str]]) -> str:
+    """The same of a row whose texts were read already."""
 
 
 def texts_key(texts: list[tuple[str, str]], value: Any, salt: str = "") -> bytes:
