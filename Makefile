@@ -14,7 +14,7 @@ RUN := .venv/bin/python manage.py
 SCRIPTS := $(shell find static/src static/build.mjs -type f 2>/dev/null)
 MESSAGES := $(wildcard locale/*/LC_MESSAGES/django.po)
 
-.PHONY: help setup engine database demo run node backup restore test chaos check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web bench-nodes bench-data bench-recipes
+.PHONY: help setup engine database demo run node backup restore test chaos check format lock images image-platform bench-overhead bench-logs bench-chat bench-start bench-web bench-nodes bench-data bench-recipes bench-versions
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -130,6 +130,9 @@ bench-data: setup .venv/development ## a JSONL of 1 GB read, checked and counted
 bench-nodes: setup .venv/development ## 500 running and 5,000 waiting workloads on 20 nodes
 	@.venv/bin/python benchmarks/nodes.py
 	@.venv/bin/python benchmarks/containers.py
+
+bench-versions: .venv/development ## versions of a million rows compared, and decisions on rows saved; ROWS=number
+	@.venv/bin/python benchmarks/versions.py $(if $(ROWS),--rows $(ROWS))
 
 bench-recipes: .venv/development ## what recipes mask and find twice of what was planted, and how fast
 	@.venv/bin/python benchmarks/masking.py

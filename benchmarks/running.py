@@ -65,6 +65,21 @@ def _machine() -> str:
 
 
 @contextlib.contextmanager
+def guarded_home() -> Iterator[Path]:
+    """A directory that goes when the benchmark ends, however it ends, with what runs in it."""
+    home = Path(tempfile.mkdtemp(prefix="trainer-bench-"))
+    guard = subprocess.Popen(
+        [sys.executable, str(GUARD), str(home)], stdin=subprocess.PIPE, start_new_session=True
+    )
+    assert guard.stdin is not None
+    try:
+        yield home
+    finally:
+        guard.stdin.close()
+        guard.wait()
+
+
+@contextlib.contextmanager
 def platform(**env: str) -> Iterator[Platform]:
     """A really started platform with a home of its own, on SQLite, with engine and demo model.
 
@@ -72,12 +87,7 @@ def platform(**env: str) -> Iterator[Platform]:
     """
     if reason := missing("engine"):
         raise Failed(reason)
-    home = Path(tempfile.mkdtemp(prefix="trainer-bench-"))
-    guard = subprocess.Popen(
-        [sys.executable, str(GUARD), str(home)], stdin=subprocess.PIPE, start_new_session=True
-    )
-    assert guard.stdin is not None
-    try:
+    with guarded_home() as home:
         running = prepared(home)
         running.env |= env
         running.start()
@@ -86,9 +96,6 @@ def platform(**env: str) -> Iterator[Platform]:
         except (Failed, AssertionError, OSError):
             print((home / "serve.log").read_text()[-LOG_BYTES:], file=sys.stderr)
             raise
-    finally:
-        guard.stdin.close()
-        guard.wait()
 
 
 def session(running: Platform, name: str) -> str:

@@ -29,6 +29,13 @@ ORDER_NAMES: dict[str, Promise] = {
     "long": gettext_lazy("longest first"),
 }
 
+DECISION_NAMES: dict[str, Promise] = {
+    "any": gettext_lazy("decided on"),
+    "rated": gettext_lazy("rated"),
+    "changed": gettext_lazy("changed"),
+    "excluded": gettext_lazy("left out"),
+}
+
 
 def choice_of(asked: Mapping[str, str]) -> Choice:
     """The choice that an address names; what it does not know it leaves out."""

@@ -5,19 +5,18 @@ others those belong together that ask the same first, or else give the same long
 left between two rows that have partners is put together where the texts are alike.
 """
 
-import hashlib
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import orjson
 
 from datasets.reading.indexed import IndexedReader
-from datasets.recipes.rows import comparable, decoded, plain, question_of, texts_of
+from datasets.recipes.rows import comparable, decoded, plain, question_in, texts_of
 from datasets.shapes.mapping import Mapping
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ AHEAD = 16  # rows that are looked at to find where two runs meet again
 MISSES_MAX = 2000  # rows in a run without a partner, after which none is looked for
 ANSWER_MIN = 20  # characters of an answer that tells a row from others
 _SHINGLE, _LOOKED = 3, 600  # characters
+_KINDS, _NONE = 128, 2**32 - 1
+AT_ONCE = 64  # texts that are sketched together
 
 Progress = Callable[[float], None]  # called with the share that is done
 
@@ -77,16 +78,16 @@ def compare(before: Side, after: Side, folder: Path, progress: Progress) -> dict
 
 
 def _line_keys(path: Path) -> "NDArray[np.uint64]":
-    keys = array("Q")
+    keys = array("q")
     with path.open("rb", buffering=1 << 20) as file:
         for line in file:
             keys.append(_key(line))
     return _as_numpy(keys)
 
 
-def _key(data: bytes) -> int:
-    """Never 0, which stands for none."""
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") or 1
+def _key(data: str | bytes) -> int:
+    """64 bits that only this process gives the same; never 0, which stands for none."""
+    return hash(data) or 1
 
 
 def _as_numpy(keys: "array[int]") -> "NDArray[np.uint64]":
@@ -99,17 +100,16 @@ def _value_keys(
     side: Side, reader: IndexedReader, numbers: "NDArray[np.int64]"
 ) -> tuple["NDArray[np.uint64]", "NDArray[np.uint64]", "NDArray[np.uint64]"]:
     """Of each row the keys of its value, of what it asks first, and of what it answers."""
-    values, asked, said = array("Q"), array("Q"), array("Q")
+    values, asked, said = array("q"), array("q"), array("q")
     mapping = plain(side.mapping)
     for _number, stored in reader.some(numbers.tolist()):
         value = side.value(stored)
         values.append(_key(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)))
-        question = question_of(value, mapping).encode("utf-8", "surrogatepass")
-        asked.append(_key(question) if question else 0)
         texts = texts_of(value, mapping)
+        question = question_in(texts)
+        asked.append(_key(question) if question else 0)
         answer = comparable(" ".join(text for role, text in texts if role not in _ASKING))
-        lone = len(answer) >= ANSWER_MIN
-        said.append(_key(answer.encode("utf-8", "surrogatepass")) if lone else 0)
+        said.append(_key(answer) if len(answer) >= ANSWER_MIN else 0)
     return _as_numpy(values), _as_numpy(asked), _as_numpy(said)
 
 
@@ -184,18 +184,42 @@ def _neighbours(
             )
 
 
-_Sketch = tuple[int, frozenset[int]]
+_Sketch = tuple[int, "NDArray[np.uint32]"]
 
 
 def _sketches(side: Side, reader: IndexedReader, numbers: range) -> Iterator[_Sketch]:
-    """Each row's number and stretches of its texts."""
+    """Each row's number and a sketch of its texts."""
     mapping = plain(side.mapping)
-    for number, stored in reader.some(numbers):
-        value = side.value(stored)
-        said = " ".join(text for _role, text in texts_of(value, mapping))[:_LOOKED]
-        data = (said or orjson.dumps(value).decode()[:_LOOKED]).encode("utf-16-le", "surrogatepass")
-        ends = range(0, max(len(data) - 2 * _SHINGLE, 0) + 1, 2)
-        yield number, frozenset(crc32(data[at : at + 2 * _SHINGLE]) for at in ends)
+    rows = reader.some(numbers)
+    while some := list(islice(rows, AT_ONCE)):
+        texts = []
+        for _number, stored in some:
+            value = side.value(stored)
+            said = " ".join(text for _role, text in texts_of(value, mapping))[:_LOOKED]
+            texts.append(said or orjson.dumps(value).decode()[:_LOOKED])
+        yield from zip((number for number, _stored in some), _sketched(texts), strict=True)
+
+
+def _sketched(texts: list[str]) -> "NDArray[np.uint32]":
+    """Of each text its least stretches of three characters, one of each of so many kinds.
+
+    Two texts share as many of them, in proportion, as they share stretches (MinHash with one
+    permutation); kinds that a text has no stretch of are `_NONE`.
+    """
+    import numpy as np
+
+    gap = "\0" * (_SHINGLE - 1)
+    signs = np.frombuffer(gap.join([*texts, ""]).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    hashes = np.zeros(len(signs) - len(gap), dtype=np.uint32)
+    for place in range(_SHINGLE):
+        hashes = (hashes ^ signs[place : place + len(hashes)]) * np.uint32(0x9E3779B1)
+        hashes ^= hashes >> np.uint32(15)
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + len(gap)
+    places = np.repeat(np.arange(len(texts)) * _KINDS, lengths)[: len(hashes)] + hashes % _KINDS
+    inside = signs[: len(hashes)] != 0  # what begins in a gap reaches into the next text
+    found = np.full(len(texts) * _KINDS, _NONE, dtype=np.uint32)
+    np.minimum.at(found, places[inside], hashes[inside])
+    return found.reshape(-1, _KINDS)
 
 
 def _aligned(one: Iterator[_Sketch], other: Iterator[_Sketch]) -> Iterator[tuple[int, int]]:
@@ -230,8 +254,12 @@ def _meeting(left: "deque[_Sketch]", right: "deque[_Sketch]") -> tuple[int, int]
     return None
 
 
-def _alike(one: frozenset[int], other: frozenset[int]) -> bool:
-    return len(one & other) >= ALIKE * max(len(one | other), 1)
+def _alike(one: "NDArray[np.uint32]", other: "NDArray[np.uint32]") -> bool:
+    import numpy as np
+
+    neither = int(np.count_nonzero((one & other) == _NONE))
+    shared = int(np.count_nonzero(one == other)) - neither
+    return shared >= ALIKE * max(_KINDS - neither, 1)
 
 
 def _write(

@@ -1,5 +1,6 @@
 """Rows of a version as a person reads them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from datasets.shapes.examples import Example, Turn, example_of
 from datasets.shapes.findings import Dropped, words
 from datasets.shapes.mapping import Mapping
 from datasets.sight import Seen, tokens_seen
-from datasets.statistics.choosing import Choice, RowFacts, chosen, facts_of, keeper
+from datasets.statistics.choosing import Choice, RowFacts, chosen, chosen_among, facts_of, keeper
 
 SEARCH_SECONDS = 0.6
 ANSWERING = frozenset({"assistant", "function"})
@@ -75,24 +76,31 @@ def rows_page(
     words: str = "",
     choice: Choice | None = None,
     counting: Counting | None = None,
+    among: list[int] | None = None,
 ) -> Page:
     """Rows from number `start` (from 0) on; with `words` only those that hold them.
 
     A page is found by the index, however many rows there are. A search looks for at most
     `SEARCH_SECONDS` and tells where to go on; it goes through the file in its own order. A choice
     needs statistics: without them it is all rows. With `counting` each row comes as tokens, too.
+    `among` are the numbers, rising, of the few rows that come into question; None: all.
     """
     reader = IndexedReader(version.rows_path)
     start = max(0, min(start, reader.count))
     if not version.is_counted:
         choice = None
     if words:
-        found = _search(version, reader, words, start, count, choice)
+        found = _search(version, reader, words, start, count, choice, among)
         more = found.looked if found.looked < reader.count else None
         shown = _shown(version, found.lines, counting)
         return Page(shown, reader.count, reader.count, start, more, found.looked)
     matching = reader.count
-    if choice is not None and (choice.filters or choice.order):
+    narrowed = choice is not None and (choice.filters or choice.order)
+    if among is not None:
+        if choice is not None and narrowed:
+            among = chosen_among(version.check_directory, choice, among)
+        lines, matching = _lines(reader, among[start : start + count]), len(among)
+    elif choice is not None and narrowed:
         usable = version.counts["usable"]
         numbers, matching = chosen(
             version.check_directory, choice, usable=usable, start=start, count=count
@@ -117,11 +125,15 @@ def _search(
     start: int,
     count: int,
     choice: Choice | None,
+    among: list[int] | None,
 ) -> Found:
     wanted: dict[str, Any] = {"start": start, "count": count, "seconds": SEARCH_SECONDS}
+    keeps: list[Callable[[int], bool]] = []
+    if among is not None:
+        keeps.append(frozenset(among).__contains__)
     if choice is not None and choice.filters:
-        wanted["keep"] = keeper(version.check_directory, choice)
-    return reader.search(words, **wanted)
+        keeps.append(keeper(version.check_directory, choice))
+    return reader.search(words, keep=lambda number: all(keep(number) for keep in keeps), **wanted)
 
 
 def _lines(reader: IndexedReader, numbers: list[int]) -> list[Line]:
@@ -172,6 +184,13 @@ def value_shown(value: Any, mapping: Mapping, counting: Counting | None = None) 
         except Dropped as dropped:
             facts = {"problem": words(dropped.finding.code, dropped.finding.detail)}
     return ShownRow(0, 0, len(raw), raw, **facts)
+
+
+def decided_on(draft: Revision | None, sort: str) -> list[int]:
+    """Numbers of the rows that a draft decides on so, see `RowDecisionQuerySet.of_sort`."""
+    if draft is None:
+        return []
+    return list(draft.decisions.of_sort(sort).order_by("row").values_list("row", flat=True))
 
 
 def rows_decided(

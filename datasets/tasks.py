@@ -29,14 +29,14 @@ def version_statistics(version_id: str) -> None:
 
 
 def recipe_run(run_id: str) -> None:
-    """Runs a recipe on a small version here; on a big one, or where models are asked, in a process
-    of its own.
+    """Runs a recipe on a small version here; on a big one, or where models are asked or read into
+    memory, in a process of its own.
     """
     run = RecipeRun.objects.filter(pk=run_id).select_related("source").first()
     if run is None or not run.is_active:
         return
     small = run.source is None or run.source.bytes < services.SMALL
-    if small and not run.asks_models:
+    if small and not run.asks_models and not services.steps_embed(run.steps):
         services.run_execute(run.pk)
     else:
         services.run_start(run.pk)

@@ -12,9 +12,9 @@ from rest_framework.viewsets import GenericViewSet
 
 from datasets import services
 from datasets.api.statistics import DATASET
-from datasets.choices import FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
+from datasets.choices import DECISION_NAMES, FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
 from datasets.models import DatasetVersion, Revision, RowDecision
-from datasets.previews import Page, ShownRow, rows_page
+from datasets.previews import Page, ShownRow, decided_on, rows_page
 from datasets.revision_serializers import DecisionSerializer
 from datasets.statistics.choosing import RowFacts
 
@@ -95,6 +95,12 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
             OpenApiParameter("longest", int),
             OpenApiParameter("order", str, enum=list(ORDER_NAMES)),
             OpenApiParameter("cutoff", int, description="The limit of the flag `cut`."),
+            OpenApiParameter(
+                "decision",
+                str,
+                enum=list(DECISION_NAMES),
+                description="Rows that members decided on and did not save yet; none for others.",
+            ),
             OpenApiParameter("tokens", bool, description="Each row also as tokens."),
         ],
         responses=RowsSerializer,
@@ -104,12 +110,15 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
     def rows(self, request: Request, **kwargs: Any) -> Response:
         """Rows in pages. A search looks for about half a second; `next_from` is where to go on.
 
-        Filters and order need statistics: before, all rows come in the order of the file.
+        Filters and order need statistics, but for `decision`: before, all rows come in the order of
+        the file.
         """
         version = self.get_object()
         if not version.rows_path.exists():
             empty = {"count": 0, "matching": 0, "start": 1, "next_from": None, "looked": 0}
             return Response({**empty, "results": []})
+        decision = request.query_params.get("decision", "")
+        draft = Revision.objects.visible_to(request.user).drafts().filter(version=version).first()
         wants_tokens = request.query_params.get("tokens", "") in {"true", "1"}
         page = rows_page(
             version,
@@ -118,18 +127,16 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
             words=request.query_params.get("search", "")[:200],
             choice=choice_of(request.query_params),
             counting=services.counting_by_default() if wants_tokens else None,
+            among=decided_on(draft, decision) if decision in DECISION_NAMES else None,
         )
-        return Response(_page_shown(page, _decisions(request, version, page)))
+        return Response(_page_shown(page, _decisions(draft, page)))
 
 
-def _decisions(request: Request, version: DatasetVersion, page: Page) -> dict[int, RowDecision]:
-    """What members decided about the rows of a page, by number, for members."""
-    drafts = Revision.objects.visible_to(request.user).drafts()
-    found = RowDecision.objects.effective().filter(
-        revision__in=drafts.filter(version=version),
-        row__in=[row.number - 1 for row in page.rows],
-    )
-    return {one.number: one for one in found.select_related("by")}
+def _decisions(draft: Revision | None, page: Page) -> dict[int, RowDecision]:
+    """What a draft decides about the rows of a page, by number."""
+    numbers = [row.number - 1 for row in page.rows]
+    found = RowDecision.objects.effective().filter(revision=draft, row__in=numbers)
+    return {one.number: one for one in found.select_related("by")} if draft else {}
 
 
 def number_of(request: Request, name: str, default: int) -> int:

@@ -141,6 +141,13 @@ class RowDecisionQuerySet(models.QuerySet["RowDecision"]):
         """Without those that were taken back."""
         return self.exclude(verdict="", rating=None, note="")
 
+    def of_sort(self, sort: str) -> Self:
+        """Those that rate a row, change it or leave it out; of any other `sort` all effective."""
+        if sort == "rated":
+            return self.exclude(rating=None)
+        known = {RowDecision.Verdict.CHANGED, RowDecision.Verdict.EXCLUDED}
+        return self.filter(verdict=sort) if sort in known else self.effective()
+
     def opinions(self) -> Self:
         """What reviewers decided, without what settles their disputes."""
         return self.exclude(verdict="").exclude(seat=SETTLING)

@@ -125,10 +125,13 @@ class IndexedReader:
 
     def some(self, numbers: Iterable[int]) -> Iterator[tuple[int, Any]]:
         """Number and value of these lines."""
+        following = -1
         with self._path.open("rb") as file, index_of(self._path).open("rb") as index:
             for number in numbers:
-                index.seek(number * _RECORD.size)
-                file.seek(_RECORD.unpack(index.read(_RECORD.size))[0])
+                if number != following:
+                    index.seek(number * _RECORD.size)
+                    file.seek(_RECORD.unpack(index.read(_RECORD.size))[0])
+                following = number + 1
                 yield number, orjson.loads(file.readline())
 
     def search(

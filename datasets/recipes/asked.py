@@ -6,8 +6,7 @@ from typing import Any
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.generation.asking import Asking, Sampling
-from datasets.recipes.augment import similarity
-from datasets.recipes.rows import Row, Work, comparable, texts_of
+from datasets.recipes.rows import Row, Work, texts_of
 
 TEXT_MAX = 100_000  # characters of one row that a model is asked about
 
@@ -37,15 +36,3 @@ def askable(rows: Iterator[Row], work: Work) -> Iterator[Row]:
             yield row
         else:
             work.drop(row, "too_long" if length > TEXT_MAX else "empty")
-
-
-def unlike(made: Row, before: str, after: str, work: Work, parameters: Mapping[str, Any]) -> bool:
-    """Whether a new row is neither too close to its origin nor too far; else it is dropped."""
-    alike = similarity(comparable(before), comparable(after))
-    if alike > parameters["most_alike"]:
-        work.drop(made, "too_close")
-    elif alike < parameters["least_alike"]:
-        work.drop(made, "too_far")
-    else:
-        return True
-    return False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from datasets.recipes.rows import Row, Work, comparable, texts_change, texts_of
+from datasets.recipes.rows import Row, Work, texts_change, texts_of
 from datasets.recipes.sampling import lot
 from datasets.recipes.synonyms import SYNONYMS, WORDS
 
@@ -27,8 +27,7 @@ def augment(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> I
     """Each row and after it its variants, which say in a column `origin` what they were made of.
 
     Variants that are too much like their row, or too little, are dropped as `too_close` and
-    `too_far`: the share of stretches of three characters that both have is measured. Fenced code,
-    addresses of pages, numbers and placeholders stay as they are.
+    `too_far`. Fenced code, addresses of pages, numbers and placeholders stay as they are.
     """
     roles = ROLES[parameters["where"]]
     for row in rows:
@@ -42,12 +41,9 @@ def augment(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> I
             for _turn in range(parameters["variants"]):
                 number += 1
                 made = _variant(row, work, kind, number, changed, parameters["strength"])
-                alike = similarity(before, _said(made, work))
-                if alike > parameters["most_alike"] or made.value == row.value:
+                if made.value == row.value:
                     work.drop(made, "too_close")
-                elif alike < parameters["least_alike"]:
-                    work.drop(made, "too_far")
-                else:
+                elif work.fits(made, before, _said(made, work), parameters):
                     value = {**made.value, "origin": f"{kind}: {row.number + 1}"}
                     work.outcome.found[kind] += 1
                     yield replace(made, value=value)
@@ -125,15 +121,5 @@ def synonyms(text: str, drawn: random.Random, strength: float) -> str:
 CHANGES: dict[str, Change] = {"noise": noise, "synonyms": synonyms}
 
 
-def similarity(one: str, other: str) -> float:
-    """The share of stretches of three characters that both texts have, 0 to 1."""
-    first, second = _stretches(one), _stretches(other)
-    return len(first & second) / max(len(first | second), 1)
-
-
-def _stretches(text: str) -> set[str]:
-    return {text[at : at + 3] for at in range(max(len(text) - 2, 1))}
-
-
 def _said(row: Row, work: Work) -> str:
-    return comparable("\n".join(text for _role, text in texts_of(row.value, work.mapping)))
+    return "\n".join(text for _role, text in texts_of(row.value, work.mapping))

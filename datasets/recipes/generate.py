@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets.generation.prompts import messages_of
 from datasets.generation.reading import items_found, said
-from datasets.recipes.asked import askable, asking_of, sampling_of, text_of, unlike
+from datasets.recipes.asked import askable, asking_of, sampling_of, text_of
 from datasets.recipes.rows import Row, Work, texts_of
 from datasets.shapes.mapping import Mapping as RowMapping
 
@@ -49,7 +49,7 @@ def generate(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> 
         text = text_of(row, work)
         for number, values in enumerate(found, start=1):
             made = work.made(row, _value(row, values, text, work, parameters), number)
-            if unlike(made, text, "\n".join(_texts(made, what)), work, parameters):
+            if work.fits(made, text, "\n".join(_texts(made, what)), parameters):
                 work.outcome.found[what] += 1
                 yield made
 

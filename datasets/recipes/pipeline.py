@@ -14,6 +14,7 @@ import orjson
 
 from datasets.generation.asking import Asking
 from datasets.recipes.kinds import KINDS
+from datasets.recipes.likeness import Likeness, similarity
 from datasets.recipes.rows import Input, Row, StepOutcome, Work, decoded, plain, texts_of
 from datasets.shapes.mapping import Mapping
 
@@ -40,12 +41,14 @@ def apply(
     inputs: Mappings[str, Input] = NO_INPUTS,
     tokenizer: Path | None = None,
     asking: Asking | None = None,
+    likeness: Likeness = similarity,
 ) -> tuple[Iterator[Row], list[StepOutcome]]:
     """The rows that are left, as a stream, and what each step did, complete when it ends.
 
     Nothing is read before the stream is. `folder` takes what steps lay down on the disk, `inputs`
     are the further versions that steps name, by their ids, `tokenizer` is the folder of the one to
-    count tokens with, `asking` asks the models that steps name.
+    count tokens with, `asking` asks the models that steps name, `likeness` is for new rows and the
+    ones that they were made of.
     """
     rows: Iterator[Row] = (
         Row(number, decoded(value, mapping)) for number, value in enumerate(values)
@@ -64,6 +67,7 @@ def apply(
             tokenizer,
             place,
             asking,
+            likeness,
         )
         kind = KINDS[step["kind"]]
         given = kind.complete(step["parameters"])

@@ -6,7 +6,7 @@ from typing import Any
 from datasets.generation.asking import Sampling, Unread
 from datasets.generation.doors import Refused
 from datasets.generation.prompts import language_of, messages_of
-from datasets.recipes.asked import TEXT_MAX, asking_of, sampling_of, text_of, unlike
+from datasets.recipes.asked import TEXT_MAX, asking_of, sampling_of, text_of
 from datasets.recipes.augment import ROLES
 from datasets.recipes.rows import Row, Work, texts_change, texts_of
 
@@ -47,7 +47,7 @@ def rewrite(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> I
             made = work.made(row, {**value, "origin": f"{how}: {row.number + 1}"}, number)
             if value == row.value:
                 work.drop(made, "too_close")
-            elif unlike(made, _said(row), _said(made), work, parameters):
+            elif work.fits(made, _said(row), _said(made), parameters):
                 work.outcome.found[how] += 1
                 yield made
 

@@ -1,6 +1,7 @@
 """Rows on their way through a recipe, and the texts in them whatever their shape."""
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,11 +13,13 @@ from typing import Any
 import orjson
 
 from datasets.generation.asking import Asking
+from datasets.recipes.likeness import Likeness, similarity
 from datasets.shapes.mapping import Mapping
 
 Change = Callable[[str], str]
 _PLAIN = frozenset({"prompt", "query", "response", "system"})
 _KEPT = frozenset({"tools", "kto_tag"})  # descriptions of functions, and marks: no texts of people
+_NO_LETTERS = re.compile(r"[\W_]+")
 _MARKS = {"true": True, "false": False}
 KEY_BYTES = 16
 
@@ -92,7 +95,7 @@ class Input:
 class Work:
     """What a step works with: how rows are read, a folder of its own, the seed, its outcome, and
     further versions by their ids. `tokenizer` is the folder of the one to count tokens with,
-    `asking` asks models.
+    `asking` asks models, `likeness` tells how alike a new row is to the one that it was made of.
     """
 
     mapping: Mapping
@@ -104,6 +107,7 @@ class Work:
     tokenizer: Path | None = None
     place: int = 0  # of the step in its recipe
     asking: Asking | None = None
+    likeness: Likeness = similarity
 
     def made(self, row: Row, value: Any, number: int) -> Row:
         """A row made of another; `number` tells such rows from each other, 0 is the row itself."""
@@ -112,6 +116,17 @@ class Work:
             what = b"%d.%d.%d" % (piece, self.place, number)
             piece = int.from_bytes(hashlib.blake2b(what, digest_size=6).digest(), "little") + 1
         return replace(row, value=value, piece=piece)
+
+    def fits(self, made: Row, before: str, after: str, parameters: Mappings[str, Any]) -> bool:
+        """Whether a new row is neither too close to its origin nor too far; else it is dropped."""
+        alike = self.likeness(comparable(before), comparable(after))
+        if alike > parameters["most_alike"]:
+            self.drop(made, "too_close")
+        elif alike < parameters["least_alike"]:
+            self.drop(made, "too_far")
+        else:
+            return True
+        return False
 
     def drop(self, row: Row, reason: str) -> None:
         """Counts a row that ends here."""
@@ -293,14 +308,19 @@ def question_of(value: Any, mapping: Mapping) -> str:
 
     Empty where nothing is asked.
     """
+    return question_in(texts_of(value, mapping))
+
+
+def question_in(texts: list[tuple[str, str]]) -> str:
+    """The same of a row whose texts were read already."""
     asked: list[str] = []
-    for role, text in texts_of(value, mapping):
+    for role, text in texts:
         if role in {"user", "text"}:
             asked.append(text)
         elif asked:
             break
     plain = unicodedata.normalize("NFKC", " ".join(asked)).casefold()
-    return "".join(sign for sign in plain if sign.isalnum()) or plain.strip()
+    return _NO_LETTERS.sub("", plain) or plain.strip()
 
 
 def content_key(value: Any, mapping: Mapping, salt: str = "") -> bytes:

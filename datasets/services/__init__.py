@@ -60,7 +60,7 @@ from datasets.services.reviews import (
     review_undo,
 )
 from datasets.services.runlog import log_lines
-from datasets.services.running import run_execute
+from datasets.services.running import run_execute, steps_embed
 from datasets.services.runs import run_cancel, run_create, run_resume
 from datasets.services.saving import revision_save, revision_write
 from datasets.services.sharing import share_create, share_delete
@@ -172,6 +172,7 @@ __all__ = [
     "stages_of",
     "statistics_run",
     "statistics_start",
+    "steps_embed",
     "storage_used",
     "sweep",
     "token_statistics",

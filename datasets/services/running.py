@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,7 +23,8 @@ from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.locks import locked
 from datasets.reading.rows import COLUMNS_MAX
-from datasets.recipes.kinds import versions_named
+from datasets.recipes.kinds import likeness_asked, versions_named
+from datasets.recipes.likeness import Likeness, embedded, similarity
 from datasets.recipes.pipeline import apply
 from datasets.recipes.rows import Row, StepOutcome
 from datasets.services.asking import doors_of
@@ -191,6 +193,7 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
             inputs=inputs_read(inputs, look=reporter.look),
             tokenizer=tokenizer_by_default(),
             asking=stack.enter_context(_asking(run, reporter)) if run.asks_models else None,
+            likeness=_likeness(run, reporter.log),
         )
         parts = _write(rows, run.directory, reporter)
         made = sum(count for _folder, _columns, count in parts.values())
@@ -198,6 +201,25 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
     if not parts:
         _refuse_empty(outcomes)
     return outcomes, [output_of(part, *written) for part, written in parts.items()]
+
+
+def steps_embed(steps: list[dict[str, Any]]) -> bool:
+    """Whether a run of these steps reads an embedding model, which takes memory."""
+    return bool(settings.EMBEDDING_MODEL_DIR) and likeness_asked(steps)
+
+
+def _likeness(run: RecipeRun, log: RunLog) -> Likeness:
+    """How the run tells whether new rows are like their origin."""
+    if steps_embed(run.steps):
+        directory = Path(settings.EMBEDDING_MODEL_DIR)
+        log.say(
+            _("New rows are compared with their origin by meaning, with the model %(name)s.")
+            % {"name": directory.name}
+        )
+        return embedded(directory)
+    if likeness_asked(run.steps):
+        log.say(_("New rows are compared with their origin by their three-character stretches."))
+    return similarity
 
 
 def _asking(run: RecipeRun, reporter: _Reporter) -> Asking:

@@ -275,6 +275,7 @@ def _previewed(recipe: Recipe, version: DatasetVersion, user: User, *, ask: bool
     return {
         "preview": found,
         "spent": spent,
+        "embeds": services.steps_embed(recipe.steps),
         "looked": len(found.rows) - found.added,
         "rows": rows,
         "steps": steps_shown(recipe.steps, report, reader=user),

@@ -17,12 +17,12 @@ from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
-from datasets.choices import FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
+from datasets.choices import DECISION_NAMES, FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
 from datasets.downloads import version_file
 from datasets.forms import MappingForm
 from datasets.lineage import lineage_seen, steps_shown
 from datasets.models import DatasetVersion, RecipeRun, Revision
-from datasets.previews import mapping_of, rows_decided, rows_page
+from datasets.previews import decided_on, mapping_of, rows_decided, rows_page
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.words import PARTS
 from datasets.services.edits import RATINGS
@@ -51,10 +51,13 @@ def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any
     search = request.GET.get("q", "").strip()[:200]
     start = _number(request.GET.get("from"), 1) - 1
     choice = choice_of(request.GET) if version.is_counted else Choice()
+    decision = request.GET.get("decision", "")
     if (row := _number(request.GET.get("row"), 0)) and not search:
-        start, choice = row - 1, Choice()
+        start, choice, decision = row - 1, Choice(), ""
     view = request.GET.get("view", "")
     counting = services.counting_by_default() if view == "tokens" else None
+    drafts = Revision.objects.visible_to(request.user).drafts()
+    draft = drafts.filter(version=version).first()
     page = rows_page(
         version,
         start=start,
@@ -62,9 +65,8 @@ def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any
         words=search,
         choice=choice,
         counting=counting,
+        among=decided_on(draft, decision) if decision in DECISION_NAMES else None,
     )
-    drafts = Revision.objects.visible_to(request.user).drafts()
-    draft = drafts.filter(version=version).first()
     page = replace(page, rows=rows_decided(version, draft, page.rows, counting))
     return {
         "draft": draft,
@@ -77,6 +79,9 @@ def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any
         "search": search,
         "view": view if view in {"raw", "tokens"} else "",
         "choice": choice,
+        "decision": decision,
+        "decisions": DECISION_NAMES if draft or decision in DECISION_NAMES else {},
+        "narrowed": choice.filters or choice.order or decision in DECISION_NAMES,
         "flags": FLAG_NAMES,
         "languages": LANGUAGE_NAMES,
         "orders": ORDER_NAMES,

@@ -48,6 +48,23 @@ def home_is_writable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 
 @register()
+def the_embedding_model_is_there(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Recipes that compare new rows with their origin would fail without it."""
+    directory = settings.EMBEDDING_MODEL_DIR
+    if not directory or Path(directory).is_dir():
+        return []
+    return [
+        checks.Error(
+            f"TRAINER_EMBEDDING_MODEL_DIR={directory!r} is not a directory.",
+            hint="Set it to the directory of a Model2Vec model, or take it away.",
+            id="trainer.E003",
+        )
+    ]
+
+
+@register()
 def scripts_are_built(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Pages have no look and no life without the built files."""
     built = Path(settings.STATICFILES_DIRS[0])

@@ -360,6 +360,8 @@ PARSER_MEMORY_BYTES = env.integer("TRAINER_PARSER_MEMORY_BYTES", 2 * 2**30, leas
 PARSER_SECONDS = env.integer("TRAINER_PARSER_SECONDS", 3600, least=1)
 DEPLOYMENT_IDLE_SECONDS = env.integer("TRAINER_DEPLOYMENT_IDLE_SECONDS", 300)
 JOB_WALL_SECONDS = env.integer("TRAINER_JOB_WALL_SECONDS", 7 * 24 * 3600)
+# A model of static embeddings that recipes tell likeness by; none: by stretches in common.
+EMBEDDING_MODEL_DIR = env.text("TRAINER_EMBEDDING_MODEL_DIR", "")
 HUB_ONLINE = env.flag("TRAINER_HUB_ONLINE", default=False)
 # Where data is imported from: the hubs or mirrors of them, hosts in the private network that stores
 # of objects may have, and directories whose files people may register.

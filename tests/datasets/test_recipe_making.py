@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from common.errors import DomainError
 from datasets.recipes import kinds
-from datasets.recipes.augment import CHANGES, similarity, varied
+from datasets.recipes.augment import CHANGES, varied
 from datasets.recipes.chunk import Size, pieces, sections
+from datasets.recipes.likeness import similarity
 from datasets.recipes.pipeline import apply, preview
 from datasets.recipes.synonyms import SYNONYMS
 from tests.datasets.test_recipe_steps import ALL, SHAREGPT, TEXT, qa, run

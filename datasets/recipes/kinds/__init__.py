@@ -112,6 +112,12 @@ def models_named(steps: list[dict[str, Any]]) -> dict[str, tuple[int, str]]:
     }
 
 
+def likeness_asked(steps: list[dict[str, Any]]) -> bool:
+    """Whether a step drops new rows that are too close to their origin, or too far from it."""
+    names = {one.name for step in steps for one in KINDS[step["kind"]].parameters}
+    return "most_alike" in names
+
+
 def asking_from(steps: list[dict[str, Any]]) -> int | None:
     """The place of the first step that asks a model; None where none does."""
     return min((place for place, _parameter in models_named(steps).values()), default=None)
