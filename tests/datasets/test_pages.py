@@ -149,6 +149,22 @@ def test_upload_over_the_api(people) -> None:
     assert api.post("/api/v1/datasets/", twice, format="multipart").status_code == 409
 
 
+@pytest.mark.parametrize("name", ["row", "from", "cutoff", "start", "limit", "cutoff_len"])
+def test_digits_that_are_no_numbers(client, people, dataset, name: str) -> None:
+    """Are as any other word in an address: what is usual is shown."""
+    client.force_login(people.member)
+    version = dataset.latest
+    pages = [
+        reverse(f"datasets:{page}", args=[dataset.pk, version.pk])
+        for page in ("version_rows", "version_findings", "version_statistics")
+    ]
+    path = f"/api/v1/datasets/{dataset.pk}/versions/{version.pk}/"
+    parts = [f"{path}rows/", f"{path}findings/", f"{path}cuts/"]
+    lineage = reverse("project_lineage", args=[people.team.pk])
+    for address in (*pages, *parts, lineage):
+        assert client.get(address, {name: "²"}).status_code == 200
+
+
 def test_rows_in_pages_and_by_words(client, people, dataset) -> None:
     """A page anywhere, words in it, the row as it is, a finding's row."""
     client.force_login(people.viewer)
