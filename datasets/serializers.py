@@ -86,7 +86,8 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
             report["error"] = {**report["error"], "message": version.problem}
         if "findings" in report:
             report["findings"] = [
-                {**one, "message": words(one["code"], one["detail"])} for one in report["findings"]
+                {**one, "row": one["row"] + 1, "message": words(one["code"], one["detail"])}
+                for one in report["findings"]
             ]
         return report
 

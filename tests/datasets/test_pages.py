@@ -165,6 +165,19 @@ def test_digits_that_are_no_numbers(client, people, dataset, name: str) -> None:
         assert client.get(address, {name: "²"}).status_code == 200
 
 
+def test_findings_have_the_numbers_of_rows(people) -> None:
+    """By which rows are asked for, in the report as in the list of all."""
+    api = APIClient()
+    api.force_authenticate(people.member)
+    file = upload([*GOOD, {"instruction": "no answer"}])
+    body = {"name": "mine", "file": file, "project": str(people.team.pk)}
+    version = api.post("/api/v1/datasets/", body, format="multipart").json()["latest_version"]
+    path = f"/api/v1/datasets/{version['dataset']}/versions/{version['id']}/"
+    (found,) = api.get(path).json()["report"]["findings"]
+    assert found["row"] == len(GOOD) + 1
+    assert api.get(f"{path}findings/").json()["results"][0]["row"] == found["row"]
+
+
 def test_rows_in_pages_and_by_words(client, people, dataset) -> None:
     """A page anywhere, words in it, the row as it is, a finding's row."""
     client.force_login(people.viewer)
