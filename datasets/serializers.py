@@ -26,7 +26,7 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     files = serializers.JSONField(
         source="contained",
         read_only=True,
-        help_text="Of an archive: name, kind, rows and problem of each file.",
+        help_text="Of an archive, or a file that was not read whole: name, kind, rows, problem.",
     )
 
     class Meta:

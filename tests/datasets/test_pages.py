@@ -178,6 +178,23 @@ def test_findings_have_the_numbers_of_rows(people) -> None:
     assert api.get(f"{path}findings/").json()["results"][0]["row"] == found["row"]
 
 
+def test_what_was_not_read_is_told(client, people, make, settings) -> None:
+    """On the pages of the version, in the list of versions, and on the API."""
+    settings.UPLOAD_LINE_MAX_BYTES = 200
+    rows = [*GOOD, {"instruction": "x" * 300, "output": "y"}]
+    made = make(rows)
+    version = made.latest
+    client.force_login(people.member)
+    said = "1 row is left out, in line 31. The row in line 31 is longer"
+    for name in ("version_findings", "version_list"):
+        key = [made.pk] if name == "version_list" else [made.pk, version.pk]
+        assert said in client.get(reverse(f"datasets:{name}", args=key)).content.decode()
+    rows_page = client.get(reverse("datasets:version_rows", args=[made.pk, version.pk]))
+    assert "Some of it could not be read." in rows_page.content.decode()
+    (file,) = client.get(f"/api/v1/datasets/{made.pk}/versions/{version.pk}/").json()["files"]
+    assert (file["rows"], file["problem"].startswith(said)) == (len(GOOD), True)
+
+
 def test_rows_in_pages_and_by_words(client, people, dataset) -> None:
     """A page anywhere, words in it, the row as it is, a finding's row."""
     client.force_login(people.viewer)
