@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.phrases import dump
+from common.phrases import dump, ngettext
 from common.phrases import gettext as _
 from datasets.parsing.archives import MEMBERS
 from datasets.reading.foreign import foreign_parse
@@ -28,6 +28,7 @@ from datasets.shapes.detect import SAMPLE, guess
 ROWS = "rows.jsonl"
 _WORK = ".work"
 _NAMED = 5  # files that a refusal names
+_LINES_NAMED = 20  # that are left out
 Progress = Callable[[str, float], None]  # phase and share done, 0 to 1
 
 
@@ -44,7 +45,8 @@ class Contents:
     encoding: str  # of the text; empty for other files and when several differ
     sample: list[Any]
     file_format: str
-    # Of an archive: each file's name, kind, number of rows, or the problem that left it out.
+    # Of an archive, or a file of which something is left out: each file's name, kind, number of
+    # rows, and the problem that left out some of it, or all.
     files: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -57,6 +59,7 @@ class _Source:
     kind: str  # of the file as it came; of a sheet csv, as which it is read
     read_as: str  # json, jsonl or csv
     encoding: str
+    problem: str = ""  # what of it is left out
 
 
 def contents_ingest(
@@ -118,8 +121,8 @@ def _prepared(
         read_as = kind if kind == "csv" else json_kind(path, kind)
         return _Source(name, path, read_as, read_as, encoding)
     target = work / f"{number}.rows"
-    foreign_parse(kind, path, target, name, waiting=lambda: progress("reading", 0))
-    return _Source(name, target, kind, "jsonl", encoding)
+    problem = foreign_parse(kind, path, target, name, waiting=lambda: progress("reading", 0))
+    return _Source(name, target, kind, "jsonl", encoding, problem)
 
 
 def _written(
@@ -139,11 +142,13 @@ def _written(
     with IndexedWriter(work / ROWS) as writer:
         for source in sources:
             first = writer.count
+            left_out: list[BadFile] = []
             rows = rows_read(
                 source.path,
                 source.read_as,
                 limit=line_limit,
                 progress=partial(_tell, progress, passed, total),
+                left_out=left_out,
             )
             for row in _named(rows, source.name) if several else rows:
                 writer.write(row.value, row.line)
@@ -152,7 +157,12 @@ def _written(
                 if len(sample) < SAMPLE:
                     sample.append(row.value)
             passed += source.path.stat().st_size
-            files.append(_file(source.name, source.kind, rows=writer.count - first))
+            if left_out and writer.count == first and not several:
+                raise left_out[0]
+            problem = _left_out(left_out) if left_out else source.problem
+            files.append(
+                _file(source.name, source.kind, rows=writer.count - first, problem=dump(problem))
+            )
     _refuse_without_objects(writer.count, columns)
     return Contents(
         writer.count,
@@ -160,8 +170,22 @@ def _written(
         _common([source.encoding for source in sources]),
         sample,
         _common([source.kind for source in sources]) or sources[0].read_as,
-        files if several else [],
+        files if several or any(file["problem"] for file in files) else [],
     )
+
+
+def _left_out(lines: list[BadFile]) -> str:
+    """Which lines are left out, and why the first of them is."""
+    places = ", ".join(str(line.data["line"]) for line in lines[:_LINES_NAMED])
+    return ngettext(
+        "%(n)s row is left out, in line %(lines)s. %(first)s",
+        "%(n)s rows are left out, in lines %(lines)s. %(first)s",
+        len(lines),
+    ) % {
+        "n": len(lines),
+        "lines": places + (", …" if len(lines) > _LINES_NAMED else ""),
+        "first": lines[0].message,
+    }
 
 
 def _tell(progress: Progress, before: int, total: int, done: int) -> None:
@@ -339,7 +363,8 @@ def _look(source: _Source, line_limit: int) -> tuple[Any, ...]:
     if source.kind in DOCUMENTS:
         return ("document",)
     from_csv = source.read_as == "csv"
-    rows = _named(rows_read(source.path, source.read_as, limit=line_limit), source.name)
+    read = rows_read(source.path, source.read_as, limit=line_limit, left_out=[])
+    rows = _named(read, source.name)
     sample = [row.value for row, _number in zip(rows, range(SAMPLE), strict=False)]
     mapping = guess(sample, from_csv=from_csv).mapping
     if not mapping.shape:

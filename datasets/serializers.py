@@ -26,7 +26,7 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     files = serializers.JSONField(
         source="contained",
         read_only=True,
-        help_text="Of an archive: name, kind, rows and problem of each file.",
+        help_text="Of an archive, or a file that was not read whole: name, kind, rows, problem.",
     )
 
     class Meta:
@@ -86,7 +86,8 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
             report["error"] = {**report["error"], "message": version.problem}
         if "findings" in report:
             report["findings"] = [
-                {**one, "message": words(one["code"], one["detail"])} for one in report["findings"]
+                {**one, "row": one["row"] + 1, "message": words(one["code"], one["detail"])}
+                for one in report["findings"]
             ]
         return report
 

@@ -123,7 +123,7 @@ class RecipeViewSet(
         recipe = self.get_object()
         version = _version(request, recipe)
         seed = request.query_params.get("seed", "")
-        number = int(seed) if seed.isdigit() and len(seed) < 10 else SEED
+        number = int(seed) if seed.isdecimal() and len(seed) < 10 else SEED
         found = services.recipe_preview(recipe.steps, version, by=actor(request), seed=number)
         return Response(_previewed(found))
 

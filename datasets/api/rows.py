@@ -142,7 +142,7 @@ def _decisions(draft: Revision | None, page: Page) -> dict[int, RowDecision]:
 def number_of(request: Request, name: str, default: int) -> int:
     """A whole number of the address, at least 1."""
     text = request.query_params.get(name, "")
-    return max(int(text), 1) if text.isdigit() and len(text) < 12 else default
+    return max(int(text), 1) if text.isdecimal() and len(text) < 12 else default
 
 
 def _page_shown(page: Page, decisions: dict[int, RowDecision]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
         """Announces a file; its address is in `Location`. The project's storage is held for it."""
         _same_version(request)
         length = request.headers.get("Upload-Length", "")
-        if not length.isdigit() or len(length) > 18:
+        if not length.isdecimal() or len(length) > 18:
             raise DomainError(_("Upload-Length must say how many bytes will come."), code="length")
         told = _metadata(request.headers.get("Upload-Metadata", ""))
         upload = services.upload_create(
@@ -125,7 +125,7 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
         if request.content_type != PIECE:
             raise UnsupportedMediaType(request.content_type)
         offset = request.headers.get("Upload-Offset", "")
-        if not offset.isdigit() or len(offset) > 18:
+        if not offset.isdecimal() or len(offset) > 18:
             raise DomainError(_("Upload-Offset must say where the body begins."), code="offset")
         services.upload_append(
             upload,

@@ -131,7 +131,7 @@ class DatasetVersion(models.Model):
     tags = models.JSONField(default=dict, blank=True)  # role names of conversations
     filename = models.CharField(max_length=255)  # as uploaded
     file_format = models.CharField(max_length=8)  # of the rows: json, jsonl, csv, pdf, …
-    # Of an archive: each file's name, kind and number of rows, in their order, or its problem.
+    # As in `ingest.Contents`.
     files = models.JSONField(default=list, blank=True)
     encoding = models.CharField(max_length=16, blank=True)
     bytes = models.PositiveBigIntegerField(default=0)  # of the uploaded file
@@ -228,6 +228,11 @@ class DatasetVersion(models.Model):
     def contained(self) -> list[dict[str, Any]]:
         """The files of an archive, problems in the reader's language."""
         return [{**file, "problem": load(file["problem"])} for file in self.files]
+
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """Files of which something, or all, could not be read."""
+        return [file for file in self.contained if file["problem"]]
 
     @property
     def dropped(self) -> int:

@@ -1,6 +1,7 @@
 """`python -m datasets.parsing KIND SOURCE TARGET NAME MEMORY SECONDS SIZE`.
 
-Prints one JSON line: `{}` when the target is whole, or `{"code": …, "values": …}`.
+Prints one JSON line: `{}` when the target is whole, `{"refused": {"code": …, "values": …}}` when
+there is none, and `{"partly": …}` with the fields of `Partly` when some of it is left out.
 """
 
 import errno
@@ -8,13 +9,16 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from datasets.parsing.limits import confine
-from datasets.parsing.refusals import Refused
+from datasets.parsing.refusals import Partly, Refused
 
-Parser = Callable[[Path, Path, str, int], None]  # source, target, name for people, bytes at most
+# Of source, target, name for people, bytes at most.
+Parser = Callable[[Path, Path, str, int], Partly | None]
 KINDS = {
     "text": "plain:text_parse",
     "markdown": "plain:markdown_parse",
@@ -33,11 +37,11 @@ KINDS = {
 }
 
 
-def _parse(kind: str, source: Path, target: Path, name: str, size: int) -> None:
+def _parse(kind: str, source: Path, target: Path, name: str, size: int) -> Partly | None:
     module, function = KINDS[kind].split(":")
     parser: Parser = getattr(import_module(f"datasets.parsing.{module}"), function)
     try:
-        parser(source, target, name, size)
+        return parser(source, target, name, size)
     except MemoryError as error:
         raise Refused("parser_memory") from error
     except OSError as error:
@@ -62,12 +66,14 @@ def main() -> None:
     """Parses one file within the limits."""
     kind, source, target, name, memory, seconds, size = sys.argv[1:]
     confine(memory=int(memory), seconds=int(seconds), size=int(size))
+    told: dict[str, Any] = {}
     try:
-        _parse(kind, Path(source), Path(target), name, int(size))
+        partly = _parse(kind, Path(source), Path(target), name, int(size))
+        if partly:
+            told = {"partly": asdict(partly)}
     except Refused as refused:
-        print(json.dumps({"code": refused.code, "values": refused.values}))  # noqa: T201
-    else:
-        print("{}")  # noqa: T201
+        told = {"refused": {"code": refused.code, "values": refused.values}}
+    print(json.dumps(told))  # noqa: T201
 
 
 main()

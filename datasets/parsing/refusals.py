@@ -1,4 +1,15 @@
-"""How the parser says no."""
+"""How the parser says no, or not all."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Partly:
+    """A document whose pages are not all read: how many are not, of how many, and which."""
+
+    count: int
+    pages: int
+    places: str  # the first of their numbers
 
 
 class Refused(Exception):

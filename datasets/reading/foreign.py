@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from common.phrases import gettext as _
+from common.phrases import ngettext
 from datasets.reading.refusals import BadFile
 
 _SECONDS = 20  # of processor time that any file gets, and so many more for each MB
@@ -30,9 +31,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 def foreign_parse(
     kind: str, source: Path, target: Path, name: str, *, waiting: Callable[[], None]
-) -> None:
+) -> str:
     """Writes the rows of a document or table to the file `target` as JSON lines, or the members of
-    an archive into the folder `target`, see `datasets.parsing`.
+    an archive into the folder `target`, see `datasets.parsing`. Gives a sentence about what of it
+    is left out, empty when nothing is.
 
     `waiting` is called now and then and may raise, which ends the parser. `BadFile` when the file
     is damaged or locked, or would take more memory, time or space than it may.
@@ -68,8 +70,22 @@ def foreign_parse(
         code = _ENDS.get(-parser.returncode, "parser_crash")
         raise _refusal(code, {"seconds": seconds})
     told = json.loads(answer)
-    if told:
-        raise _refusal(told["code"], told["values"])
+    if "refused" in told:
+        raise _refusal(told["refused"]["code"], told["refused"]["values"])
+    return _pictures(told["partly"]) if "partly" in told else ""
+
+
+def _pictures(values: dict[str, Any]) -> str:
+    return (
+        ngettext(
+            "%(count)s of %(pages)s pages holds pictures and no text and is left out: %(places)s."
+            " Run a text recognition (OCR) over it first.",
+            "%(count)s of %(pages)s pages hold pictures and no text and are left out: %(places)s."
+            " Run a text recognition (OCR) over them first.",
+            values["count"],
+        )
+        % values
+    )
 
 
 def _refusal(code: str, values: dict[str, Any]) -> BadFile:
@@ -77,8 +93,8 @@ def _refusal(code: str, values: dict[str, Any]) -> BadFile:
         "damaged": _("The file is damaged or not what its name says: %(reason)s"),
         "encrypted": _("The file is locked with a password. Save it without one."),
         "scanned": _(
-            "The document's %(pages)s pages hold pictures and no text. Run a text recognition (OCR)"
-            " over it first."
+            "No page of the document has text (pages: %(pages)s). Run a text recognition (OCR) over"
+            " it first."
         ),
         "office": _("This Office file is no Word document and no sheet. Save slides as PDF."),
         "no_sheets": _("The workbook has no sheet with rows below a line of names."),

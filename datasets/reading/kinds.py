@@ -136,6 +136,10 @@ def _refuse(head: bytes) -> None:
     for magic, name in _REFUSED:
         if re.match(magic, head):
             raise BadFile(
-                _("This is a file of the kind %(kind)s, which cannot be read.") % {"kind": name},
+                _(
+                    "This is a file of the kind %(kind)s, which cannot be read. Convert it to"
+                    " JSONL, CSV, XLSX, Parquet, text, PDF or DOCX; archives to zip or tar.gz."
+                )
+                % {"kind": name},
                 code="binary",
             )

@@ -20,6 +20,8 @@ VALUES_MAX = 200_000  # in one row; every value costs some 60 bytes once it is p
 COLUMNS_MAX = 200
 SIGNS = ("\t", ";", "|", ",")  # between columns; text has the first ones least
 _OTHER_SIGNS = ("^", "~", "\x01", "\x1f", "¦", "‖", "、")  # that people and programs use, too
+LEFT_OUT_MOST = 1000  # lines of one file
+_COSTLY = frozenset({"line_too_long", "nesting", "too_many_values"})
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
@@ -35,11 +37,18 @@ class Row:
 
 
 def rows_read(
-    path: Path, file_format: str, *, limit: int, progress: Progress = lambda _done: None
+    path: Path,
+    file_format: str,
+    *,
+    limit: int,
+    progress: Progress = lambda _done: None,
+    left_out: list[BadFile] | None = None,
 ) -> Iterator[Row]:
     """Rows of a `json`, `jsonl` or `csv` file in UTF-8.
 
     `limit` is the most bytes of one row. `BadFile` names line and column of what cannot be read.
+    Lines of `jsonl` that are too long, too deep or of too many values go to `left_out` where it is
+    given, and the others are read: only there it is sure where the next row begins.
     """
     with path.open("rb") as file:
         if file_format == "csv":
@@ -47,7 +56,7 @@ def rows_read(
         elif file_format == "json" or _first_sign(file) == b"[":
             yield from _array_rows(file, limit, progress)
         else:
-            yield from _line_rows(file, limit, progress)
+            yield from _line_rows(file, limit, progress, left_out)
 
 
 def json_kind(path: Path, named: str) -> str:
@@ -76,15 +85,26 @@ def _array_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]
     splitter.close()
 
 
-def _line_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
+def _line_rows(
+    file: BinaryIO, limit: int, progress: Progress, left_out: list[BadFile] | None
+) -> Iterator[Row]:
     number = done = 0
     while line := file.readline(limit + 2):
         number += 1
-        if len(line.rstrip(b"\r\n")) > limit:
-            raise too_long(number, limit)
         done += len(line)
-        if line.strip():
-            yield Row(number, parsed(line.rstrip(), number, 1))
+        try:
+            if len(line.rstrip(b"\r\n")) > limit:
+                raise too_long(number, limit)
+            row = Row(number, parsed(line.rstrip(), number, 1)) if line.strip() else None
+        except BadFile as refused:
+            if left_out is None or refused.code not in _COSTLY or len(left_out) == LEFT_OUT_MOST:
+                raise
+            left_out.append(refused)
+            while not line.endswith(b"\n") and (line := file.readline(PIECE)):
+                done += len(line)
+        else:
+            if row:
+                yield row
         progress(done)
 
 

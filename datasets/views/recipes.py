@@ -163,7 +163,7 @@ def _arranged(steps: list[StepForm], act: str, make: Callable[..., StepForm]) ->
     """The steps with one added (`add:clean`), removed (`remove:2`) or moved up (`up:2`)."""
     written: list[tuple[str, dict[str, Any]]] = [(one.kind.name, one.written()) for one in steps]
     what, _colon, which = act.partition(":")
-    place = int(which) - 1 if which.isdigit() and len(which) < 4 else -1
+    place = int(which) - 1 if which.isdecimal() and len(which) < 4 else -1
     if what == "add" and which in KINDS:
         written.append((which, {}))
     elif what == "remove" and 0 <= place < len(written):

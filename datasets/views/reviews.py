@@ -98,7 +98,7 @@ def _act(request: HtmxRequest, revision: Revision) -> RowForm | None:
         services.review_undo(revision.pk, by=user)
         return None
     given = request.POST.get("decision", "")
-    decision_id = int(given) if given.isdigit() and len(given) < 18 else 0
+    decision_id = int(given) if given.isdecimal() and len(given) < 18 else 0
     if act == "skip":
         services.review_skip(revision.pk, decision_id, by=user)
         return None

@@ -88,7 +88,7 @@ def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
         return {}
     tokens = report.get("tokens", {})
     given = request.GET.get("cutoff", "")
-    wanted = int(given) if given.isdigit() and len(given) < 8 else 0
+    wanted = int(given) if given.isdecimal() and len(given) < 8 else 0
     cutoff = wanted or CUTOFF
     cut = 0
     counting = services.counting_by_default()

@@ -91,7 +91,7 @@ def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any
 
 
 def _number(text: str | None, default: int) -> int:
-    return int(text) if text and text.isdigit() and len(text) < 12 else default
+    return int(text) if text and text.isdecimal() and len(text) < 12 else default
 
 
 @version_page

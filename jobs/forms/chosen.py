@@ -129,7 +129,7 @@ class Chosen:
             preset=self.preset,
             settings={} if plain else self.changed,
             config_overrides="" if plain else self.data.get("config_overrides", ""),
-            gpus=int(gpus) if gpus.isdigit() else None,
+            gpus=int(gpus) if gpus.isdecimal() else None,
             output_name=self.data.get("output_name", ""),
             remark=self.data.get("remark", ""),
             parent=self.parent,

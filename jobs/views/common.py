@@ -31,7 +31,7 @@ def attempt_or_404(request: HttpRequest, job: Job) -> Attempt:
     """The attempt that `?attempt=` names, else the newest."""
     rows: QuerySet[Attempt] = job.attempts.select_related("workload__node")
     number = request.GET.get("attempt", "")
-    found = rows.filter(number=int(number)).first() if number.isdigit() else rows.last()
+    found = rows.filter(number=int(number)).first() if number.isdecimal() else rows.last()
     if found is None:
         raise Http404
     return found

@@ -212,7 +212,7 @@ def job_resume(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         job_id,
         services.job_resume,
         _("“%(name)s” goes on."),
-        checkpoint_id=int(chosen) if chosen.isdigit() else None,
+        checkpoint_id=int(chosen) if chosen.isdecimal() else None,
     )
 
 

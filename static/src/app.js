@@ -40,6 +40,13 @@ function scan(part) {
   document.dispatchEvent(new CustomEvent("trainer:scan", { detail: { root: part } }));
 }
 document.addEventListener("DOMContentLoaded", () => scan(document.body));
+document.addEventListener("DOMContentLoaded", () => {
+  // The tab that one is on may lie beyond the edge of a phone.
+  for (const tab of document.querySelectorAll("nav.seg [aria-current]")) {
+    const over = tab.getBoundingClientRect().right - tab.parentElement.getBoundingClientRect().right;
+    if (over > 0) tab.parentElement.scrollLeft += over;
+  }
+});
 document.addEventListener("htmx:after:swap", () => scan(document.body));
 
 // --- nothing jumps ---------------------------------------------------------------------------

@@ -402,6 +402,8 @@ def test_the_way_through_the_pages(client, people, make) -> None:
     assert made.rows == 29  # the one that was rated with 4 is gone
     use = client.get(reverse("datasets:version_use", args=[made.dataset_id, made.pk]))
     assert "edited by hand" in use.content.decode()
+    versions = client.get(reverse("datasets:version_list", args=[made.dataset_id]))
+    assert versions.content.decode().count("edited by hand") == 2  # in the head, and of its line
     assert "1 row rated under 5 left out" in use.content.decode()
     assert "Saved as" in client.get(detail).content.decode()
     assert client.post(reverse("datasets:revision_discard", args=[draft.pk])).status_code == 302

@@ -19,6 +19,7 @@ from common.phrases import load
 from datasets.ingest import Contents, contents_ingest
 from datasets.reading.indexed import IndexedReader
 from datasets.reading.refusals import BadFile
+from datasets.reading.rows import LEFT_OUT_MOST
 from tests.datasets import samples
 from tests.datasets.conftest import GOOD, jsonl
 from tests.services import ROOT
@@ -454,13 +455,53 @@ def test_nested_and_odd_types_of_parquet(tmp_path: Path) -> None:
 
 
 def test_a_row_of_100_mb(tmp_path: Path) -> None:
-    """Is named by its line, whatever the file is."""
+    """Is named by its line, whatever the file is; of JSON lines the others are read."""
     long = "x" * 100 * 2**20
-    rows = [{"text": "short"}, {"text": long}]
-    refused = refusal(tmp_path, jsonl(rows), "a.jsonl")
-    assert (refused.code, refused.data["line"]) == ("line_too_long", 2)
-    assert refusal(tmp_path, json.dumps(rows).encode(), "a.json").code == "line_too_long"
-    assert refusal(tmp_path, f"text,b\na,b\n{long},b\n".encode(), "a.csv").code == "line_too_long"
+    rows = [{"text": "short"}, {"text": long}, {"text": "last"}]
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.mkdir()
+    bad.mkdir()
+    contents, read = ingest(good, jsonl(rows), "a.jsonl")
+    assert read == [{"text": "short"}, {"text": "last"}]
+    assert contents.files[0]["rows"] == 2
+    assert "row in line 2 is longer than 1 MB" in str(load(contents.files[0]["problem"]))
+    refused = refusal(bad, jsonl(rows[1:2]), "a.jsonl")
+    assert (refused.code, refused.data["line"]) == ("line_too_long", 1)
+    assert refusal(bad, json.dumps(rows).encode(), "a.json").code == "line_too_long"
+    assert refusal(bad, f"text,b\na,b\n{long},b\n".encode(), "a.csv").code == "line_too_long"
     query = "SELECT repeat('x', 100000000) AS text"
     parquet = samples.parquet(tmp_path, query)
-    assert refusal(tmp_path, parquet, "a.parquet").code in {"line_too_long", "parser_memory"}
+    assert refusal(bad, parquet, "a.parquet").code in {"line_too_long", "parser_memory"}
+
+
+def test_lines_that_cost_too_much_are_left_out(tmp_path: Path) -> None:
+    """And named with their numbers; too many of them refuse the file, and so does broken JSON."""
+    deep = b"[" * 100 + b"]" * 100
+    lines = [jsonl([{"text": "a"}]).strip(), deep, b"", b'{"text": "b"}', deep]
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.mkdir()
+    bad.mkdir()
+    contents, rows = ingest(good, b"\n".join(lines), "a.jsonl")
+    assert rows == [{"text": "a"}, {"text": "b"}]
+    said = str(load(contents.files[0]["problem"]))
+    assert "2 rows are left out, in lines 2, 5." in said
+    assert "nested deeper" in said
+    packed = samples.zipped({"a.jsonl": b"\n".join(lines), "b.jsonl": jsonl([{"text": "c"}])})
+    contents, rows = ingest(good, packed, "a.zip")
+    assert [row["text"] for row in rows] == ["a", "b", "c"]
+    assert [bool(file["problem"]) for file in contents.files] == [True, False]
+    many = b"\n".join([*lines[:1], *[deep] * (LEFT_OUT_MOST + 1)])
+    assert refusal(bad, many, "a.jsonl").code == "nesting"
+    assert refusal(bad, b"\n".join([*lines, b"{"]), "a.jsonl").code == "broken_json"
+
+
+def test_pages_that_are_pictures_are_named(tmp_path: Path) -> None:
+    """Beside those with text; empty ones are nothing to miss."""
+    text, drawn = b"(PICTURE) Tj", b"0 0 9 9 re f"
+    book = samples.pdf(["One.", "PICTURE", "", "Four."])
+    contents, rows = ingest(tmp_path, book.replace(text, drawn), "a.pdf")
+    assert [row["place"] for row in rows] == [1, 4]
+    said = str(load(contents.files[0]["problem"]))
+    assert said.startswith("1 of 4 pages holds pictures and no text and is left out: 2.")
+    contents, rows = ingest(tmp_path, book, "a.pdf")
+    assert ([row["place"] for row in rows], contents.files) == ([1, 2, 4], [])

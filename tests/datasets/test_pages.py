@@ -149,6 +149,52 @@ def test_upload_over_the_api(people) -> None:
     assert api.post("/api/v1/datasets/", twice, format="multipart").status_code == 409
 
 
+@pytest.mark.parametrize("name", ["row", "from", "cutoff", "start", "limit", "cutoff_len"])
+def test_digits_that_are_no_numbers(client, people, dataset, name: str) -> None:
+    """Are as any other word in an address: what is usual is shown."""
+    client.force_login(people.member)
+    version = dataset.latest
+    pages = [
+        reverse(f"datasets:{page}", args=[dataset.pk, version.pk])
+        for page in ("version_rows", "version_findings", "version_statistics")
+    ]
+    path = f"/api/v1/datasets/{dataset.pk}/versions/{version.pk}/"
+    parts = [f"{path}rows/", f"{path}findings/", f"{path}cuts/"]
+    lineage = reverse("project_lineage", args=[people.team.pk])
+    for address in (*pages, *parts, lineage):
+        assert client.get(address, {name: "²"}).status_code == 200
+
+
+def test_findings_have_the_numbers_of_rows(people) -> None:
+    """By which rows are asked for, in the report as in the list of all."""
+    api = APIClient()
+    api.force_authenticate(people.member)
+    file = upload([*GOOD, {"instruction": "no answer"}])
+    body = {"name": "mine", "file": file, "project": str(people.team.pk)}
+    version = api.post("/api/v1/datasets/", body, format="multipart").json()["latest_version"]
+    path = f"/api/v1/datasets/{version['dataset']}/versions/{version['id']}/"
+    (found,) = api.get(path).json()["report"]["findings"]
+    assert found["row"] == len(GOOD) + 1
+    assert api.get(f"{path}findings/").json()["results"][0]["row"] == found["row"]
+
+
+def test_what_was_not_read_is_told(client, people, make, settings) -> None:
+    """On the pages of the version, in the list of versions, and on the API."""
+    settings.UPLOAD_LINE_MAX_BYTES = 200
+    rows = [*GOOD, {"instruction": "x" * 300, "output": "y"}]
+    made = make(rows)
+    version = made.latest
+    client.force_login(people.member)
+    said = "1 row is left out, in line 31. The row in line 31 is longer"
+    for name in ("version_findings", "version_list"):
+        key = [made.pk] if name == "version_list" else [made.pk, version.pk]
+        assert said in client.get(reverse(f"datasets:{name}", args=key)).content.decode()
+    rows_page = client.get(reverse("datasets:version_rows", args=[made.pk, version.pk]))
+    assert "Some of it could not be read." in rows_page.content.decode()
+    (file,) = client.get(f"/api/v1/datasets/{made.pk}/versions/{version.pk}/").json()["files"]
+    assert (file["rows"], file["problem"].startswith(said)) == (len(GOOD), True)
+
+
 def test_rows_in_pages_and_by_words(client, people, dataset) -> None:
     """A page anywhere, words in it, the row as it is, a finding's row."""
     client.force_login(people.viewer)

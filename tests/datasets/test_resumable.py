@@ -189,12 +189,14 @@ def test_a_refused_name_keeps_the_upload(member, people, make) -> None:
 
 
 def test_an_unfinished_one_is_told(member, people) -> None:
-    """It becomes no version; the page says how far it is, and discards it."""
+    """It becomes no version; the page says how far it is and how long it stays, and discards it."""
     url = create(member, people)
     append(member, url, DATA[:100], 0)
     member.post("/projects/switch/", {"project": people.team.pk})
     page = reverse("datasets:dataset_create")
-    assert "数据.jsonl" in member.get(page).content.decode()
+    text = member.get(page).content.decode()
+    assert "数据.jsonl" in text
+    assert f'kept until <time datetime="{Upload.objects.get().expires_at.isoformat()}"' in text
     assert member.post(page, {"upload": url.split("/")[-2]}).status_code == 422
     discard = reverse("datasets:upload_delete", args=[url.split("/")[-2]])
     assert member.post(discard).status_code == 302

@@ -49,7 +49,7 @@ def wish_of(query: QueryDict | Mapping[str, str]) -> Wish:
         at=query.get("at", "").strip(),
         words=query.get("q", "").strip()[:100],
         kinds=frozenset(map(Kind, named)) or frozenset(Kind),
-        limit=min(int(limit), SHOWN_MAX) if limit.isdigit() and len(limit) < 6 else SHOWN,
+        limit=min(int(limit), SHOWN_MAX) if limit.isdecimal() and len(limit) < 6 else SHOWN,
     )
 
 
