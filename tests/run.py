@@ -3,8 +3,8 @@
 Where TRAINER_TEST_POSTGRES (postgres://…) and TRAINER_TEST_REDIS (redis://…) name reachable
 servers, what needs neither browser nor engine runs on both, at the same time; what uses no database
 runs on the fresh one alone, and what needs containers on the grown one, whose Engine it may kill.
-What needs browser or engine comes last. Arguments are handed to pytest, which then runs once, as a
-fresh installation stands.
+The fresh one, which has less to do, goes on with what needs browser or engine. Arguments are handed
+to pytest, which then runs once, as a fresh installation stands.
 """
 
 import os
@@ -33,7 +33,7 @@ def main() -> int:
         return fresh(*sys.argv[1:])
     if {"postgres", "redis"} & set(lacking):
         return fresh()
-    return on_both() or fresh("-m", HEAVY)
+    return on_both()
 
 
 def fresh(*arguments: str) -> int:
@@ -42,7 +42,7 @@ def fresh(*arguments: str) -> int:
 
 
 def on_both() -> int:
-    """What is quick, on SQLite and at the same time on PostgreSQL and Redis."""
+    """Everything on SQLite, and at the same time what is quick on PostgreSQL and Redis."""
     env = os.environ | {
         "TRAINER_DATABASE_URL": services.POSTGRES_URL,
         "TRAINER_REDIS_URL": services.REDIS_URL,
@@ -52,7 +52,7 @@ def on_both() -> int:
         command = [*PYTEST, "-p", "no:cacheprovider", "-m", QUICK]
         grown = subprocess.Popen(command, cwd=ROOT, env=env, stdout=said, stderr=said)
         try:
-            failed = fresh("-m", f"{QUICK} and not docker")
+            failed = fresh("-m", f"{QUICK} and not docker") or fresh("-m", HEAVY)
             failed = grown.wait() or failed
         finally:
             grown.kill()
