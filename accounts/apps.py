@@ -28,4 +28,4 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Has the queue sweep."""
-        post_migrate.connect(_schedule, dispatch_uid="accounts.schedule")
+        post_migrate.connect(_schedule, sender=self, dispatch_uid="accounts.schedule")

@@ -38,4 +38,4 @@ class DatasetsConfig(AppConfig):
         """Connects the receivers."""
         from datasets import receivers  # noqa: F401
 
-        post_migrate.connect(_schedule, dispatch_uid="datasets.schedule")
+        post_migrate.connect(_schedule, sender=self, dispatch_uid="datasets.schedule")

@@ -29,4 +29,4 @@ class JobsConfig(AppConfig):
         """Connects the receivers."""
         from jobs import receivers  # noqa: F401
 
-        post_migrate.connect(_schedule, dispatch_uid="jobs.schedule")
+        post_migrate.connect(_schedule, sender=self, dispatch_uid="jobs.schedule")

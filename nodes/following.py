@@ -4,6 +4,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from django.utils import timezone
@@ -30,7 +31,8 @@ GRACE_SECONDS = {"kill": 5.0, "checkpoint": 600.0}  # between the polite signal 
 class Followed:
     """What the agent remembers of a workload between two looks."""
 
-    epoch: int
+    place: Place
+    metrics: Path
     seen_at: float = field(default_factory=time.monotonic)
     metrics_bytes: int = 0
     metrics_at: float = 0.0
@@ -78,12 +80,13 @@ class Follower:
 
     def _look_at(self, row: Workload, now: float) -> None:
         known = self.followed.get(row.pk)
-        if known is None or known.epoch != row.epoch:
-            known = self.followed[row.pk] = Followed(row.epoch)
+        if known is None or known.place.epoch != row.epoch:
+            place = follow.place_of(row)
+            known = self.followed[row.pk] = Followed(place, row.metrics_path)
         if row.state == State.PLACED:
             self._start_if_nobody_does(row)
             return
-        place = follow.place_of(row)
+        place = known.place
         sight, exit_ = self.driver.poll(place)
         if self.carrier is None:
             self._report_progress(row, known, now, last=sight is not Sight.ALIVE)
@@ -172,7 +175,7 @@ class Follower:
     def _report_progress(self, row: Workload, known: Followed, now: float, *, last: bool) -> None:
         """Tells that the metric file has grown, at most four times a second and once at the end."""
         try:
-            size = row.metrics_path.stat().st_size
+            size = known.metrics.stat().st_size
         except OSError:
             return
         if size == known.metrics_bytes or (now - known.metrics_at < PROGRESS_SECONDS and not last):

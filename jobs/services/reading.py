@@ -1,5 +1,6 @@
 """What pages and API show of a job; nothing here changes anything."""
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from jobs.models import Attempt, Job
 from jobs.services.lifecycle import WORKING, why_not_pausable
 from jobs.services.progress import SUMMARY
 from nodes.models import Workload
-from nodes.services import queue_position
+from nodes.services import queue_places, queue_position
 from registry.metrics import BY_KEY
 from registry.models import Evaluation, ModelVersion
 
@@ -185,6 +186,14 @@ def waiting_note(attempt: Attempt | None) -> tuple[int, str]:
     if attempt is None or attempt.workload.state != Workload.State.WAITING:
         return 0, ""
     return queue_position(attempt.workload)
+
+
+def waiting_notes(jobs: Iterable[Job]) -> dict[uuid.UUID, tuple[int, str]]:
+    """The same for those of the jobs that wait, by two questions for all of them."""
+    attempts = Attempt.objects.filter(job__in=list(jobs), workload__state=Workload.State.WAITING)
+    found = list(attempts.select_related("workload"))
+    places = queue_places(attempt.workload for attempt in found)
+    return {one.job_id: (places.get(one.workload_id, 0), one.workload.reason) for one in found}
 
 
 def advice_of(job: Job) -> Advice | None:

@@ -45,6 +45,9 @@ class ProcessRunner:
         self.installation = installation
         self._boot_id = boot_id()
         self._watched: dict[tuple[UUID, int], int] = {}  # descriptors of supervisors that live
+        self._others: dict[
+            tuple[str, int], int
+        ] = {}  # how often each was seen
 
     def check(self) -> dict[str, Any]:
         """Every machine can do it."""
@@ -187,20 +190,34 @@ class ProcessRunner:
         return 0
 
     def owned(self) -> Iterator[tuple[UUID, int, int]]:
-        """Reads the labels of all processes of this user."""
+        """Reads the labels of all processes of this user.
+
+        The processes of a machine are many, and nearly all are others'. Such a one is passed over
+        from the third look on: at the first it may have been about to become ours by its exec. A
+        number that is given again is another entry of the directory, with an inode of its own.
+        """
         label = f"TRAINER_INSTALLATION={self.installation}".encode()
-        for entry in Path("/proc").glob("[1-9]*"):
+        with os.scandir("/proc") as listing:
+            entries = [(one.name, one.inode()) for one in listing if one.name.isdecimal()]
+        others: dict[tuple[str, int], int] = {}
+        for entry in entries:
+            seen = self._others.get(entry, 0)
+            if seen > 1:
+                others[entry] = seen
+                continue
             try:
-                environment = (entry / "environ").read_bytes()
+                environment = Path("/proc", entry[0], "environ").read_bytes()
             except OSError:
                 continue
-            if label not in environment:  # nearly always: the processes of a machine are many
+            if label not in environment:
+                others[entry] = seen + 1
                 continue
             pairs = dict(pair.split(b"=", 1) for pair in environment.split(b"\0") if b"=" in pair)
             with suppress(KeyError, ValueError):
                 if pairs[b"TRAINER_INSTALLATION"] == self.installation.encode():
                     workload = UUID(pairs[b"TRAINER_WORKLOAD"].decode())
-                    yield workload, int(pairs[b"TRAINER_EPOCH"]), int(entry.name)
+                    yield workload, int(pairs[b"TRAINER_EPOCH"]), int(entry[0])
+        self._others = others
 
     def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
         """Signals by label, so that it works without any file."""

@@ -91,15 +91,15 @@ def trainings(project: Project) -> list[Training]:
     if rest:
         done = jobs.exclude(pk__in=[job.pk for job in active])
         active += list(with_data(done).select_related("model_version__model")[:rest])
-    return [_training(job) for job in active]
+    notes = reading.waiting_notes(job for job in active if job.is_active)
+    return [_training(job, *notes.get(job.pk, (0, ""))) for job in active]
 
 
-def _training(job: Job) -> Training:
+def _training(job: Job, place: int, note: str) -> Training:
     parts = [str(job.model_version), job.get_method_display() or job.get_stage_display()]
     parts += [str(version) for version in data_of(job)[:1]]
-    state, note, left = str(job.get_state_display()).capitalize(), "", None
+    state, left = str(job.get_state_display()).capitalize(), None
     if job.is_active:
-        place, note = reading.waiting_note(job.latest_attempt())
         if place:
             state = _("No. %(n)s in line") % {"n": place}
         found = reading.remaining(job)
