@@ -6,8 +6,6 @@ from typing import ClassVar, Self
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Window
-from django.db.models.functions import RowNumber
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet, Role, User
@@ -29,10 +27,6 @@ class WorkloadQuerySet(ProjectOwnedQuerySet["Workload"]):
     def waiting(self) -> Self:
         """In the order in which they are served: priority, then first come."""
         return self.filter(state=Workload.State.WAITING).order_by(*IN_QUEUE)
-
-    def with_place(self) -> Self:
-        """Those that wait, with their place in the queue as `place`, from 1."""
-        return self.waiting().annotate(place=Window(RowNumber(), order_by=IN_QUEUE))
 
     def active(self) -> Self:
         """Those that hold a place on a node."""

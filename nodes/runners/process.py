@@ -45,9 +45,7 @@ class ProcessRunner:
         self.installation = installation
         self._boot_id = boot_id()
         self._watched: dict[tuple[UUID, int], int] = {}  # descriptors of supervisors that live
-        self._others: dict[
-            tuple[str, int], int
-        ] = {}  # how often each was seen
+        self._others: dict[tuple[str, int], int] = {}  # how often each was seen
 
     def check(self) -> dict[str, Any]:
         """Every machine can do it."""

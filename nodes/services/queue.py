@@ -7,7 +7,8 @@ from typing import Literal, TypedDict, Unpack
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -16,6 +17,7 @@ from accounts.services import event_record
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from nodes.models import Node, Workload
+from nodes.models.workloads import IN_QUEUE
 from nodes.services.images import image_named
 from nodes.services.moves import locked, move
 from nodes.services.planning import nudge, schedule, schedule_soon
@@ -109,8 +111,9 @@ def queue_places(workloads: Iterable[Workload]) -> dict[uuid.UUID, int]:
     wanted = {one.pk for one in workloads if one.state == State.WAITING}
     if not wanted:
         return {}
+    queue = Workload.objects.waiting().annotate(place=Window(RowNumber(), order_by=IN_QUEUE))
     # A condition that names the place is looked at when all are counted; there is no place 0.
-    found = Workload.objects.with_place().filter(Q(place=0) | Q(pk__in=wanted))
+    found = queue.filter(Q(place=0) | Q(pk__in=wanted))
     return dict(found.values_list("pk", "place"))
 
 
