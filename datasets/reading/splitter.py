@@ -55,7 +55,7 @@ class ArraySplitter:
             return
         yield from self._elements()
         if len(self._buffer) > self._limit:
-            raise too_long(self._line, self._limit)
+            raise too_long(self._line, self._limit, row=self._count + 1)
 
     def close(self) -> None:
         """Says that the file ended; `BadFile` when the array did not."""
@@ -143,7 +143,7 @@ class ArraySplitter:
             before = len(data) - len(data.lstrip(_SPACE))
             line, column = self._place(start + before)
             if len(stripped) > self._limit:
-                raise too_long(line, self._limit)
+                raise too_long(line, self._limit, row=self._count + 1)
             self._count += 1
             yield Element(line, column, stripped)
         elif sign == 0x2C or self._count:
@@ -190,14 +190,18 @@ def broken_json(reason: str, line: int, column: int) -> BadFile:
     )
 
 
-def too_long(line: int, limit: int) -> BadFile:
-    """The refusal of a row longer than `limit` bytes."""
-    return BadFile(
+def too_long(line: int, limit: int, *, row: int | None = None) -> BadFile:
+    """The refusal of a row longer than `limit` bytes; of an array's, its number says which."""
+    said = (
         _("The row in line %(line)s is longer than %(limit)s MB. Split it or leave it out.")
-        % {"line": line, "limit": max(limit >> 20, 1)},
-        code="line_too_long",
-        line=line,
+        if row is None
+        else _(
+            "Row %(row)s, which begins in line %(line)s, is longer than %(limit)s MB. Split it or"
+            " leave it out."
+        )
     )
+    values = {"row": row, "line": line, "limit": max(limit >> 20, 1)}
+    return BadFile(said % values, code="line_too_long", line=line)
 
 
 def too_deep(line: int, limit: int) -> BadFile:
