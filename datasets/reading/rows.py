@@ -15,6 +15,7 @@ from datasets.reading.leaving import leave_out, refuse_mostly_broken
 from datasets.reading.refusals import BadFile
 from datasets.reading.sources import is_decoded, not_decoded
 from datasets.reading.splitter import ArraySplitter, broken_json, too_deep, too_long
+from datasets.shapes.detect import NAMES
 
 PIECE = 256 * 1024
 DEPTH_MAX = 64  # deeper data is no training example, and costs parsers their stack
@@ -24,6 +25,8 @@ SIGNS = ("\t", ";", "|", ",")  # between columns; text has the first ones least
 _OTHER_SIGNS = ("^", "~", "\x01", "\x1f", "¦", "‖", "、")  # that people and programs use, too
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
+# What stands before the rows of `{"data": [{…}, …]}`.
+_WRAPPING = re.compile(rb'\s*\{\s*"((?:[^"\\]|\\.){1,200})"\s*:\s*(?=\[\s*\{)')
 
 Progress = Callable[[int], None]  # called with the bytes read so far
 
@@ -64,7 +67,23 @@ def json_kind(path: Path, named: str) -> str:
     """`json` or `jsonl` by what the file holds: people name files of lines `.json`, too."""
     with path.open("rb") as file:
         sign = _first_sign(file)
+        if sign == b"{" and named == "json" and _is_wrapped(file.read(PIECE)):
+            return "json"
     return {b"[": "json", b"{": "jsonl"}.get(sign, named)
+
+
+def _is_wrapped(head: bytes) -> bool:
+    """Whether a file that begins so is one object with one key that holds the rows: not JSON lines,
+    and not a conversation.
+    """
+    found = _WRAPPING.match(head)
+    if not found or found[1].decode("utf-8", "replace").lower() in NAMES["messages"]:
+        return False
+    first, _end, rest = head.lstrip().partition(b"\n")
+    try:
+        return len(orjson.loads(first)) == 1 and not rest.strip()
+    except orjson.JSONDecodeError:  # an object over several lines
+        return True
 
 
 def _first_sign(file: BinaryIO) -> bytes:
@@ -76,13 +95,18 @@ def _first_sign(file: BinaryIO) -> bytes:
 
 
 def _array_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
-    splitter = ArraySplitter(limit=limit, depth_limit=DEPTH_MAX)
+    piece = file.read(PIECE)
+    wrapping = _WRAPPING.match(piece)
+    splitter = ArraySplitter(limit=limit, depth_limit=DEPTH_MAX, after=b"}" if wrapping else b"")
+    if wrapping:  # spaces keep the places of what comes after
+        piece = re.sub(rb"[^\n]", b" ", wrapping[0]) + piece[wrapping.end() :]
     done = 0
-    while piece := file.read(PIECE):
+    while piece:
         for element in splitter.feed(piece):
             yield Row(element.line, parsed(element.data, element.line, element.column))
         done += len(piece)
         progress(done)
+        piece = file.read(PIECE)
     splitter.close()
 
 
