@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from common.phrases import gettext as _
-from datasets.ingest import Progress, no_progress
+from datasets.ingest import no_progress
+from datasets.preparing import Progress
 from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.refusals import BadFile
 from datasets.shapes.engine import DATE, as_conversations, engine_row, info_entry

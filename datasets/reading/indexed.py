@@ -73,6 +73,18 @@ class IndexedWriter:
         self.count += 1
         return len(data)
 
+    def mark(self) -> tuple[int, int]:
+        """A place that `back` returns to."""
+        return self.count, self._offset
+
+    def back(self, mark: tuple[int, int]) -> None:
+        """Forgets all lines written since the mark."""
+        self.count, self._offset = mark
+        self._lines.seek(self._offset)
+        self._lines.truncate()
+        self._index.seek(self.count * _RECORD.size)
+        self._index.truncate()
+
     def __enter__(self) -> Self:
         return self
 

@@ -12,6 +12,7 @@ BOOKS = frozenset({"sheets"})
 DOCUMENTS = frozenset({"text", "markdown", "html", "pdf", "docx", "epub"})
 ARCHIVES = frozenset({"zip", "tar", "gzip", "bzip2", "xz"})
 TEXTS = ROWS | {"text", "markdown", "html"}
+LINES = frozenset({"jsonl", "csv", "text", "markdown"})  # of which one can be left out
 KINDS = {
     ".json": "json",
     ".jsonl": "jsonl",

@@ -22,3 +22,9 @@ class BadFile(DomainError):
             code=code,
             data={name: value for name, value in places.items() if value is not None},
         )
+
+    def bare(self) -> "BadFile":
+        """The same to keep: what was raised holds the line itself, by its cause and its frames."""
+        kept = BadFile(self.message, code=self.code)
+        kept.data = self.data
+        return kept

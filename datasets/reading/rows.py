@@ -11,8 +11,11 @@ from typing import Any, BinaryIO
 import orjson
 
 from common.phrases import gettext as _
+from datasets.reading.leaving import leave_out, refuse_mostly_broken
 from datasets.reading.refusals import BadFile
+from datasets.reading.sources import is_decoded, not_decoded
 from datasets.reading.splitter import ArraySplitter, broken_json, too_deep, too_long
+from datasets.shapes.detect import NAMES
 
 PIECE = 256 * 1024
 DEPTH_MAX = 64  # deeper data is no training example, and costs parsers their stack
@@ -20,10 +23,10 @@ VALUES_MAX = 200_000  # in one row; every value costs some 60 bytes once it is p
 COLUMNS_MAX = 200
 SIGNS = ("\t", ";", "|", ",")  # between columns; text has the first ones least
 _OTHER_SIGNS = ("^", "~", "\x01", "\x1f", "¦", "‖", "、")  # that people and programs use, too
-LEFT_OUT_MOST = 1000  # lines of one file
-_COSTLY = frozenset({"line_too_long", "nesting", "too_many_values"})
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
+# What stands before the rows of `{"data": [{…}, …]}`.
+_WRAPPING = re.compile(rb'\s*\{\s*"((?:[^"\\]|\\.){1,200})"\s*:\s*(?=\[\s*\{)')
 
 Progress = Callable[[int], None]  # called with the bytes read so far
 
@@ -47,12 +50,13 @@ def rows_read(
     """Rows of a `json`, `jsonl` or `csv` file in UTF-8.
 
     `limit` is the most bytes of one row. `BadFile` names line and column of what cannot be read.
-    Lines of `jsonl` that are too long, too deep or of too many values go to `left_out` where it is
-    given, and the others are read: only there it is sure where the next row begins.
+    Lines of `jsonl` that cannot be read, and records of `csv` that have too many fields or bytes of
+    another encoding, go to `left_out` where it is given, and the others are read: there it is sure
+    where the next row begins. See `leaving` for how many.
     """
     with path.open("rb") as file:
         if file_format == "csv":
-            yield from _csv_rows(file, limit, progress)
+            yield from _csv_rows(file, limit, progress, left_out)
         elif file_format == "json" or _first_sign(file) == b"[":
             yield from _array_rows(file, limit, progress)
         else:
@@ -63,7 +67,23 @@ def json_kind(path: Path, named: str) -> str:
     """`json` or `jsonl` by what the file holds: people name files of lines `.json`, too."""
     with path.open("rb") as file:
         sign = _first_sign(file)
+        if sign == b"{" and named == "json" and _is_wrapped(file.read(PIECE)):
+            return "json"
     return {b"[": "json", b"{": "jsonl"}.get(sign, named)
+
+
+def _is_wrapped(head: bytes) -> bool:
+    """Whether a file that begins so is one object with one key that holds the rows: not JSON lines,
+    and not a conversation.
+    """
+    found = _WRAPPING.match(head)
+    if not found or found[1].decode("utf-8", "replace").lower() in NAMES["messages"]:
+        return False
+    first, _end, rest = head.lstrip().partition(b"\n")
+    try:
+        return len(orjson.loads(first)) == 1 and not rest.strip()
+    except orjson.JSONDecodeError:  # an object over several lines
+        return True
 
 
 def _first_sign(file: BinaryIO) -> bytes:
@@ -75,20 +95,25 @@ def _first_sign(file: BinaryIO) -> bytes:
 
 
 def _array_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
-    splitter = ArraySplitter(limit=limit, depth_limit=DEPTH_MAX)
+    piece = file.read(PIECE)
+    wrapping = _WRAPPING.match(piece)
+    splitter = ArraySplitter(limit=limit, depth_limit=DEPTH_MAX, after=b"}" if wrapping else b"")
+    if wrapping:  # spaces keep the places of what comes after
+        piece = re.sub(rb"[^\n]", b" ", wrapping[0]) + piece[wrapping.end() :]
     done = 0
-    while piece := file.read(PIECE):
+    while piece:
         for element in splitter.feed(piece):
             yield Row(element.line, parsed(element.data, element.line, element.column))
         done += len(piece)
         progress(done)
+        piece = file.read(PIECE)
     splitter.close()
 
 
 def _line_rows(
     file: BinaryIO, limit: int, progress: Progress, left_out: list[BadFile] | None
 ) -> Iterator[Row]:
-    number = done = 0
+    number = done = rows = 0
     while line := file.readline(limit + 2):
         number += 1
         done += len(line)
@@ -97,15 +122,16 @@ def _line_rows(
                 raise too_long(number, limit)
             row = Row(number, parsed(line.rstrip(), number, 1)) if line.strip() else None
         except BadFile as refused:
-            if left_out is None or refused.code not in _COSTLY or len(left_out) == LEFT_OUT_MOST:
-                raise
-            left_out.append(refused)
+            wrong = refused.code == "broken_json" and not is_decoded(line)
+            leave_out(left_out, not_decoded(number) if wrong else refused)
             while not line.endswith(b"\n") and (line := file.readline(PIECE)):
                 done += len(line)
         else:
             if row:
+                rows += 1
                 yield row
         progress(done)
+    refuse_mostly_broken(left_out, rows)
 
 
 def parsed(data: bytes, line: int, column: int) -> Any:
@@ -148,6 +174,7 @@ class _Lines:
         self.number = 0
         self.record = 0  # bytes since the last record began; the reader's caller sets it to 0
         self.record_line = 1
+        self.wrong_line = 0  # of the record, with bytes that are no UTF-8
 
     def __iter__(self) -> "_Lines":
         return self
@@ -162,15 +189,21 @@ class _Lines:
             raise too_long(self.record_line, self._limit)
         self._done += len(line)
         self._progress(self._done)
-        return line.decode("utf-8")
+        try:
+            return line.decode("utf-8")
+        except UnicodeDecodeError:
+            self.wrong_line = self.number
+            return line.decode("utf-8", "replace")
 
     def begin(self) -> None:
         """A record ended; the next line begins another."""
-        self.record = 0
+        self.record = self.wrong_line = 0
         self.record_line = self.number + 1
 
 
-def _csv_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
+def _csv_rows(
+    file: BinaryIO, limit: int, progress: Progress, left_out: list[BadFile] | None
+) -> Iterator[Row]:
     csv.field_size_limit(limit)
     head = file.read(PIECE)
     delimiter = _delimiter(head)
@@ -178,17 +211,27 @@ def _csv_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
     file.seek(0)
     lines = _Lines(file, limit, progress)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    rows = 0
     try:
         header = _header(next(reader, []))
+        if lines.wrong_line:
+            raise not_decoded(lines.wrong_line)
         lines.begin()
         while True:
             line = lines.record_line
             record = next(reader, None)
             if record is None:
-                return
+                break
+            wrong_line = lines.wrong_line
             lines.begin()
-            if record:
-                yield Row(line, _named(header, record, line))
+            if wrong_line:
+                leave_out(left_out, not_decoded(wrong_line))
+            elif len(record) > len(header):
+                leave_out(left_out, _too_wide(header, record, line))
+            elif record:
+                rows += 1
+                values: list[str | None] = [*record, *([None] * (len(header) - len(record)))]
+                yield Row(line, dict(zip(header, values, strict=True)))
     except csv.Error as error:
         raise BadFile(
             _("Line %(line)s is not valid CSV: %(reason)s.")
@@ -196,6 +239,7 @@ def _csv_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
             code="broken_csv",
             line=lines.record_line,
         ) from error
+    refuse_mostly_broken(left_out, rows)
 
 
 def _delimiter(head: bytes) -> str:
@@ -274,13 +318,10 @@ def _header(names: list[str]) -> list[str]:
     return header
 
 
-def _named(header: list[str], record: list[str], line: int) -> dict[str, str | None]:
-    if len(record) > len(header):
-        raise BadFile(
-            _("Line %(line)s has %(found)s fields, the first line names %(wanted)s columns.")
-            % {"line": line, "found": len(record), "wanted": len(header)},
-            code="broken_csv",
-            line=line,
-        )
-    values: list[str | None] = [*record, *([None] * (len(header) - len(record)))]
-    return dict(zip(header, values, strict=True))
+def _too_wide(header: list[str], record: list[str], line: int) -> BadFile:
+    return BadFile(
+        _("Line %(line)s has %(found)s fields, the first line names %(wanted)s columns.")
+        % {"line": line, "found": len(record), "wanted": len(header)},
+        code="broken_csv",
+        line=line,
+    )

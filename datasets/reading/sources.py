@@ -7,6 +7,7 @@ from typing import BinaryIO
 import charset_normalizer
 
 from common.phrases import gettext as _
+from datasets.reading.leaving import leave_out, refuse_mostly_broken
 from datasets.reading.refusals import BadFile
 
 CHUNK = 1 << 20
@@ -19,14 +20,17 @@ ONE_BYTE = (
 ENCODINGS = ("gb18030", "big5hkscs", "cp932", "euc_jp", "euc_kr", *ONE_BYTE)
 USUAL = ("gb18030", "big5hkscs", "cp1252")  # that count where others read as well
 EVIDENCE = 4  # bytes beyond ASCII that a text in an encoding of one byte must have
+UTF8 = frozenset({"utf-8", "utf-8-sig"})
+TWO_BYTES = frozenset({"utf-16", "utf-16-le", "utf-16-be", "utf-32"})  # a sign or more
+_NEVER = b"\xff"  # in UTF-8
 ALIKE = 0.02  # two readings that differ by no more are equally good
 
 
-def encoding_of(path: Path) -> str:
+def encoding_of(path: Path, *, by_lines: bool = False) -> str:
     """The encoding as a codec name: utf-8, utf-8-sig, utf-16…, or one of `ENCODINGS`.
 
     Reads the file once or twice. `BadFile` names the byte and the line when no encoding fits, and
-    the line where another one begins.
+    the line where another one begins; not so `by_lines`, which finds the encoding of the others.
     """
     with path.open("rb") as file:
         head = file.read(4096)
@@ -40,14 +44,17 @@ def encoding_of(path: Path) -> str:
             return _utf16_by_zeros(head)
         file.seek(0)
         bad, good_before = _first_bad_byte(file)
+    utf8 = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
     if bad is None:
-        return "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
+        return utf8
     if good_before < DAMAGED_AFTER:
-        found = _guessed(path, bad, good_before)
-        if found or _reads_as_chinese(path, bad):
+        found = _guessed(path, bad, good_before, by_lines=by_lines)
+        if not by_lines and (found or _reads_as_chinese(path, bad)):
             _refuse_mixed(path)
         if found:
             return found
+    if by_lines:
+        return utf8
     raise _undecodable(path, bad, "UTF-8")
 
 
@@ -67,6 +74,73 @@ def transcode(path: Path, encoding: str, target: Path) -> None:
             if not chunk:
                 return
             offset += len(chunk)
+
+
+def lines_transcode(path: Path, encoding: str, target: Path) -> None:
+    """Writes the file as UTF-8, line by line: where one is of another encoding or damaged, its
+    bytes stay, behind one that no UTF-8 has. Not for encodings in which a line ends by two bytes.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    with path.open("rb") as source, target.open("wb") as sink:
+        begins = True
+        while piece := source.readline(CHUNK):
+            ends = piece.endswith(b"\n")
+            try:
+                if encoding not in UTF8 and begins and not piece.isascii() and _is_utf8(piece):
+                    raise UnicodeError
+                text = decoder.decode(piece, final=ends or len(piece) < CHUNK)
+                sink.write(text.encode("utf-8"))
+            except UnicodeError:
+                sink.write(_NEVER + piece)
+                decoder.reset()
+            begins = ends
+
+
+def lines_decoded(path: Path, target: Path) -> list[BadFile]:
+    """Copies the lines that are UTF-8; gives the others. `BadFile` when these are too many."""
+    left_out: list[BadFile] = []
+    number, good, begins, bad = 0, 0, True, False
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    with path.open("rb") as source, target.open("wb") as sink:
+        while piece := source.readline(CHUNK):
+            ends = piece.endswith(b"\n")
+            number += begins
+            bad = bad and not begins
+            try:
+                decoder.decode(piece, final=ends or len(piece) < CHUNK)
+            except UnicodeDecodeError:
+                decoder.reset()
+                if not bad:
+                    leave_out(left_out, not_decoded(number))
+                bad = True
+            if not bad:
+                sink.write(piece)
+                good += begins and not piece.isspace()
+            begins = ends
+    refuse_mostly_broken(left_out, good)
+    return left_out
+
+
+def is_decoded(line: bytes) -> bool:
+    """Whether it is UTF-8."""
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def not_decoded(line: int) -> BadFile:
+    """The refusal of a line with bytes that are not of the file's encoding."""
+    return BadFile(
+        _(
+            "Line %(line)s is damaged or in another encoding than other lines. Save the whole file"
+            " as UTF-8."
+        )
+        % {"line": line},
+        code="encoding",
+        line=line,
+    )
 
 
 def _state(decoder: codecs.IncrementalDecoder) -> bytes:
@@ -117,7 +191,7 @@ def _utf16_by_zeros(head: bytes) -> str:
     )
 
 
-def _guessed(path: Path, bad: int, good_before: int) -> str:
+def _guessed(path: Path, bad: int, good_before: int, *, by_lines: bool) -> str:
     """The encoding in which the surroundings of the first wrong byte read best; empty when several
     read equally well and differently.
     """
@@ -129,6 +203,8 @@ def _guessed(path: Path, bad: int, good_before: int) -> str:
     first = sample.find(b"\n", 0, bad - start) + 1 if start else 0
     last = max(sample.rfind(sign) for sign in (b"\n", b" ", b'"'))
     sample = sample[first : last if last > bad - start else len(sample)]
+    if by_lines:
+        sample = b"".join(line for line in sample.splitlines(True) if not _is_utf8(line))
     found = charset_normalizer.from_bytes(sample, cp_isolation=list(ENCODINGS), threshold=0.2)
     best = found.best()
     if best is None:

@@ -28,10 +28,12 @@ class ArraySplitter:
     """Fed with pieces of a file that holds one JSON array, gives its elements as bytes.
 
     It only finds where elements begin and end; whether they are good JSON is for their parser.
-    Memory is bounded by `limit`, the most bytes of one element, and the pieces fed.
+    Memory is bounded by `limit`, the most bytes of one element, and the pieces fed. `after` is the
+    sign that must follow the array.
     """
 
-    def __init__(self, *, limit: int, depth_limit: int) -> None:
+    def __init__(self, *, limit: int, depth_limit: int, after: bytes = b"") -> None:
+        self._after = after
         self._limit = limit
         self._depth_limit = depth_limit
         self._buffer = bytearray()
@@ -55,17 +57,17 @@ class ArraySplitter:
             return
         yield from self._elements()
         if len(self._buffer) > self._limit:
-            raise too_long(self._line, self._limit)
+            raise too_long(self._line, self._limit, row=self._count + 1)
 
     def close(self) -> None:
         """Says that the file ended; `BadFile` when the array did not."""
         if not self._opened:
             raise BadFile(_("The file is empty."), code="empty")
-        if not self._closed:
+        if not self._closed or self._after:
             line, _column = self._place(len(self._buffer))
             raise BadFile(
-                _("The array is not closed: the file ends in line %(line)s without “]”.")
-                % {"line": line},
+                _("The array is not closed: the file ends in line %(line)s without “%(sign)s”.")
+                % {"line": line, "sign": self._after.decode() if self._closed else "]"},
                 code="broken_json",
                 line=line,
             )
@@ -143,7 +145,7 @@ class ArraySplitter:
             before = len(data) - len(data.lstrip(_SPACE))
             line, column = self._place(start + before)
             if len(stripped) > self._limit:
-                raise too_long(line, self._limit)
+                raise too_long(line, self._limit, row=self._count + 1)
             self._count += 1
             yield Element(line, column, stripped)
         elif sign == 0x2C or self._count:
@@ -152,6 +154,8 @@ class ArraySplitter:
 
     def _only_space(self) -> None:
         rest = self._buffer.lstrip(_SPACE)
+        if rest and rest[:1] == self._after:
+            rest, self._after = rest[1:].lstrip(_SPACE), b""
         if rest:
             raise self._wrong(len(self._buffer) - len(rest), _("something follows the array"))
         self._drop(len(self._buffer))
@@ -190,14 +194,18 @@ def broken_json(reason: str, line: int, column: int) -> BadFile:
     )
 
 
-def too_long(line: int, limit: int) -> BadFile:
-    """The refusal of a row longer than `limit` bytes."""
-    return BadFile(
+def too_long(line: int, limit: int, *, row: int | None = None) -> BadFile:
+    """The refusal of a row longer than `limit` bytes; of an array's, its number says which."""
+    said = (
         _("The row in line %(line)s is longer than %(limit)s MB. Split it or leave it out.")
-        % {"line": line, "limit": max(limit >> 20, 1)},
-        code="line_too_long",
-        line=line,
+        if row is None
+        else _(
+            "Row %(row)s, which begins in line %(line)s, is longer than %(limit)s MB. Split it or"
+            " leave it out."
+        )
     )
+    values = {"row": row, "line": line, "limit": max(limit >> 20, 1)}
+    return BadFile(said % values, code="line_too_long", line=line)
 
 
 def too_deep(line: int, limit: int) -> BadFile:

@@ -17,8 +17,9 @@ from common.errors import DomainError
 from common.phrases import dump
 from common.phrases import gettext as _
 from datasets.checking import Counting, Outcome, rows_check
-from datasets.ingest import Contents, Progress, contents_ingest, contents_of, no_progress
+from datasets.ingest import Contents, contents_ingest, contents_of, no_progress
 from datasets.models import DatasetVersion
+from datasets.preparing import Progress
 from datasets.reading.locks import locked
 from datasets.services.files import settle, stored_bytes
 from datasets.services.moves import version_move

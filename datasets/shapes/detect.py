@@ -76,11 +76,13 @@ class _Columns:
                 self.values.setdefault(str(name), []).append(value)
 
     def of_kind(self, *kinds: str) -> list[str]:
-        """Columns whose values are mostly of these kinds."""
+        """Columns of which more values are of these kinds than of any other; of kinds that are
+        equally frequent the first one counts.
+        """
         found = []
         for name, counts in self.kinds.items():
-            filled = sum(counts.values()) - counts["nothing"]
-            if filled and sum(counts[kind] for kind in kinds) > 0.5 * filled:
+            filled = Counter({kind: count for kind, count in counts.items() if kind != "nothing"})
+            if filled and filled.most_common(1)[0][0] in kinds:
                 found.append(name)
         return found
 

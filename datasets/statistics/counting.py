@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.checking import FINDINGS, LENGTHS, Spread, counted_every
-from datasets.ingest import Progress
+from datasets.preparing import Progress
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.duplicates import deduplicate
 from datasets.recipes.masking import Masker

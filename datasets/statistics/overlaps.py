@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasets.ingest import Progress
+from datasets.preparing import Progress
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.rows import decoded, plain, texts_of
 from datasets.shapes.mapping import Mapping

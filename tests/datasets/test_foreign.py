@@ -8,6 +8,7 @@ import lzma
 import re
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -18,8 +19,9 @@ import pytest
 from common.phrases import load
 from datasets.ingest import Contents, contents_ingest
 from datasets.reading.indexed import IndexedReader
+from datasets.reading.leaving import LEFT_OUT_MOST
 from datasets.reading.refusals import BadFile
-from datasets.reading.rows import LEFT_OUT_MOST
+from datasets.reading.rows import rows_read
 from tests.datasets import samples
 from tests.datasets.conftest import GOOD, jsonl
 from tests.services import ROOT
@@ -156,8 +158,9 @@ def test_tables_in_columns(tmp_path: Path) -> None:
             samples.zipped({"a.png": b"\x89PNG", "b.7z": b"7z\xbc\xaf\x27\x1c"}),
             "archive_empty",
         ),
-        ("a.zip", samples.zipped({"b.zip": samples.zipped({"a.jsonl": "{}"})}), "archive_empty"),
-        ("a.zip", samples.zipped({"a.jsonl": jsonl(GOOD), "b.jsonl": "{broken"}), "broken_json"),
+        ("a.zip", samples.zipped({"b.zip": samples.zipped({"a.jsonl": "{}"})}), "archive"),
+        ("a.zip", samples.zipped({"a.jsonl": "{broken"}), "broken_json"),
+        ("a.zip", samples.zipped({"a.jsonl": "{broken", "b.json": "[1]"}), "archive_empty"),
         (
             "a.zip",
             samples.zipped({"a.jsonl": jsonl(GOOD), "b.jsonl.gz": gzip.compress(jsonl(GOOD))[:-9]}),
@@ -316,6 +319,58 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
         assert "a.jsonl" not in refused.message
 
 
+BROKEN = {
+    "line.jsonl": (b"{broken\n", "Line 1, column 2"),
+    "array.json": (
+        b'[{"instruction": "q", "output": "a"},\n{"instruction": }]',
+        "Line 2, column 17",
+    ),
+    "table.csv": (b'instruction,output\nx,y\n"open,z\n', "Line 3 is not valid CSV"),
+    "bytes.json": (b'[{"instruction": "\xff"}]', "is not UTF-8"),
+    "empty.csv": (b"instruction,output\n", "holds no rows"),
+    "part.parquet": (b"PAR1 and nothing PAR1", "damaged"),
+    "book.xlsx": (samples.xlsx({"A": [["a", "a"], ["1", "2"]]}), "“A”: The first line names"),
+}
+
+
+def test_tables_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    """With the reason and its place; the others are read, whichever comes first."""
+    good = {"0.jsonl": jsonl(GOOD[:2]), "z.jsonl": jsonl(GOOD[2:4])}
+    parts = {name: data for name, (data, _words) in BROKEN.items()}
+    contents, rows = ingest(tmp_path, samples.zipped(dict(sorted((good | parts).items()))), "a.zip")
+    assert rows == GOOD[:4]
+    assert (contents.rows, contents.file_format) == (4, "jsonl")
+    said = {file["name"]: str(load(file["problem"])) for file in contents.files}
+    assert [name for name, problem in said.items() if not problem] == ["0.jsonl", "z.jsonl"]
+    for name, (_data, words) in BROKEN.items():
+        assert words in said[name]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    two = {name: parts[name] for name in ("line.jsonl", "table.csv")}
+    refused = refusal(alone, samples.zipped(two), "a.zip")
+    assert refused.code == "archive_empty"
+    assert "“line.jsonl”: Line 1, column 2" in refused.message
+    assert "“table.csv”: Line 3" in refused.message
+
+
+def test_a_table_that_breaks_late_is_left_out_whole(tmp_path: Path) -> None:
+    """Rows, columns and first rows of it are forgotten, behind a good table and before one."""
+    late = [{"instruction": f"q{number}", "output": "a"} for number in range(5000)]
+    broken = json.dumps([*late, {"odd": 1}]).encode()[:-2]
+    parts = {"0.jsonl": jsonl(GOOD[:2]), "1.json": broken, "2.jsonl": jsonl(GOOD[2:4])}
+    contents, rows = ingest(tmp_path, samples.zipped(parts), "a.zip")
+    assert rows == GOOD[:4] == contents.sample
+    assert [(file["name"], file["rows"]) for file in contents.files] == [
+        ("0.jsonl", 2), ("2.jsonl", 2), ("1.json", 0),
+    ]  # fmt: skip
+    assert "odd" not in contents.columns
+    parts = {"0.json": broken, "1.jsonl": jsonl(GOOD[:2])}
+    again = tmp_path / "again"
+    again.mkdir()
+    contents, rows = ingest(again, samples.zipped(parts), "a.zip")
+    assert (rows, contents.rows) == (GOOD[:2], 2)
+
+
 def test_chinese_names_of_older_programs(tmp_path: Path) -> None:
     """Which write GBK and do not say so."""
     file = io.BytesIO()
@@ -352,6 +407,10 @@ def test_workbooks(tmp_path: Path) -> None:
     ]
     assert "“A”" in load(contents.files[-1]["problem"])
     assert contents.file_format == "csv"
+    broken = samples.xlsx({"A": table, "B": [["a", "a"], ["1", "2"]]})
+    contents, rows = ingest(tmp_path, broken, "a.xlsx")
+    assert [(file["name"], file["rows"]) for file in contents.files] == [("A", 3), ("B", 0)]
+    assert "twice" in str(load(contents.files[1]["problem"]))
     _contents, rows = ingest(tmp_path, samples.ods([["text"], ["一"], ["二"]]), "a.ods")
     assert rows == [{"text": "一"}, {"text": "二"}]
     both = samples.zipped({"1.xlsx": data, "2.csv": b"instruction,output\nq,a\n"})
@@ -419,7 +478,14 @@ def test_a_file_of_two_encodings_names_the_line(tmp_path: Path) -> None:
     data = b"".join(
         line.encode("gb18030" if number != 70 else "utf-8") for number, line in enumerate(lines)
     )
-    refused = refusal(tmp_path, data, "a.txt")
+    contents, rows = ingest(tmp_path, data, "a.txt")
+    assert contents.encoding == "gb18030"
+    assert "1 line is left out: 71." in str(load(contents.files[0]["problem"]))
+    text = "".join(row["text"] for row in rows)
+    assert [f"第{number}座" in text for number in (69, 70, 71)] == [True, False, True]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    refused = refusal(alone, b"<p>" + data, "a.html")
     assert (refused.code, refused.data["line"]) == ("encoding", 71)
 
 
@@ -429,7 +495,7 @@ def test_a_file_of_two_encodings_names_the_line(tmp_path: Path) -> None:
         (b"instruction,output\na;b\nc;d\n", "Line 2 parts its columns by “;”"),
         (b"instruction^output\na^b\nc^d\n", "parted by “^”"),
         (b"a\x01b\n1\x012\n", "parted by “\\x01”"),
-        (b"a,b\n1,2\n3,4\n5,6,7\n", "Line 4 has 3 fields"),
+        (b"a,b\n1,2\n3,4,5\n6,7,8\n", "Line 3 has 3 fields"),
         (b'a,b\n1,2\n"open,4\n', "Line 3 is not valid CSV"),
     ],
 )
@@ -467,7 +533,9 @@ def test_a_row_of_100_mb(tmp_path: Path) -> None:
     assert "row in line 2 is longer than 1 MB" in str(load(contents.files[0]["problem"]))
     refused = refusal(bad, jsonl(rows[1:2]), "a.jsonl")
     assert (refused.code, refused.data["line"]) == ("line_too_long", 1)
-    assert refusal(bad, json.dumps(rows).encode(), "a.json").code == "line_too_long"
+    refused = refusal(bad, json.dumps(rows).encode(), "a.json")
+    assert (refused.code, refused.data["line"]) == ("line_too_long", 1)
+    assert "Row 2, which begins in line 1, is longer than 1 MB." in refused.message
     assert refusal(bad, f"text,b\na,b\n{long},b\n".encode(), "a.csv").code == "line_too_long"
     query = "SELECT repeat('x', 100000000) AS text"
     parquet = samples.parquet(tmp_path, query)
@@ -475,7 +543,7 @@ def test_a_row_of_100_mb(tmp_path: Path) -> None:
 
 
 def test_lines_that_cost_too_much_are_left_out(tmp_path: Path) -> None:
-    """And named with their numbers; too many of them refuse the file, and so does broken JSON."""
+    """And named with their numbers; too many of them refuse the file."""
     deep = b"[" * 100 + b"]" * 100
     lines = [jsonl([{"text": "a"}]).strip(), deep, b"", b'{"text": "b"}', deep]
     good, bad = tmp_path / "good", tmp_path / "bad"
@@ -484,7 +552,7 @@ def test_lines_that_cost_too_much_are_left_out(tmp_path: Path) -> None:
     contents, rows = ingest(good, b"\n".join(lines), "a.jsonl")
     assert rows == [{"text": "a"}, {"text": "b"}]
     said = str(load(contents.files[0]["problem"]))
-    assert "2 rows are left out, in lines 2, 5." in said
+    assert "2 lines are left out: 2, 5." in said
     assert "nested deeper" in said
     packed = samples.zipped({"a.jsonl": b"\n".join(lines), "b.jsonl": jsonl([{"text": "c"}])})
     contents, rows = ingest(good, packed, "a.zip")
@@ -492,7 +560,80 @@ def test_lines_that_cost_too_much_are_left_out(tmp_path: Path) -> None:
     assert [bool(file["problem"]) for file in contents.files] == [True, False]
     many = b"\n".join([*lines[:1], *[deep] * (LEFT_OUT_MOST + 1)])
     assert refusal(bad, many, "a.jsonl").code == "nesting"
-    assert refusal(bad, b"\n".join([*lines, b"{"]), "a.jsonl").code == "broken_json"
+
+
+LONG = "第%d座城市的历史与文化很长很长，请介绍一下它的景点。"
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "words"),
+    [
+        ("a.jsonl", b'{"text": "%d"}', b'{"text": }', "Line 3, column 10 is not valid JSON"),
+        ("a.json", b'{"text": "%d"}', b'{"text"', "is not valid JSON"),
+        ("a.jsonl", '{"text": "一%d"}'.encode(), b'{"text": "\xff"}', "Line 3 is damaged"),
+        ("a.csv", b'a,"text\n%d"', b"1,2,3", "Line 4 has 3 fields, the first line names 2"),
+        ("a.tsv", f"a\t{LONG}".encode(), b"a\tcaf\xe9", "Line 3 is damaged or in another"),
+        ("a.txt", LONG.encode(), b"\xff\xfe", "Line 3 is damaged or in another"),
+        ("a.md", LONG.encode("gb18030"), "汉字汉字汉字".encode(), "Line 3 is damaged or"),
+    ],
+)
+def test_broken_lines_are_left_out(
+    tmp_path: Path, name: str, good: bytes, bad: bytes, words: str
+) -> None:
+    """And named, while most are good; one broken line more, and the file is refused."""
+    head = {"a.csv": b"name,text", "a.tsv": b"name\ttext"}.get(name, good % 7000)
+    lines = [head, good % 7001, bad, good % 7002, bad, good % 7003]
+    contents, rows = ingest(tmp_path, b"\n".join(lines), name)
+    said = str(load(contents.files[0]["problem"]))
+    assert said.startswith("2 lines are left out: ")
+    assert words in said
+    kept = " ".join(str(row) for row in rows)
+    assert all(str(number) in kept for number in (7001, 7002, 7003))
+    if name.endswith((".jsonl", ".json", "csv", "tsv")):
+        assert len(rows) == len(lines) - 2 - name.endswith(("csv", "tsv"))
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    refused = refusal(alone, b"\n".join([*lines, bad, bad]), name)
+    assert words in refused.message
+    assert refused.code in {"broken_json", "broken_csv", "encoding"}
+    assert refused.data["line"]
+
+
+def test_too_many_broken_lines_refuse_the_file(tmp_path: Path) -> None:
+    """However many good ones there are; the first of them is named."""
+    lines = [b'{"text": "a"}'] * 5000
+    lines[7 : LEFT_OUT_MOST + 8] = [b"{"] * (LEFT_OUT_MOST + 1)
+    refused = refusal(tmp_path, b"\n".join(lines), "a.jsonl")
+    assert (refused.code, refused.data["line"]) == ("broken_json", 8)
+    lines[7] = b'{"text": "b"}'
+    contents, rows = ingest(tmp_path, b"\n".join(lines), "a.jsonl")
+    assert len(rows) == 5000 - LEFT_OUT_MOST
+    assert str(load(contents.files[0]["problem"])).startswith("1000 lines are left out: 9, 10,")
+
+
+def test_broken_lines_are_not_kept_in_memory(tmp_path: Path) -> None:
+    """Only what is said of them."""
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        for number in range(300):
+            broken = b'{"a": "' + b"x" * (LIMIT // 2) + (b'"\n' if number % 3 else b'"}\n')
+            file.write(b'{"a": 1}\n{"a": 2}\n' + broken)
+    tracemalloc.start()
+    try:
+        left_out: list[BadFile] = []
+        assert len(list(rows_read(path, "jsonl", limit=LIMIT, left_out=left_out))) == 700
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(left_out) == 200
+    assert peak < 128 * LIMIT
+
+
+def test_a_broken_line_within_a_quoted_cell(tmp_path: Path) -> None:
+    """Takes its record with it, and no other."""
+    contents, rows = ingest(tmp_path, b'a,b\n1,"x\n\xff\ny"\n2,z\n3,z\n', "a.csv")
+    assert rows == [{"a": "2", "b": "z"}, {"a": "3", "b": "z"}]
+    assert "1 line is left out: 3." in str(load(contents.files[0]["problem"]))
 
 
 def test_pages_that_are_pictures_are_named(tmp_path: Path) -> None:

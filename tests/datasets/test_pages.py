@@ -185,7 +185,7 @@ def test_what_was_not_read_is_told(client, people, make, settings) -> None:
     made = make(rows)
     version = made.latest
     client.force_login(people.member)
-    said = "1 row is left out, in line 31. The row in line 31 is longer"
+    said = "1 line is left out: 31. The row in line 31 is longer"
     for name in ("version_findings", "version_list"):
         key = [made.pk] if name == "version_list" else [made.pk, version.pk]
         assert said in client.get(reverse(f"datasets:{name}", args=key)).content.decode()
@@ -340,3 +340,22 @@ def test_several_files_and_pasted_rows(client, people) -> None:
     assert (made.status_code, made.data["rows"]) == (201, 5)
     assert [file["rows"] for file in made.data["files"]] == [3, 2]
     assert api.post(url, {}, format="json").status_code == 422
+
+
+def test_lines_left_out_are_told_beside_a_check_without_findings(client, people, make) -> None:
+    """Which then does not say that there is nothing to complain about."""
+    client.force_login(people.owner)
+    version = make(jsonl(GOOD) + b"{broken\n").latest
+    assert version.report["findings"] == []
+    page = client.get(
+        reverse("datasets:version_findings", args=[version.dataset_id, version.pk])
+    ).content.decode()
+    assert f"1 line is left out: {len(GOOD) + 1}. Line {len(GOOD) + 1}, column 2" in page
+    assert "Nothing in the rows that were read" in page
+    assert "Nothing to complain about" not in page
+    assert "Every row can be learnt from" not in page
+    version = make(jsonl(GOOD), name="whole").latest
+    page = client.get(
+        reverse("datasets:version_findings", args=[version.dataset_id, version.pk])
+    ).content.decode()
+    assert "Nothing to complain about" in page

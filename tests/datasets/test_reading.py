@@ -12,7 +12,7 @@ from common.errors import DomainError
 from datasets.reading.indexed import PREVIEW_MAX, IndexedReader, IndexedWriter
 from datasets.reading.kinds import kind_of
 from datasets.reading.refusals import BadFile
-from datasets.reading.rows import rows_read
+from datasets.reading.rows import json_kind, rows_read
 from datasets.reading.sources import encoding_of, transcode
 from datasets.reading.splitter import ArraySplitter
 
@@ -96,6 +96,59 @@ def test_an_array_that_ends_early(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('[{"a": 1},\n{"a": 2}')
     with pytest.raises(BadFile, match="line 2"):
+        list(rows_read(path, "json", limit=LIMIT))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('{"data": [{"a": 1}, {"a": 2}]}', [1, 1]),
+        ('\n{\n  "rows of \\" mine": [\n    {"a": 1},\n    {"a": 2}\n  ]\n}\n', [4, 5]),
+        ('{"data": [\n{"a": 1},{\n"a": 2}]\n}', [2, 2]),
+    ],
+)
+def test_rows_within_one_object(tmp_path: Path, text: str, lines: list[int]) -> None:
+    """Of one key are read as if they stood alone, with their places."""
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    assert json_kind(path, "json") == "json"
+    rows = list(rows_read(path, "json", limit=LIMIT))
+    assert [row.value for row in rows] == [{"a": 1}, {"a": 2}]
+    assert [row.line for row in rows] == lines
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"data": [{"a": 1}]}\n{"data": [{"a": 2}]}\n',
+        '{"data": [{"a": 1}], "id": 1}\n',
+        '{"messages": [{"role": "user", "content": "q"}]}',
+        '{"data": [1, 2]}',
+    ],
+)
+def test_rows_that_hold_lists_stay_rows(tmp_path: Path, text: str) -> None:
+    """Lines whose rows have a list, and a conversation."""
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    assert json_kind(path, "json") == "jsonl"
+    rows = list(rows_read(path, "jsonl", limit=LIMIT))
+    assert [row.value for row in rows] == [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"data": [\n{"a": 1}]', "line 2 without “}”"),
+        ('{"data": [\n{"a": 1}], "more": 1}', "Line 2, column 10 is not valid JSON"),
+        ('{"data": [\n{"a": 1}]}}', "Line 2, column 11 is not valid JSON"),
+        ('{"data": [\n{"a": }]}', "Line 2, column 7 is not valid JSON"),
+    ],
+)
+def test_an_object_of_rows_that_is_broken(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    assert json_kind(path, "json") == "json"
+    with pytest.raises(BadFile, match=words):
         list(rows_read(path, "json", limit=LIMIT))
 
 

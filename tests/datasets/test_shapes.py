@@ -180,3 +180,21 @@ def test_the_same_name_for_two_versions_of_two_datasets(make, people, tmp_path) 
     versions.append(services.version_add(first.pk, by=people.member, upload=upload(GOOD)))
     names = services.versions_materialise(versions, tmp_path)
     assert len(set(names.values())) == 3
+
+
+@pytest.mark.parametrize("texts", [40, 30])
+def test_types_that_change_half_way_are_guessed_by_most_rows(texts: int) -> None:
+    """Also where no kind has half of them; of equally many the first counts."""
+    answers = ["a"] * texts + [["a"]] * 30 + [{"a": 1}] * 10 + [None] * 60
+    rows = [{"instruction": "q", "output": answer} for answer in answers]
+    found = guess(rows)
+    assert (found.mapping.shape, found.sure) == ("alpaca", True)
+    assert found.mapping.columns["response"] == "output"
+
+
+def test_rows_of_another_type_are_found_by_the_check(make) -> None:
+    """With their lines, and the others are used."""
+    rows = [{"instruction": "q", "output": "a" if n < 20 else [{"a": n}]} for n in range(40)]
+    version = make(rows).latest
+    assert (version.state, version.shape, version.rows) == ("ready", "alpaca", 20)
+    assert {one["line"] for one in version.report["findings"]} == set(range(21, 41))

@@ -1,0 +1,257 @@
+"""Files made ready to be read as rows, and which of several belong together."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from common.phrases import dump, ngettext
+from common.phrases import gettext as _
+from datasets.parsing.archives import MEMBERS
+from datasets.reading.foreign import foreign_parse
+from datasets.reading.kinds import ARCHIVES, BOOKS, DOCUMENTS, LINES, TEXTS, kind_of
+from datasets.reading.kinds import ROWS as ROW_KINDS
+from datasets.reading.refusals import BadFile
+from datasets.reading.rows import json_kind, rows_read
+from datasets.reading.sources import (
+    TWO_BYTES,
+    encoding_of,
+    lines_decoded,
+    lines_transcode,
+    transcode,
+)
+from datasets.shapes.detect import SAMPLE, guess
+
+_NAMED = 5  # files that a refusal names
+_REASONS = 3  # that it gives
+_LINES_NAMED = 20  # that are left out
+Progress = Callable[[str, float], None]  # phase and share done, 0 to 1
+Entry = dict[str, Any]  # see `entry`
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file made ready to be read: rows in UTF-8."""
+
+    name: str
+    path: Path
+    kind: str  # of the file as it came; of a sheet csv, as which it is read
+    read_as: str  # json, jsonl or csv
+    encoding: str
+    problem: str = ""  # what of it is left out
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """One of several files that cannot be read."""
+
+    name: str
+    kind: str
+    refused: BadFile
+
+    @property
+    def entry(self) -> Entry:
+        """What is kept of it."""
+        return entry(self.name, self.kind, problem=self.refused.message)
+
+
+Sorted = tuple[list[Source], list[LeftOut]]  # what can be read, and what cannot
+
+
+def entry(name: str, kind: str, *, rows: int = 0, problem: str = "") -> Entry:
+    """What is kept of a file: name, kind, number of rows, and why some or all of it is left out."""
+    return {"name": name, "kind": kind, "rows": rows, "problem": dump(problem)}
+
+
+def lines_left_out(lines: list[BadFile]) -> str:
+    """Which lines are left out, and why the first of them is; empty when none is."""
+    if not lines:
+        return ""
+    places = ", ".join(str(line.data["line"]) for line in lines[:_LINES_NAMED])
+    return ngettext(
+        "%(n)s line is left out: %(lines)s. %(first)s",
+        "%(n)s lines are left out: %(lines)s. %(first)s",
+        len(lines),
+    ) % {
+        "n": len(lines),
+        "lines": places + (", …" if len(lines) > _LINES_NAMED else ""),
+        "first": lines[0].message,
+    }
+
+
+def source_prepare(
+    work: Path, number: str, path: Path, name: str, kind: str, progress: Progress
+) -> Source:
+    """The file as rows in UTF-8; foreign kinds are parsed in a process of their own."""
+    encoding = problem = ""
+    if kind in TEXTS:
+        by_lines = kind in LINES or (kind == "json" and json_kind(path, kind) == "jsonl")
+        encoding = encoding_of(path, by_lines=by_lines)
+        if encoding != "utf-8":
+            source, path = path, work / f"{number}.utf8"
+            by_lines = by_lines and encoding not in TWO_BYTES
+            (lines_transcode if by_lines else transcode)(source, encoding, path)
+    if kind in ROW_KINDS:
+        read_as = kind if kind == "csv" else json_kind(path, kind)
+        return Source(name, path, read_as, read_as, encoding)
+    if kind in LINES:
+        source, path = path, work / f"{number}.lines"
+        problem = lines_left_out(lines_decoded(source, path))
+    target = work / f"{number}.rows"
+    waiting = partial(progress, "reading", 0)
+    problem = foreign_parse(kind, path, target, name, waiting=waiting) or problem
+    return Source(name, target, kind, "jsonl", encoding, problem)
+
+
+def sheets_prepare(
+    work: Path, number: str, path: Path, name: str, line_limit: int, progress: Progress
+) -> Sorted:
+    """The sheets that fit the longest one, and those that do not or cannot be read. `BadFile` when
+    there is none.
+    """
+    folder = work / f"{number}.sheets"
+    folder.mkdir()
+    foreign_parse("sheets", path, folder, name, waiting=lambda: progress("reading", 0))
+    with (folder / MEMBERS).open(encoding="utf-8") as members:
+        sheets = [
+            Source(member["name"], folder / member["file"], "csv", "csv", "")
+            for member in map(json.loads, members)
+        ]
+    looks, left_out = _looks(sheets, line_limit)
+    if not looks:
+        raise nothing_left(left_out)
+    longest, wanted = max(looks, key=lambda one: one[0].path.stat().st_size)
+    other = BadFile(
+        _("Its columns are not those of “%(name)s”. Save it as a file of its own.")
+        % {"name": longest.name},
+        code="mixed",
+    )
+    others = [LeftOut(sheet.name, "csv", other) for sheet, look in looks if look != wanted]
+    return [sheet for sheet, look in looks if look == wanted], others + left_out
+
+
+def members_prepare(work: Path, folder: Path, line_limit: int, progress: Progress) -> Sorted:
+    """What the unpacked files of an archive hold. `BadFile` when tables do not fit together; what
+    is wrong with one file alone leaves that out.
+    """
+    sources: list[Source] = []
+    left_out: list[LeftOut] = []
+    with (folder / MEMBERS).open(encoding="utf-8") as members:
+        for line in members:
+            member = json.loads(line)
+            found, others = _member(
+                work, folder / member["file"], member["name"], line_limit, progress
+            )
+            sources += found
+            left_out += others
+            progress("reading", 0)
+    looks, unread = _looks(sources, line_limit)
+    _refuse_mixed(looks)
+    return [source for source, _look in looks], left_out + unread
+
+
+def nothing_left(left_out: list[LeftOut]) -> BadFile:
+    """The refusal of several files none of which can be read, with the reasons of the first."""
+    reasons = [
+        _("“%(name)s”: %(reason)s") % {"name": one.name, "reason": one.refused.message}
+        for one in left_out[:_REASONS]
+    ]
+    if len(left_out) == 1:
+        refused = BadFile(reasons[0], code=left_out[0].refused.code)
+        refused.data = left_out[0].refused.data
+        return refused
+    said = _("No file in the archive can be read.")
+    for reason in reasons:
+        said = _("%(said)s %(reason)s") % {"said": said, "reason": reason}
+    return BadFile(said, code="archive_empty")
+
+
+def _member(work: Path, path: Path, name: str, line_limit: int, progress: Progress) -> Sorted:
+    """What a file of an archive holds, and what of it is left out."""
+    kind = ""
+    try:
+        kind = kind_of(path, name)
+        if kind in ARCHIVES:
+            raise BadFile(_("Archives within archives are not opened."), code="archive")
+        if kind not in BOOKS:
+            return [source_prepare(work, path.name, path, name, kind, progress)], []
+        sheets, left_out = sheets_prepare(work, path.name, path, name, line_limit, progress)
+    except BadFile as refused:
+        if refused.code == "parser_disk":  # which says nothing about the file
+            raise
+        return [], [LeftOut(name, kind, refused.bare())]
+    return (
+        [replace(sheet, name=f"{name} › {sheet.name}") for sheet in sheets],
+        [replace(one, name=f"{name} › {one.name}") for one in left_out],
+    )
+
+
+Look = tuple[Any, ...]
+
+
+def _looks(
+    sources: list[Source], line_limit: int
+) -> tuple[list[tuple[Source, Look]], list[LeftOut]]:
+    """What must be the same of each source, and those that cannot be read."""
+    looks: list[tuple[Source, Look]] = []
+    left_out: list[LeftOut] = []
+    for source in sources:
+        try:
+            looks.append((source, _look(source, line_limit)))
+        except BadFile as refused:
+            left_out.append(LeftOut(source.name, source.kind, refused.bare()))
+    return looks, left_out
+
+
+def _refuse_mixed(looks: list[tuple[Source, Look]]) -> None:
+    """`BadFile` names the files whose rows do not fit those of most."""
+    usual = Counter(look for _source, look in looks).most_common(1)
+    others = [source.name for source, look in looks if look != usual[0][0]]
+    if not others:
+        return
+    raise BadFile(
+        _(
+            "Not all files fit together: %(names)s (%(count)s of %(total)s) are documents among"
+            " tables, or tables with other columns than most. Upload them apart."
+        )
+        % {
+            "names": ", ".join(others[:_NAMED]),
+            "count": len(others),
+            "total": len(looks),
+        },
+        code="mixed",
+    )
+
+
+def _look(source: Source, line_limit: int) -> Look:
+    """What must be the same for rows to be trained on together: format, columns it needs, roles.
+
+    Columns that a format may have and need not are no difference, nor is the order of columns.
+    `BadFile` when the first rows cannot be read, or there is none.
+    """
+    if source.kind in DOCUMENTS:
+        return ("document",)
+    from_csv = source.read_as == "csv"
+    rows = rows_read(source.path, source.read_as, limit=line_limit, left_out=[])
+    sample = [row.value for row, _number in zip(rows, range(SAMPLE), strict=False)]
+    names = {name for row in sample if isinstance(row, dict) for name in row}
+    refuse_without_objects(len(sample), names)
+    mapping = guess(sample, from_csv=from_csv).mapping
+    if not mapping.shape:
+        return (from_csv, *sorted(names))
+    needed = mapping.needed
+    return (from_csv, mapping.shape, *sorted(needed.items()), *sorted(mapping.tags.items()))
+
+
+def refuse_without_objects(rows: int, columns: Collection[str]) -> None:
+    """`BadFile` when there is no row, or none with columns."""
+    if not rows:
+        raise BadFile(_("The file holds no rows."), code="empty")
+    if not columns:
+        raise BadFile(
+            _("No row is an object with named columns, such as {“instruction”: …, “output”: …}."),
+            code="no_columns",
+        )
