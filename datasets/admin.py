@@ -25,6 +25,7 @@ from datasets.models import (
     RetentionRule,
     Revision,
     RowDecision,
+    TokenCount,
     Upload,
 )
 
@@ -212,6 +213,16 @@ class ComparisonAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("state",)
     search_fields = ("before__dataset__name", "after__dataset__name")
     list_select_related = ("before__dataset", "after__dataset")
+
+
+@admin.register(TokenCount)
+class TokenCountAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Tokens of versions by tokenizers that people chose, to be looked at."""
+
+    list_display = ("__str__", "template", "state", "created_at")
+    list_filter = ("state",)
+    search_fields = ("version__dataset__name", "tokenizer")
+    list_select_related = ("version__dataset",)
 
 
 @admin.register(Upload)

@@ -189,15 +189,6 @@ class FindingsSerializer(serializers.Serializer[Any]):
     results = FindingSerializer(many=True)
 
 
-class CutsSerializer(serializers.Serializer[Any]):
-    """How many rows the engine would cut, see the platform's guide."""
-
-    cutoff_len = serializers.IntegerField()
-    rows = serializers.IntegerField()
-    cut = serializers.IntegerField()
-    tokens = serializers.JSONField()
-
-
 class RecipeSerializer(serializers.ModelSerializer[Recipe]):
     """Named steps."""
 

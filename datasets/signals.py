@@ -19,6 +19,10 @@ evaluation_sets = Signal()
 # that the user may ask.
 deployments_offered = Signal()
 
+# Asked with `user`; a receiver answers with the `datasets.statistics.tokenizers.Tokenizer` of each
+# model that the user may choose.
+tokenizers_offered = Signal()
+
 # Asked with `user` and `deployment_id`; a receiver answers with the way to it, a
 # `datasets.generation.doors.Door`, or None.
 deployment_opening = Signal()

@@ -3,7 +3,7 @@
 import uuid
 
 from datasets import services
-from datasets.models import Comparison, DatasetVersion, Import, RecipeRun, Revision
+from datasets.models import Comparison, DatasetVersion, Import, RecipeRun, Revision, TokenCount
 
 
 def version_check(version_id: str) -> None:
@@ -70,6 +70,12 @@ def comparison_run(comparison_id: str) -> None:
         services.comparison_run(comparison.pk)
     else:
         services.comparison_start(comparison.pk)
+
+
+def tokens_count(count_id: str) -> None:
+    """Counts in a process of its own: whose tokenizer it is, and what it takes, is up to others."""
+    if TokenCount.objects.filter(pk=count_id, state=TokenCount.State.WAITING).exists():
+        services.tokens_start(uuid.UUID(count_id))
 
 
 def retention_sweep() -> None:

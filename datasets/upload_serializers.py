@@ -51,6 +51,12 @@ class VersionUploadSerializer(MappingSerializer):
 class UploadSerializer(serializers.ModelSerializer[Upload]):
     """A file on its way."""
 
+    mark = serializers.IntegerField(
+        read_only=True,
+        help_text="CRC-32 of the first 64 KiB and then the last 64 KiB that have arrived, by which"
+        " a client knows the file again.",
+    )
+
     class Meta:
         model = Upload
         fields = (
@@ -60,6 +66,7 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
             "path",
             "size",
             "received",
+            "mark",
             "expires_at",
             "created_at",
         )

@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 from django.dispatch import receiver
 from django_q.tasks import async_task
@@ -19,7 +20,13 @@ from common.errors import Conflict
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets.models import Dataset, DatasetVersion
-from datasets.signals import dataset_deleting, evaluation_sets, versions_needed
+from datasets.signals import (
+    dataset_deleting,
+    evaluation_sets,
+    tokenizers_offered,
+    versions_needed,
+)
+from datasets.statistics.tokenizers import Tokenizer
 from jobs import services
 from jobs.models import Attempt, Job, JobDataset
 from jobs.services import checkpoints_refresh, metrics_take_in, workload_follow
@@ -30,6 +37,7 @@ from registry.models import Evaluation, ModelVersion
 from registry.signals import version_deleting
 
 NAMED = 5
+MOST_OFFERED = 500
 
 
 @receiver(workload_changed, dispatch_uid="jobs.workload_changed")
@@ -170,3 +178,27 @@ def empty(sender: object, *, project: Project, stage: Stage, until: float, **kwa
 def count_usage(sender: object, *, project: Project, **kwargs: Any) -> dict[str, int]:
     """How many jobs of the project wait or run."""
     return {"active_jobs": Job.objects.filter(project=project).active().count()}
+
+
+@receiver(tokenizers_offered, dispatch_uid="jobs.tokenizers_offered")
+def offer_tokenizers(
+    sender: object, *, user: User | AnonymousUser, **kwargs: Any
+) -> list[Tokenizer]:
+    """Those of enabled base models and of models that the user sees; an adapter has its base's."""
+    rows = ModelVersion.objects.visible_to(user).filter(model__is_enabled=True)
+    rows = rows.select_related("model", "base__base").order_by("model__project", "-created_at")
+    return [_tokenizer(row) for row in rows[:MOST_OFFERED]]
+
+
+def _tokenizer(row: ModelVersion) -> Tokenizer:
+    whole = row
+    if row.kind == ModelVersion.Kind.ADAPTER:
+        below = (one for one in row.lineage() if one.kind != ModelVersion.Kind.ADAPTER)
+        whole = next(below, row)
+    return Tokenizer(
+        id=str(row.pk),
+        name=str(row),
+        directory=whole.directory,
+        template=row.template or whole.template,
+        is_base=row.model.project_id is None,
+    )

@@ -20,6 +20,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.http import actor, project_of
 from accounts.permissions import ReadableByAnyone, within_reach
 from datasets import services
+from datasets.api.lengths import LengthsMixin
 from datasets.api.revisions import DecideMixin
 from datasets.api.rows import COUNT, FROM, PAGE_MAX, RowsMixin, number_of
 from datasets.api.sharing import SharesMixin
@@ -28,7 +29,6 @@ from datasets.downloads import FORMS, version_file
 from datasets.models import Dataset, DatasetVersion
 from datasets.reading.indexed import IndexedReader
 from datasets.serializers import (
-    CutsSerializer,
     DatasetChangeSerializer,
     DatasetSerializer,
     FindingsSerializer,
@@ -146,6 +146,7 @@ class VersionViewSet(
     RowsMixin,
     DecideMixin,
     StatisticsMixin,
+    LengthsMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
     mixins.DestroyModelMixin,
@@ -240,34 +241,6 @@ class VersionViewSet(
                 "count": reader.count,
                 "next_from": end + 1 if end < reader.count else None,
                 "results": [_finding(line.value) for line in lines if line.data is not None],
-            }
-        )
-
-    @extend_schema(
-        parameters=[DATASET, OpenApiParameter("cutoff_len", int)],
-        responses=CutsSerializer,
-        filters=False,
-    )
-    @action(detail=True, pagination_class=None)
-    def cuts(self, request: Request, **kwargs: Any) -> Response:
-        """How many rows are longer than `cutoff_len` tokens of the demo model."""
-        version = self.get_object()
-        cutoff = number_of(request, "cutoff_len", 2048)
-        counting = services.counting_by_default()
-        cut = 0
-        if counting is not None:
-            cut = services.version_cut_count(
-                version,
-                tokenizer_dir=counting.tokenizer_dir,
-                template=counting.template,
-                cutoff_len=cutoff,
-            )
-        return Response(
-            {
-                "cutoff_len": cutoff,
-                "rows": version.rows,
-                "cut": cut,
-                "tokens": version.report.get("tokens", {}),
             }
         )
 

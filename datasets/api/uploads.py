@@ -43,6 +43,7 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
 
     queryset = Upload.objects.none()
     serializer_class = UploadSerializer
+    filterset_fields = ("project", "path", "size")
 
     def get_queryset(self) -> QuerySet[Upload]:
         """Nobody sees another's."""

@@ -16,17 +16,50 @@ _PAGE = 500  # files that ModelScope lists at once
 _PAGES = 40
 
 
-def repository_read(text: str) -> str:
-    """`owner/name`, also from the address of its page. DomainError for anything else."""
+# Mirrors of one hub know the same names, so that an address of one stands for all.
+_SAME = (
+    {"huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"},
+    {"modelscope.cn", "www.modelscope.cn"},
+)
+
+
+def repository_read(text: str, endpoint: str) -> str:
+    """`owner/name`, also from the address of its page on the hub at `endpoint` or a mirror of it.
+
+    DomainError for anything else.
+    """
     text = text.strip()
     if "://" in text:
-        path = urlsplit(text).path.strip("/").removeprefix("datasets/")
-        text = "/".join(path.split("/")[:2])
+        text = "/".join(_path_at(text, endpoint).removeprefix("datasets/").split("/")[:2])
     if not _REPOSITORY.fullmatch(text) or ".." in text:
         raise DomainError(
             _("Name the data set as its hub does: owner/name."), field="repository", code="name"
         )
     return text
+
+
+def _path_at(address: str, endpoint: str) -> str:
+    """The path of a page of the hub. DomainError when the page is another server's."""
+    hub = urlsplit(endpoint)
+    try:
+        asked = urlsplit(address)
+        same = asked.netloc.lower() == hub.netloc.lower()
+        names = {asked.hostname, hub.hostname}
+    except ValueError:
+        asked, same, names = hub, False, set()
+    base = hub.path.strip("/")
+    path = asked.path.strip("/")
+    if asked.scheme in {"http", "https"}:
+        if same and f"{path}/".startswith(f"{base}/" if base else ""):
+            return path.removeprefix(base).strip("/")
+        if any(names and names <= known for known in _SAME):
+            return path
+    raise DomainError(
+        _("Here data sets come from %(hub)s: give the address of a page there, or owner/name.")
+        % {"hub": endpoint},
+        field="repository",
+        code="other_hub",
+    )
 
 
 def revision_read(text: str) -> str:

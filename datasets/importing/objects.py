@@ -79,7 +79,7 @@ class Objects:
         size = one.findtext("{*}Size") or ""
         return Listed(
             read(one.findtext("{*}Key") or "").removeprefix(self._folder),
-            int(size) if size.isdigit() else None,
+            int(size) if size.isdecimal() and len(size) < 19 else None,
             mark=one.findtext("{*}ETag") or "",
         )
 

@@ -54,7 +54,8 @@ class Stream:
         self._answer = answer
         self.start = start if answer.status == 206 else 0
         length = answer.headers.get("Content-Length", "")
-        self.total = self.start + int(length) if length.isdigit() else None
+        told = length.isdecimal() and len(length) < 19
+        self.total = self.start + int(length) if told else None
 
     def __iter__(self) -> Iterator[bytes]:
         try:

@@ -1,8 +1,9 @@
 """What models learn from: datasets, versions, shares, uploads and imports, recipes and their runs,
-providers that they ask, what people decided on rows, comparisons.
+providers that they ask, what people decided on rows, comparisons, counts of tokens.
 """
 
 from datasets.models.comparisons import Comparison
+from datasets.models.counts import TokenCount
 from datasets.models.edits import Revision, RowDecision
 from datasets.models.imports import Import, PublicSource
 from datasets.models.providers import Provider
@@ -35,5 +36,6 @@ __all__ = [
     "RetentionRule",
     "Revision",
     "RowDecision",
+    "TokenCount",
     "Upload",
 ]

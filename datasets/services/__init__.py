@@ -4,6 +4,7 @@ from datasets.services.asking import model_names, models_currency, models_offere
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
 from datasets.services.comparisons import comparison_create, comparison_run
+from datasets.services.counts import tokenizers_of, tokens_asked, tokens_count
 from datasets.services.edits import revision_discard, row_decide
 from datasets.services.given import given_as_one
 from datasets.services.importing import import_execute
@@ -79,6 +80,8 @@ from datasets.services.sweeping import (
     statistics_run,
     statistics_start,
     sweep,
+    tokens_run,
+    tokens_start,
 )
 from datasets.services.uploads import (
     SMALL,
@@ -176,6 +179,11 @@ __all__ = [
     "storage_used",
     "sweep",
     "token_statistics",
+    "tokenizers_of",
+    "tokens_asked",
+    "tokens_count",
+    "tokens_run",
+    "tokens_start",
     "upload_append",
     "upload_create",
     "upload_delete",

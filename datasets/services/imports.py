@@ -131,8 +131,11 @@ def _name_of(place: str) -> str:
 def _place(kind: Import.Kind, given: Mapping[str, Any]) -> dict[str, str]:
     """What is kept of where the data is. DomainError names the field that is wrong."""
     if kind in _HUBS:
+        endpoint = (
+            settings.MODELSCOPE_ENDPOINT if kind == Import.Kind.MODELSCOPE else settings.HF_ENDPOINT
+        )
         return {
-            "repository": repository_read(_text(given, "repository")),
+            "repository": repository_read(_text(given, "repository"), endpoint),
             "revision": revision_read(_text(given, "revision")),
         }
     if kind == Import.Kind.S3:

@@ -25,10 +25,12 @@ from datasets.models import (
     Provider,
     RecipeRun,
     Revision,
+    TokenCount,
 )
 from datasets.reading.locks import locked
 from datasets.services.checks import version_check
 from datasets.services.comparisons import comparison_run, comparisons_forget
+from datasets.services.counts import tokens_count
 from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.importing import import_execute
 from datasets.services.imports import imports_forget, imports_root
@@ -92,6 +94,11 @@ def sweep() -> None:
         Comparison.root(),
         "datasets.tasks.comparison_run",
         kept=Comparison.objects.values_list("pk", flat=True),
+    )
+    _work_sweep(
+        TokenCount.objects.filter(state=TokenCount.State.WAITING),
+        TokenCount.root(),
+        "datasets.tasks.tokens_count",
     )
     info_write()
 
@@ -222,6 +229,11 @@ def comparison_start(comparison_id: uuid.UUID) -> None:
     _start("versions_compare", comparison_id)
 
 
+def tokens_start(count_id: uuid.UUID) -> None:
+    """Starts a process that counts tokens; it goes on when the queue's worker ends."""
+    _start("tokens_count", count_id)
+
+
 def _start(command: str, which: uuid.UUID) -> None:
     log = Path(settings.TRAINER_HOME) / "logs" / "datasets.log"
     with log.open("ab") as errors:
@@ -292,6 +304,13 @@ def comparisons_run(comparison_id: uuid.UUID) -> None:
     waiting = Comparison.objects.filter(state=Comparison.State.WAITING)
     slots = data_root() / ".comparing"
     _work_off(comparison_id, waiting, comparison_run, slots=slots, at_once=RUNS_AT_ONCE)
+
+
+def tokens_run(count_id: uuid.UUID) -> None:
+    """Counts these tokens and then for others that wait, unless another process is at it."""
+    waiting = TokenCount.objects.filter(state=TokenCount.State.WAITING)
+    slots = data_root() / ".counting"
+    _work_off(count_id, waiting, tokens_count, slots=slots, at_once=COUNTED_AT_ONCE)
 
 
 def _work_off(

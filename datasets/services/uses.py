@@ -116,7 +116,7 @@ def _lengths_stored(
     path = version.check_directory / LENGTHS
     wanted = counting_key(tokenizer_dir, template)
     if version.report.get("tokens", {}).get("key") != wanted or not path.exists():
-        path = _cache(version, wanted)
+        path = lengths_path(version, wanted)
     if not path.exists():
         return None
     lengths = array("I")
@@ -124,7 +124,8 @@ def _lengths_stored(
     return lengths
 
 
-def _cache(version: DatasetVersion, key: str) -> Path:
+def lengths_path(version: DatasetVersion, key: str) -> Path:
+    """Where lengths are kept that were counted with another tokenizer than the check's."""
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return version.check_directory / f"lengths-{digest}.bin"
 
@@ -132,7 +133,7 @@ def _cache(version: DatasetVersion, key: str) -> Path:
 def _lengths_count(version: DatasetVersion, tokenizer_dir: Path, template: str) -> Sequence[int]:
     """Counts, and keeps the answer on the disk: it is asked for with many limits."""
     counter = TokenCounter(tokenizer_dir, template)
-    given = _given(version)
+    given = given_of(version)
     lengths = array("I")
     reader = IndexedReader(version.train_path)
     for start, end in _stretches(reader):
@@ -142,7 +143,7 @@ def _lengths_count(version: DatasetVersion, tokenizer_dir: Path, template: str) 
                 break
             batch.append(example_of(value, given))
         lengths.extend(counter.lengths(batch))
-    path = _cache(version, counting_key(tokenizer_dir, template))
+    path = lengths_path(version, counting_key(tokenizer_dir, template))
     draft = path.with_suffix(f".{uuid.uuid4().hex[:8]}")
     draft.write_bytes(lengths.tobytes())
     draft.replace(path)
@@ -162,7 +163,7 @@ def _stretches(reader: IndexedReader) -> list[tuple[int, int]]:
     ]
 
 
-def _given(version: DatasetVersion) -> Mapping:
+def given_of(version: DatasetVersion) -> Mapping:
     """How the checked rows are to be read: as the engine is told."""
     entry = version.report["entry"]
     columns = {key: column for key, column in entry["columns"].items() if column}

@@ -76,7 +76,7 @@ def _rows(request: HtmxRequest, comparison: Comparison) -> dict[str, Any]:
     kind = request.GET.get("kind", "")
     kind = kind if kind in KINDS else likely
     given = request.GET.get("from", "")
-    start = int(given) - 1 if given.isdigit() and 0 < len(given) < 10 else 0
+    start = int(given) - 1 if given.isdecimal() and 0 < len(given) < 10 else 0
     start = max(0, min(start, counts[kind] - 1))
     rows = compared_rows(comparison, kind, start=start, count=ROWS_PER_PAGE)
     end = start + len(rows)

@@ -7,11 +7,14 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 from common.phrases import load
 from datasets.choices import LANGUAGE_NAMES
 from datasets.contamination import overlaps_seen
+from datasets.lengths import Lengths, lengths_by, tokenizer_named
 from datasets.models import DatasetVersion
 from datasets.recipes.words import MASKED
+from datasets.services import tokenizers_of
 from datasets.statistics.counting import TURNS_MAX
 from datasets.views.shared import version_context, version_page
 
@@ -25,7 +28,14 @@ def version_statistics(request: HtmxRequest, version: DatasetVersion) -> HttpRes
     if part and version.statistics is None:
         return render(request, "datasets/_statistics_state.html", {"version": version})
     context = version_context(request, version, "statistics")
-    context |= statistics_shown(version, context["outlook"])
+    cutoff = context["outlook"].get("cutoff", 0)
+    tokenizer = tokenizer_named(request.user, request.GET.get("tokenizer", ""))
+    lengths = lengths_by(version, tokenizer, cutoff) if tokenizer and version.is_counted else None
+    if part and lengths and lengths.state == "waiting":
+        return render(request, "datasets/_tokens_state.html", context | {"lengths": lengths})
+    context |= statistics_shown(version)
+    if version.is_counted:
+        context["length"] = _length(request, version, lengths, context["outlook"])
     context["overlaps"] = overlaps_seen(version, request.user)
     response = render(request, "datasets/version_statistics.html", context)
     if part:
@@ -33,7 +43,33 @@ def version_statistics(request: HtmxRequest, version: DatasetVersion) -> HttpRes
     return response
 
 
-def statistics_shown(version: DatasetVersion, outlook: dict[str, Any]) -> dict[str, Any]:
+def _length(
+    request: HtmxRequest, version: DatasetVersion, chosen: Lengths | None, outlook: dict[str, Any]
+) -> dict[str, Any]:
+    """Lengths by the chosen tokenizer, else by the check's; and what there is to choose from."""
+    offered = tokenizers_of(request.user)
+    own = version.report.get("tokens", {}).get("key")
+    same = next((one.id for one in offered if own and one.key == own), "")
+    found = chosen.found if chosen else version.counts["lengths"]
+    cut = chosen.cut if chosen else outlook.get("cut", 0)
+    return {
+        "chosen": chosen,
+        "chosen_id": chosen.tokenizer.id if chosen else same,
+        "groups": [
+            (_("base models"), [one for one in offered if one.is_base]),
+            (_("of projects"), [one for one in offered if not one.is_base]),
+        ],
+        "is_chosen_from": bool(offered),
+        "has_other": not same,
+        "counts_tokens": version.counts["lengths"]["unit"] == "tokens",
+        "found": found,
+        "cut": cut,
+        "cut_percent": 100 * cut / max(version.rows, 1),
+        "picture": histogram(found, outlook.get("cutoff", 0)) if found else {},
+    }
+
+
+def statistics_shown(version: DatasetVersion) -> dict[str, Any]:
     """What the page draws."""
     found = version.statistics
     if not found or "error" in found:
@@ -42,7 +78,7 @@ def statistics_shown(version: DatasetVersion, outlook: dict[str, Any]) -> dict[s
     return {
         "found": found,
         "is_sample": looked < found["rows"],
-        "picture": histogram(found["lengths"], outlook.get("cutoff", 0)),
+        "in_tokens": found["lengths"]["unit"] == "tokens",
         "turns": _bars(
             [(f"{n}+" if n == TURNS_MAX else n, count) for n, count in found["turns"]],
             found["usable"],

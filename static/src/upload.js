@@ -4,6 +4,7 @@
 import { Upload } from "tus-js-client";
 
 const PIECE = 8 * 2 ** 20;
+const MARKED = 64 * 1024;  // bytes at both ends of what has arrived, by which a file is known again
 const DELAYS = [0, 500, 1000, 2000, 3000, ...Array(120).fill(5000)];  // ms; ten minutes without a server
 const shown = bytes => bytes > 1e9 ? `${(bytes / 2 ** 30).toFixed(1)} GB` : bytes > 1e5 ? `${(bytes / 2 ** 20).toFixed(1)} MB` : `${Math.ceil(bytes / 1024)} KB`;
 const inputs = form => [...form.querySelectorAll("[type=file]")];
@@ -28,6 +29,47 @@ function progress(form) {
     phase(word) { text.textContent = text.dataset[word]; pause.hidden = word === "checking"; },
     busy(is) { box.hidden = !is; button.disabled = is; },
   };
+}
+
+/** CRC-32, going on from what was counted before; hashes of the browser's own need a secure connection. */
+function crc(bytes, before = 0) {
+  let sum = ~before;
+  for (const byte of bytes) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (sum & 1 ? 0xEDB88320 : 0);
+  }
+  return ~sum >>> 0;
+}
+
+/** The file's mark as the server tells it of so many bytes that have arrived. */
+async function mark(file, received) {
+  const part = async (from, to) => new Uint8Array(await file.slice(from, to).arrayBuffer());
+  if (!received) return 0;
+  return crc(await part(Math.max(received - MARKED, 0), received), crc(await part(0, Math.min(MARKED, received))));
+}
+
+/** The address of an upload of this file that stopped on its way, in whichever browser it began; null without one. */
+async function begun(form, file) {
+  const asked = new URLSearchParams({ project: form.dataset.project, path: place(file), size: file.size });
+  const answer = await fetch(`${form.dataset.uploads}?${asked}`, { headers: { Accept: "application/json" } });
+  if (!answer.ok) return null;
+  for (const one of (await answer.json()).results) {
+    if (await mark(file, one.received) === one.mark) return `${form.dataset.uploads}${one.id}/`;
+  }
+  return null;
+}
+
+/** Goes on with what has arrived; says so when what this browser remembers is not kept any more. */
+async function resume(form, file, upload) {
+  const [earlier] = await upload.findPreviousUploads();
+  const url = await begun(form, file).catch(() => earlier?.uploadUrl);
+  if (url) {
+    upload.resumeFromPreviousUpload({ uploadUrl: url, urlStorageKey: earlier?.urlStorageKey ?? null });
+  } else if (earlier) {
+    await upload.options.urlStorage.removeUpload(earlier.urlStorageKey);
+    window.trainer.notice(window.trainer.say("What had arrived of this file is not kept any more. It is sent from the beginning."));
+  }
+  upload.start();
 }
 
 /** Sends one file from where it stopped; gives the id of the upload. */
@@ -61,10 +103,7 @@ async function send(form, file, shows, told) {
       shows.phase(going ? "uploading" : "paused");
       if (going) upload.start(); else upload.abort();
     };
-    upload.findPreviousUploads().then(earlier => {
-      if (earlier.length) upload.resumeFromPreviousUpload(earlier[0]);
-      upload.start();
-    });
+    resume(form, file, upload).catch(reject);
   });
   finished.set(file, id);
   return id;

@@ -27,6 +27,7 @@ class SimulatedHub:
         self.lies: dict[str, str] = {}  # path -> a checksum that is wrong
         self.redirects = True  # files come from another address, as from a network of copies
         self.ranges = True
+        self.length = ""  # that is told of every file, where it is not empty
         self.busy = 0  # so many answers of 503
         self.pause = 0.0  # seconds before every piece
         self.asked: list[tuple[str, dict[str, str]]] = []
@@ -126,8 +127,10 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(span.removeprefix("bytes=").rstrip("-"))
         body = data[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", self.hub.length or str(len(body)))
         self.end_headers()
+        if self.hub.length:
+            self.close_connection = True
         if self.hub.cuts:
             body = body[: self.hub.cuts.pop(0)]
             self.close_connection = True

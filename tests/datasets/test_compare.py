@@ -174,6 +174,7 @@ def test_the_page_and_the_api(client, people, two) -> None:
     assert "<ins>two</ins>" in shown
     assert "&lt;new&gt;" in client.get(f"{detail}?kind=added").content.decode()
     assert "question 9" in client.get(f"{detail}?kind=removed&from=99").content.decode()
+    assert client.get(f"{detail}?from=²").status_code == 200
     api = APIClient()
     api.force_authenticate(people.viewer)
     again = api.post(

@@ -19,6 +19,7 @@ from django.urls import reverse
 from accounts.models import Event
 from common.errors import Conflict, DomainError
 from datasets import services
+from datasets.importing.hubs import repository_read
 from datasets.importing.listing import Listed, Listing, offers
 from datasets.models import Dataset, Import
 from datasets.services import importing
@@ -298,6 +299,46 @@ def test_what_a_hub_refuses_is_said(how, word, hub, fetch, settings) -> None:
     assert Event.objects.filter(subject_id=found.pk, verb="import_failed").exists()
 
 
+HF, MS = "https://huggingface.co", "https://www.modelscope.cn"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given"),
+    [
+        (HF, "lab/rows"),
+        (HF, "https://huggingface.co/datasets/lab/rows"),
+        (HF, "https://hf-mirror.com/datasets/lab/rows/tree/main?x=1"),
+        ("https://hf-mirror.com", "https://huggingface.co/datasets/lab/rows"),
+        (MS, "https://modelscope.cn/datasets/lab/rows/files"),
+        ("http://hub.lan:8080/hf", "http://hub.lan:8080/hf/datasets/lab/rows"),
+    ],
+)
+def test_addresses_of_the_hub(endpoint: str, given: str) -> None:
+    assert repository_read(given, endpoint) == "lab/rows"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given"),
+    [
+        (HF, "https://evil.example/lab/rows"),
+        (HF, "https://huggingface.co@evil.example/datasets/lab/rows"),
+        (HF, "https://huggingface.co.evil.example/datasets/lab/rows"),
+        (HF, "https://www.modelscope.cn/datasets/lab/rows"),
+        (MS, "https://huggingface.co/datasets/lab/rows"),
+        (HF, "file://huggingface.co/datasets/lab/rows"),
+        (HF, "https://[huggingface.co/lab/rows"),
+        ("http://hub.lan:8080/hf", "http://hub.lan:8080/other/lab/rows"),
+        ("http://hub.lan:8080/hf", "http://hub.lan:8080/hfx/lab/rows"),
+        ("http://hub.lan:8080", "https://huggingface.co/datasets/lab/rows"),
+    ],
+)
+def test_addresses_of_other_servers_are_refused(endpoint: str, given: str) -> None:
+    """They would be asked of this hub, which may have another data set of that name."""
+    with pytest.raises(DomainError) as refused:
+        repository_read(given, endpoint)
+    assert (refused.value.field, endpoint in refused.value.message) == ("repository", True)
+
+
 @pytest.fixture
 def proxy(hub, monkeypatch):
     """A simulated proxy that knows the name `hub.invalid`; what it was asked to connect to."""
@@ -364,6 +405,14 @@ def test_a_server_without_ranges_begins_again(hub, fetch) -> None:
     hub.cuts, hub.ranges = [100_000], False
     found = fetch()
     assert found.version.original.read_bytes() == hub.files["x.jsonl"]
+
+
+@pytest.mark.parametrize("length", ["²", "9" * 5000, "-1"])
+def test_a_length_that_is_none_is_passed_over(length, hub, fetch) -> None:
+    hub.files, hub.length = {"x.jsonl": jsonl(GOOD)}, length
+    found = fetch()
+    assert (found.state, found.problem) == ("succeeded", "")
+    assert rows_of(found) == GOOD
 
 
 def test_a_transfer_that_brings_nothing_is_given_up(hub, fetch) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import zlib
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -201,6 +202,25 @@ def test_an_unfinished_one_is_told(member, people) -> None:
     discard = reverse("datasets:upload_delete", args=[url.split("/")[-2]])
     assert member.post(discard).status_code == 302
     assert not Upload.objects.exists()
+
+
+def test_a_file_is_known_again(member, people) -> None:
+    """By its path and size, and by what has arrived of it: as much as a browser finds anew."""
+    data = bytes(range(256)) * 1024
+    url = create(member, people, len(data), path="folder/数据.jsonl")
+    create(member, people, len(data) + 1, path="folder/数据.jsonl")
+    create(member, people, len(data), path="other/数据.jsonl")
+    asked = {"project": people.team.pk, "path": "folder/数据.jsonl", "size": len(data)}
+    for there in (0, 100, 200_000):
+        if there:
+            begin = Upload.objects.get(pk=url.split("/")[-2]).received
+            append(member, url, data[begin:there], begin)
+        (found,) = member.get(URL, asked).json()["results"]
+        assert (found["id"], found["received"]) == (url.split("/")[-2], there)
+        first, last = data[: min(there, 65536)], data[max(there - 65536, 0) : there]
+        assert found["mark"] == zlib.crc32(first + last)
+    member.force_login(people.owner)
+    assert member.get(URL, asked).json()["results"] == []
 
 
 def test_the_sweep_removes_what_stands_still(member, people) -> None:

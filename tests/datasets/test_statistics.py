@@ -202,7 +202,7 @@ def test_the_line_moves_without_counting_anew(make, client, people, tokenizer_di
     for limit, cut in ((longest, 0), (longest - 10, 10), (longest - 40, 40)):
         page = client.get(url, {"cutoff": limit})
         assert page.context["outlook"]["cut"] == cut
-        over = [bar["count"] for bar in page.context["picture"]["bars"] if bar["over"]]
+        over = [bar["count"] for bar in page.context["length"]["picture"]["bars"] if bar["over"]]
         assert cut - 6 <= sum(over) <= cut + 6
         assert f"<b>{cut} rows" in page.content.decode()
 

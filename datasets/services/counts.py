@@ -1,0 +1,161 @@
+"""Tokens of a version by a tokenizer that somebody chose, counted once, in the background."""
+
+import shutil
+import uuid
+from array import array
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from accounts.services import live_touch
+from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
+from datasets.checking import Spread, counted_every
+from datasets.models import DatasetVersion, TokenCount
+from datasets.reading.indexed import IndexedReader
+from datasets.reading.locks import locked
+from datasets.services.files import sync
+from datasets.services.inputs import Seer
+from datasets.services.uses import given_of, lengths_path
+from datasets.shapes.examples import Example, example_of
+from datasets.shapes.tokens import TokenCounter
+from datasets.signals import tokenizers_offered
+from datasets.statistics.tokenizers import FILE, Tokenizer
+
+TRIES = 3  # of a count that is killed
+AGAIN = timedelta(hours=1)  # after which a failed count is begun anew when it is asked for
+FILE_MAX = 128 * 2**20  # bytes of a tokenizer.json; those of known models have up to 35 MB
+BATCH_ROWS, BATCH_CHARACTERS = 256, 4 * 2**20
+
+
+def tokenizers_of(user: Seer) -> list[Tokenizer]:
+    """Those of the models that somebody sees: base models first, then by name."""
+    answers: Any = tokenizers_offered.send(sender=None, user=user)
+    found: list[Tokenizer] = [one for _receiver, told in answers for one in told]
+    return sorted(found, key=lambda one: (not one.is_base, one.name.casefold()))
+
+
+@transaction.atomic
+def tokens_asked(version: DatasetVersion, tokenizer: Tokenizer) -> TokenCount:
+    """The count of a version's rows by this tokenizer: made before, or begun now.
+
+    DomainError says why it cannot be counted with, Conflict that the version is not ready.
+    """
+    if problem := tokenizer.problem:
+        raise DomainError(problem, field="tokenizer", code="no_tokenizer")
+    if version.state != DatasetVersion.State.READY:
+        raise Conflict(_("Rows are counted when the version is ready."), code="not_ready")
+    assert tokenizer.directory is not None
+    count, created = TokenCount.objects.get_or_create(
+        version=version,
+        key=tokenizer.key,
+        defaults={
+            "tokenizer": str(tokenizer.directory.relative_to(settings.TRAINER_HOME)),
+            "template": tokenizer.template,
+        },
+    )
+    if count.state == TokenCount.State.FAILED and count.asked_at < timezone.now() - AGAIN:
+        count.state, count.problem, count.progress = TokenCount.State.WAITING, "", {}
+        count.asked_at, created = timezone.now(), True
+        count.save()
+    if created:
+        async_task("datasets.tasks.tokens_count", str(count.pk), cluster="web")
+    return count
+
+
+def tokens_count(count_id: uuid.UUID) -> bool:
+    """Counts where it is waited for; whether this call did it.
+
+    May be killed at any moment: the sweep begins it again, and what it wrote counts only when the
+    row says so.
+    """
+    waiting = TokenCount.objects.select_related("version__dataset")
+    waiting = waiting.filter(pk=count_id, state=TokenCount.State.WAITING)
+    count = waiting.first()
+    if count is None:
+        return False
+    count.directory.mkdir(parents=True, exist_ok=True)
+    with locked(count.directory) as mine:
+        count = waiting.first() if mine else None
+        if count is None:
+            return False
+        try:
+            _count(count)
+        except DomainError as refused:
+            _note(count, state=TokenCount.State.FAILED, problem=refused.message, progress={})
+        except FileNotFoundError:
+            if TokenCount.objects.filter(pk=count_id).exists():
+                raise  # otherwise the version was deleted meanwhile
+        shutil.rmtree(count.directory, ignore_errors=True)
+    return True
+
+
+def _count(count: TokenCount) -> None:
+    tries = int(count.progress.get("tries", 0)) + 1
+    if tries > TRIES:
+        raise DomainError(
+            _("Counting was begun %(tries)s times and never ended. Is there too little memory?")
+            % {"tries": TRIES}
+        )
+    _note(count, progress={"tries": tries})
+    counter = _counter(count)
+    reader = IndexedReader(count.version.train_path)
+    spread, lengths = Spread(), array("I")
+    for batch in _batches(count.version, reader):
+        for length in counter.lengths(batch):
+            spread.add(length)
+            lengths.append(length)
+        done = int(100 * len(lengths) * counted_every(reader) / max(reader.count, 1))
+        if done >= int(count.progress.get("percent", 0)) + 5:
+            _note(count, progress={"tries": tries, "percent": min(done, 99)})
+    draft = count.directory / "lengths.bin"
+    draft.write_bytes(lengths.tobytes())
+    sync(draft)
+    draft.replace(lengths_path(count.version, count.key))
+    found = spread.summary()
+    found.pop("histogram", None)
+    found |= {"unit": "tokens", "rows": reader.count, "buckets": spread.buckets()}
+    _note(count, state=TokenCount.State.DONE, lengths=found, progress={})
+
+
+def _counter(count: TokenCount) -> TokenCounter:
+    directory = count.tokenizer_directory
+    bad = DomainError(
+        _("The file tokenizer.json of this model is missing, damaged or too big to count with.")
+    )
+    try:
+        if (directory / FILE).stat().st_size > FILE_MAX:
+            raise bad
+        return TokenCounter(directory, count.template)
+    except DomainError:
+        raise
+    except Exception:  # noqa: BLE001  the tokenizers library raises nothing more exact
+        raise bad from None
+
+
+def _batches(version: DatasetVersion, reader: IndexedReader) -> Iterator[list[Example]]:
+    """All rows, of a big version every n-th, so many at once that memory stays bounded."""
+    every, given = counted_every(reader), given_of(version)
+    batch: list[Example] = []
+    held = 0
+    for _number, value in reader.some(range(every - 1, reader.count, every)):
+        batch.append(example_of(value, given))
+        held += batch[-1].characters
+        if len(batch) >= BATCH_ROWS or held > BATCH_CHARACTERS:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
+def _note(count: TokenCount, **fields: Any) -> None:
+    """Writes down how far it is, if it is still wanted."""
+    for name, value in fields.items():
+        setattr(count, name, value)
+    TokenCount.objects.filter(pk=count.pk).update(**fields)
+    live_touch(count.version_id, count.version.dataset.project_id)

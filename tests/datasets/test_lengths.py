@@ -1,0 +1,223 @@
+"""Lengths by the tokenizer that a reader chooses: who may, what comes out, counted once."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from django.urls import reverse
+from rest_framework.test import APIClient
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from accounts.models import Project
+from datasets import services, tasks
+from datasets.models import DatasetVersion, TokenCount
+from datasets.statistics.tokenizers import Tokenizer as Offered
+from registry.models import Model, ModelVersion
+from tests.datasets import children
+from tests.datasets.test_tokens import tokenizer_dir
+
+__all__ = ["tokenizer_dir"]
+pytestmark = pytest.mark.django_db
+ROWS = [{"instruction": "word " * n, "output": "a"} for n in range(1, 101)]
+
+
+@pytest.fixture
+def by_words(home) -> Path:
+    """One token a word: fewer than letters."""
+    folder = home / "models" / "words"
+    folder.mkdir()
+    words = Tokenizer(models.WordLevel({"?": 0, "word": 1}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def published(name: str, path: str, project: Project | None = None, **more) -> ModelVersion:
+    model = Model.objects.create(name=name, project=project, is_enabled=more.pop("enabled", True))
+    fields = {"kind": "base" if project is None else "full", "source": "local", **more}
+    return ModelVersion.objects.create(model=model, path=path, template="chatml", **fields)
+
+
+@pytest.fixture
+def version(make, people, home, tokenizer_dir) -> DatasetVersion:
+    """Counted at the check by letters, of a demo model that is in the registry, too."""
+    shutil.copytree(tokenizer_dir, home / "models" / "demo")
+    published("demo", "models/demo")
+    found = make(ROWS).latest
+    assert services.version_statistics(found.pk)
+    found.refresh_from_db()
+    return found
+
+
+def page_of(version: DatasetVersion) -> str:
+    return reverse("datasets:version_statistics", args=[version.dataset_id, version.pk])
+
+
+def api_of(version: DatasetVersion) -> str:
+    return f"/api/v1/datasets/{version.dataset_id}/versions/{version.pk}/"
+
+
+def test_another_tokenizer_gives_other_numbers(version, by_words, client, people) -> None:
+    words = published("words", "models/words")
+    client.force_login(people.viewer)
+    url = page_of(version)
+    letters = client.get(url, {"cutoff": 100}).context["length"]
+    assert letters["chosen"] is None
+    assert letters["chosen_id"] == str(ModelVersion.objects.get(model__name="demo").pk)
+    address = {"tokenizer": str(words.pk), "cutoff": 100}
+    waiting = client.get(url, address).content.decode()
+    assert "Counting with the tokenizer of words" in waiting
+    assert f"?tokenizer={words.pk}&amp;cutoff=100" in waiting
+    part = client.get(url, address, headers={"HX-Request": "true"})
+    assert "HX-Refresh" not in part
+    assert 'id="tokens-state"' in part.content.decode()
+    count = TokenCount.objects.get()
+    assert services.tokens_count(count.pk)
+    assert not services.tokens_count(count.pk)
+    assert not count.directory.exists()
+    assert client.get(url, address, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
+    answer = client.get(url, address)
+    found, page = answer.context["length"], answer.content.decode()
+    assert f'value="{words.pk}" selected' in page
+    assert found["found"]["max"] < letters["found"]["max"] / 3
+    assert found["found"]["count"] == version.rows == 100
+    longest = found["found"]["max"]
+    assert 0 < found["cut"] < letters["cut"]
+    assert found["cut"] == longest - 100  # each row has a word more than the one before
+    assert f"<b>{found['cut']} rows ({found['cut']}.0 %)</b>" in page
+    assert any(bar["over"] for bar in found["picture"]["bars"])
+    assert TokenCount.objects.count() == 1
+
+
+def test_the_api_counts_once(version, by_words, people) -> None:
+    words = published("words", "models/words")
+    api = APIClient()
+    api.force_authenticate(people.viewer)
+    url = api_of(version)
+    names = [(one["name"], one["problem"]) for one in api.get(f"{url}tokenizers/").json()]
+    assert names == [("demo", ""), ("words", "")]
+    asked = {"tokenizer": str(words.pk), "cutoff_len": 50}
+    first = api.get(f"{url}cuts/", asked).json()
+    assert (first["state"], first["cut"], first["cut_percent"]) == ("waiting", None, None)
+    assert services.tokens_count(TokenCount.objects.get().pk)
+    done = api.get(f"{url}cuts/", asked).json()
+    assert (done["state"], done["cut"]) == ("done", done["tokens"]["max"] - 50)
+    assert done["cut_percent"] == done["cut"]
+    assert sum(rows for _length, rows in done["tokens"]["buckets"]) == 100
+    demo = api.get(f"{url}cuts/", {"cutoff_len": 50}).json()
+    same = ModelVersion.objects.get(model__name="demo")
+    again = api.get(f"{url}cuts/", {"cutoff_len": 50, "tokenizer": str(same.pk)}).json()
+    assert demo["cut"] == again["cut"] > done["cut"]  # the check's count serves both
+    assert TokenCount.objects.count() == 1
+
+
+def test_only_models_that_one_sees(version, by_words, client, people) -> None:
+    theirs = published("theirs", "models/words", project=people.stranger.personal_project)
+    own = published("own", "models/words", project=people.team)
+    off = published("off", "models/words", enabled=False)
+    client.force_login(people.viewer)
+    api = APIClient()
+    api.force_authenticate(people.viewer)
+    names = {one["name"] for one in api.get(f"{api_of(version)}tokenizers/").json()}
+    assert names == {"demo", "own v1"}
+    for hidden in (theirs.pk, off.pk, "²"):
+        assert client.get(page_of(version), {"tokenizer": hidden}).status_code == 404
+        answer = api.get(f"{api_of(version)}cuts/", {"tokenizer": str(hidden)})
+        assert answer.status_code == 404
+    assert client.get(page_of(version), {"tokenizer": own.pk}).status_code == 200
+    client.force_login(people.stranger)
+    assert client.get(page_of(version), {"tokenizer": theirs.pk}).status_code == 404
+
+
+def test_an_adapter_counts_as_its_base(version, by_words, people) -> None:
+    base = published("words", "models/words")
+    published("tuned", "output/none", project=people.team, kind="adapter", base=base)
+    found = {one.name: one for one in services.tokenizers_of(people.viewer)}
+    assert found["tuned v1"].key == found["words"].key
+
+
+def test_models_without_a_tokenizer_are_named(version, client, people, home) -> None:
+    (home / "models" / "bare").mkdir()
+    for name, path, words in (
+        ("far", "", "only on a hub"),
+        ("bare", "models/bare", "has no tokenizer.json"),
+    ):
+        model = published(name, path)
+        client.force_login(people.viewer)
+        page = client.get(page_of(version), {"tokenizer": model.pk}).content.decode()
+        assert f"{name}: no tokenizer here" in page
+        assert words in page
+    assert not TokenCount.objects.exists()
+
+
+def test_a_damaged_tokenizer_is_said(version, client, people, home) -> None:
+    folder = home / "models" / "bad"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(json.dumps({"model": 5}))
+    model = published("bad", "models/bad")
+    client.force_login(people.viewer)
+    client.get(page_of(version), {"tokenizer": model.pk})
+    assert services.tokens_count(TokenCount.objects.get().pk)
+    page = client.get(page_of(version), {"tokenizer": model.pk}).content.decode()
+    assert "missing, damaged or too big" in page
+
+
+def test_a_count_that_never_ends_is_given_up(version, by_words) -> None:
+    offered = Offered("x", "words", by_words, "chatml", is_base=True)
+    count = services.tokens_asked(version, offered)
+    TokenCount.objects.update(progress={"tries": 3})
+    assert services.tokens_count(count.pk)
+    assert services.tokens_asked(version, offered).state == "failed"
+
+
+def test_the_queue_starts_what_waits(version, by_words, monkeypatch) -> None:
+    """Also when the news of it was lost."""
+    asked: list[tuple[str, ...]] = []
+    for place in ("counts", "sweeping"):
+        monkeypatch.setattr(
+            f"datasets.services.{place}.async_task", lambda *what, **_more: asked.append(what)
+        )
+    offered = Offered("x", "words", by_words, "chatml", is_base=True)
+    count = services.tokens_asked(version, offered)
+    assert services.tokens_asked(version, offered) == count
+    wanted = ("datasets.tasks.tokens_count", str(count.pk))
+    assert asked == [wanted]
+    services.sweep()
+    assert asked[1:] == [wanted]
+    started: list[object] = []
+    monkeypatch.setattr(services, "tokens_start", started.append)
+    tasks.tokens_count(str(count.pk))
+    assert started == [count.pk]
+
+
+COUNTED = """
+import sys
+import django
+django.setup()
+from django.core.management import call_command
+from tests.memory import peak_kilobytes
+call_command("tokens_count", sys.argv[1])
+print(peak_kilobytes() // 1024)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_of_its_own_counts_in_bounded_memory(people, home, by_words) -> None:
+    """40 MB of rows: every second one is counted, in far less memory than they take."""
+    from tests.datasets.conftest import upload
+
+    rows = [{"instruction": "word " * 4000, "output": "a"} for _ in range(2000)]
+    dataset = services.dataset_create(
+        project=people.team, created_by=people.owner, name="data", upload=upload(rows)
+    )
+    version = dataset.latest
+    if version.state == "checking":
+        assert services.version_check(version.pk)
+        version.refresh_from_db()
+    offered = Offered("x", "words", by_words, "chatml", is_base=True)
+    count = services.tokens_asked(version, offered)
+    megabytes = int(children.run(COUNTED, str(count.pk)).stdout)
+    count.refresh_from_db()
+    assert (count.state, count.lengths["count"], count.lengths["rows"]) == ("done", 1000, 2000)
+    assert megabytes < 350
