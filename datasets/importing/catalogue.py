@@ -35,7 +35,9 @@ def entry_read(entry: Any) -> Entry:
     if not isinstance(entry, Mapping):
         raise DomainError(_("An entry is an object."), code="entry")
     places = {
-        kind: repository_read(str(entry[name])) for name, kind in _HUBS.items() if entry.get(name)
+        kind: repository_read(str(entry[name]), kind)
+        for name, kind in _HUBS.items()
+        if entry.get(name)
     }
     file_name = "" if places else str(entry.get("file_name") or "")
     if not places and not file_name:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -15,22 +16,21 @@ _REVISION = re.compile(r"[\w][\w./-]{0,99}", re.ASCII)
 _PAGE = 500  # files that ModelScope lists at once
 _PAGES = 40
 
+# The hubs' public names and mirrors. What is configured instead knows the same data sets.
+_PUBLIC = {
+    "huggingface": {"huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"},
+    "modelscope": {"modelscope.cn", "www.modelscope.cn"},
+}
 
-# Mirrors of one hub know the same names, so that an address of one stands for all.
-_SAME = (
-    {"huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"},
-    {"modelscope.cn", "www.modelscope.cn"},
-)
 
-
-def repository_read(text: str, endpoint: str) -> str:
-    """`owner/name`, also from the address of its page on the hub at `endpoint` or a mirror of it.
+def repository_read(text: str, kind: str, endpoint: str = "") -> str:
+    """`owner/name`, also from the address of its page on the public hub or the one at `endpoint`.
 
     DomainError for anything else.
     """
     text = text.strip()
     if "://" in text:
-        text = "/".join(_path_at(text, endpoint).removeprefix("datasets/").split("/")[:2])
+        text = "/".join(_path_at(text, kind, endpoint).removeprefix("datasets/").split("/")[:2])
     if not _REPOSITORY.fullmatch(text) or ".." in text:
         raise DomainError(
             _("Name the data set as its hub does: owner/name."), field="repository", code="name"
@@ -38,25 +38,21 @@ def repository_read(text: str, endpoint: str) -> str:
     return text
 
 
-def _path_at(address: str, endpoint: str) -> str:
+def _path_at(address: str, kind: str, endpoint: str) -> str:
     """The path of a page of the hub. DomainError when the page is another server's."""
     hub = urlsplit(endpoint)
-    try:
+    with suppress(ValueError):
         asked = urlsplit(address)
-        same = asked.netloc.lower() == hub.netloc.lower()
-        names = {asked.hostname, hub.hostname}
-    except ValueError:
-        asked, same, names = hub, False, set()
-    base = hub.path.strip("/")
-    path = asked.path.strip("/")
-    if asked.scheme in {"http", "https"}:
-        if same and f"{path}/".startswith(f"{base}/" if base else ""):
-            return path.removeprefix(base).strip("/")
-        if any(names and names <= known for known in _SAME):
-            return path
+        base, path = hub.path.strip("/"), asked.path.strip("/")
+        if asked.scheme in {"http", "https"}:
+            if endpoint and asked.netloc.lower() == hub.netloc.lower():
+                if f"{path}/".startswith(f"{base}/" if base else ""):
+                    return path.removeprefix(base).strip("/")
+            elif asked.netloc.lower() in _PUBLIC[kind]:
+                return path
     raise DomainError(
         _("Here data sets come from %(hub)s: give the address of a page there, or owner/name.")
-        % {"hub": endpoint},
+        % {"hub": endpoint or min(_PUBLIC[kind])},
         field="repository",
         code="other_hub",
     )

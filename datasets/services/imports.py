@@ -135,7 +135,7 @@ def _place(kind: Import.Kind, given: Mapping[str, Any]) -> dict[str, str]:
             settings.MODELSCOPE_ENDPOINT if kind == Import.Kind.MODELSCOPE else settings.HF_ENDPOINT
         )
         return {
-            "repository": repository_read(_text(given, "repository"), endpoint),
+            "repository": repository_read(_text(given, "repository"), kind, endpoint),
             "revision": revision_read(_text(given, "revision")),
         }
     if kind == Import.Kind.S3:

@@ -300,6 +300,7 @@ def test_what_a_hub_refuses_is_said(how, word, hub, fetch, settings) -> None:
 
 
 HF, MS = "https://huggingface.co", "https://www.modelscope.cn"
+KINDS = {MS: "modelscope"}
 
 
 @pytest.mark.parametrize(
@@ -311,10 +312,11 @@ HF, MS = "https://huggingface.co", "https://www.modelscope.cn"
         ("https://hf-mirror.com", "https://huggingface.co/datasets/lab/rows"),
         (MS, "https://modelscope.cn/datasets/lab/rows/files"),
         ("http://hub.lan:8080/hf", "http://hub.lan:8080/hf/datasets/lab/rows"),
+        ("http://hub.lan:8080/hf", "https://huggingface.co/datasets/lab/rows"),
     ],
 )
 def test_addresses_of_the_hub(endpoint: str, given: str) -> None:
-    assert repository_read(given, endpoint) == "lab/rows"
+    assert repository_read(given, KINDS.get(endpoint, "huggingface"), endpoint) == "lab/rows"
 
 
 @pytest.mark.parametrize(
@@ -329,13 +331,13 @@ def test_addresses_of_the_hub(endpoint: str, given: str) -> None:
         (HF, "https://[huggingface.co/lab/rows"),
         ("http://hub.lan:8080/hf", "http://hub.lan:8080/other/lab/rows"),
         ("http://hub.lan:8080/hf", "http://hub.lan:8080/hfx/lab/rows"),
-        ("http://hub.lan:8080", "https://huggingface.co/datasets/lab/rows"),
+        ("http://hub.lan:8080", "https://www.modelscope.cn/datasets/lab/rows"),
     ],
 )
 def test_addresses_of_other_servers_are_refused(endpoint: str, given: str) -> None:
     """They would be asked of this hub, which may have another data set of that name."""
     with pytest.raises(DomainError) as refused:
-        repository_read(given, endpoint)
+        repository_read(given, KINDS.get(endpoint, "huggingface"), endpoint)
     assert (refused.value.field, endpoint in refused.value.message) == ("repository", True)
 
 
