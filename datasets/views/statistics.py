@@ -19,6 +19,7 @@ from datasets.statistics.counting import TURNS_MAX
 from datasets.views.shared import version_context, version_page
 
 BARS = 64
+FAR = 4  # times the longest row
 
 
 @version_page
@@ -111,13 +112,15 @@ def _bars(counts: list[Any], total: int) -> list[dict[str, Any]]:
 def histogram(lengths: dict[str, Any], cutoff: int) -> dict[str, Any]:
     """Bars of equal steps that show 99 of 100 rows and the cut-off line; the last holds the rest.
 
-    Places and heights are shares of the picture, in percent.
+    Places and heights are shares of the picture, in percent. A line far beyond the longest row is
+    left out: with it, all rows would be one bar.
     """
     buckets = lengths["buckets"]
     if not buckets:
         return {}
     in_tokens = lengths["unit"] == "tokens"
-    top = max(lengths["p99"], int(cutoff * 1.25) if in_tokens else 0, 1)
+    has_line = in_tokens and 0 < cutoff <= FAR * lengths["max"]
+    top = max(lengths["p99"], int(cutoff * 1.25) if has_line else 0, 1)
     step = math.ceil((top + 1) / BARS)
     counts = [0] * BARS
     for length, count in buckets:
@@ -133,13 +136,13 @@ def histogram(lengths: dict[str, Any], cutoff: int) -> dict[str, Any]:
                 "height": round(100 * count / most, 2),
                 "count": count,
                 "from": place * step,
-                "over": in_tokens and cutoff and place * step >= cutoff,
+                "over": has_line and place * step >= cutoff,
             }
             for place, count in enumerate(counts)
             if count
         ],
         "width": round(width * 0.86, 3),
-        "cut": round(100 * cutoff / end, 3) if in_tokens and cutoff else None,
+        "cut": round(100 * cutoff / end, 3) if has_line else None,
         "ticks": [round(end * share / 4) for share in range(5)],
         "in_tokens": in_tokens,
     }

@@ -23,6 +23,7 @@ from datasets.statistics.facts import (
     WARNED,
 )
 from datasets.statistics.languages import LANGUAGES, language_of
+from datasets.views.statistics import histogram
 from tests.datasets import children
 from tests.datasets.conftest import GOOD, jsonl
 from tests.datasets.test_tokens import tokenizer_dir
@@ -302,3 +303,14 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     rows, looked, megabytes = map(int, done.stdout.split())
     assert rows > count > looked > 1000
     assert megabytes < 400
+
+
+def test_the_picture_of_lengths_has_the_cut_off_line_where_rows_are() -> None:
+    lengths = {"buckets": [(20, 60), (40, 60)], "unit": "tokens", "p99": 41, "max": 42}
+    near = histogram(lengths, 30)
+    assert [bar["over"] for bar in near["bars"]] == [False, True]
+    assert near["bars"][0]["x"] < near["cut"] <= near["bars"][1]["x"]
+    far = histogram(lengths, 2048)
+    assert far["cut"] is None
+    assert far["bars"][1]["x"] - far["bars"][0]["x"] > 20
+    assert not any(bar["over"] for bar in far["bars"])
