@@ -20,6 +20,7 @@ from tests.access.table import (
 VIEWERS_OR_404 = {**VIEWERS, "anonymous": 404}
 OF_DATASET = {"pk": "dataset", "dataset_pk": "dataset"}
 OF_VERSION = {"pk": "version", "dataset_pk": "dataset"}
+VERSION_PARTS = ("cuts", "download", "findings", "overlaps", "rows", "statistics", "tokenizers")
 OF_RUN = {"run_id": "recipe_run"}
 PUBLIC = {"dataset_id": "public_dataset", "version_id": "public_version"}
 
@@ -138,7 +139,7 @@ DATASETS = {
     "api-dataset-version-mapping": Row(post=over_api(RESEARCHERS), objects=OF_VERSION),
     **{
         f"api-dataset-version-{word}": Row(get=VIEWERS_OR_404, objects=OF_VERSION)
-        for word in ("cuts", "download", "findings", "overlaps", "rows", "statistics")
+        for word in VERSION_PARTS
     },
 }
 PUBLIC_DATASETS = {
@@ -194,7 +195,7 @@ SHARED_DATASETS = {
     "api-dataset-version-mapping (shared)": Row(post=over_api(RESEARCHERS), objects=SHARED_API),
     **{
         f"api-dataset-version-{word} (shared)": Row(get=READERS, objects=SHARED_API)
-        for word in ("cuts", "download", "findings", "overlaps", "rows", "statistics")
+        for word in VERSION_PARTS
     },
 }
 VERSION = {"model_id": "model", "version_id": "model_version"}

@@ -37,7 +37,7 @@ def address(version: DatasetVersion) -> str:
 )
 def test_why_a_version_is_broken(client, people, make, ask, monkeypatch, language, wanted) -> None:
     monkeypatch.setattr("datasets.services.uploads.SMALL", 0)
-    rows = b'{"instruction": "q", "output": "a"}\n' * 899 + b'{"a"}\n'
+    rows = b'{"instruction": "q", "output": "a"}\n' * 899 + b'{"a"}\n' * 899  # half of it
     with override(ENGLISH):
         version = make(rows).versions.get()
         services.version_check(version.pk)
