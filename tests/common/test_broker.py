@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from common import broker as brokers
 from common.broker import Broker
@@ -23,7 +23,7 @@ def worker(monkeypatch) -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(1) as pool:
         yield pool
         Broker("test").enqueue("the end")
-        pool.submit(connection.close)
+        pool.submit(connections.close_all)  # the thread's own; `connection.close` would be ours
 
 
 def waiting(worker: ThreadPoolExecutor, broker: Broker) -> Future:
