@@ -38,12 +38,19 @@ def tokenizer_named(user: Seer, text: str) -> Tokenizer | None:
     return found
 
 
+def tokenizer_of_check() -> Tokenizer | None:
+    """The tokenizer that rows are counted with when they are checked; None without one."""
+    counting = services.counting_by_default()
+    if counting is None:
+        return None
+    return Tokenizer("", counting.name, counting.tokenizer_dir, counting.template, is_base=True)
+
+
 def lengths_by(version: DatasetVersion, tokenizer: Tokenizer, cutoff: int) -> Lengths:
     """The lengths by this tokenizer. A count that was never made is begun."""
-    if tokenizer.key and tokenizer.key == version.report.get("tokens", {}).get("key"):
-        lengths = version.counts.get("lengths", {})
-        if lengths.get("unit") == "tokens":
-            return _done(version, tokenizer, cutoff, lengths)
+    checked = version.report.get("tokens", {})
+    if tokenizer.key and tokenizer.key == checked.get("key"):
+        return _done(version, tokenizer, cutoff, version.counts.get("lengths", checked))
     try:
         count = services.tokens_asked(version, tokenizer)
     except DomainError as refused:
@@ -57,11 +64,5 @@ def lengths_by(version: DatasetVersion, tokenizer: Tokenizer, cutoff: int) -> Le
 def _done(
     version: DatasetVersion, tokenizer: Tokenizer, cutoff: int, found: dict[str, Any]
 ) -> Lengths:
-    assert tokenizer.directory is not None  # or it would have no key
-    cut = services.version_cut_count(
-        version,
-        tokenizer_dir=tokenizer.directory,
-        template=tokenizer.template,
-        cutoff_len=cutoff,
-    )
+    cut = services.version_cut_count(version, key=tokenizer.key, cutoff_len=cutoff) or 0
     return Lengths(tokenizer, "done", 100, found=found, cut=cut)

@@ -5,16 +5,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+from django.utils.safestring import SafeString
 
-from datasets.checking import Counting
 from datasets.models import DatasetVersion, Revision, RowDecision
+from datasets.parting import Seen
 from datasets.reading.indexed import PAGE_BYTES, Found, IndexedReader, Line
 from datasets.recipes.rows import plain
 from datasets.shapes.examples import Example, Turn, example_of
 from datasets.shapes.findings import Dropped, words
 from datasets.shapes.mapping import Mapping
-from datasets.sight import Seen, tokens_seen
+from datasets.sight import markup, tokens_seen
 from datasets.statistics.choosing import Choice, RowFacts, chosen, chosen_among, facts_of, keeper
+from datasets.statistics.tokenizers import Tokenizer
 
 SEARCH_SECONDS = 0.6
 ANSWERING = frozenset({"assistant", "function"})
@@ -43,13 +45,19 @@ class ShownRow:
     mark: bool | None = None
     characters: int = 0
     facts: RowFacts | None = None
-    seen: Seen | None = None  # as tokens, where these are asked for
+    example: Example | None = None  # what a model learns from it; none of a dropped row
+    seen: Seen | None = None  # as tokens, where these are asked for, see `rows_as_tokens`
     decision: RowDecision | None = None  # of the draft; a changed row is shown as it will be
 
     @property
     def too_long(self) -> bool:
         """Whether the row is too long for a page."""
         return not self.raw
+
+    @property
+    def tokens(self) -> SafeString:
+        """The tokens for a page."""
+        return markup(self.seen) if self.seen else SafeString()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +83,13 @@ def rows_page(
     count: int,
     words: str = "",
     choice: Choice | None = None,
-    counting: Counting | None = None,
     among: list[int] | None = None,
 ) -> Page:
     """Rows from number `start` (from 0) on; with `words` only those that hold them.
 
     A page is found by the index, however many rows there are. A search looks for at most
     `SEARCH_SECONDS` and tells where to go on; it goes through the file in its own order. A choice
-    needs statistics: without them it is all rows. With `counting` each row comes as tokens, too.
+    needs statistics: without them it is all rows.
     `among` are the numbers, rising, of the few rows that come into question; None: all.
     """
     reader = IndexedReader(version.rows_path)
@@ -92,7 +99,7 @@ def rows_page(
     if words:
         found = _search(version, reader, words, start, count, choice, among)
         more = found.looked if found.looked < reader.count else None
-        shown = _shown(version, found.lines, counting)
+        shown = _shown(version, found.lines)
         return Page(shown, reader.count, reader.count, start, more, found.looked)
     matching = reader.count
     narrowed = choice is not None and (choice.filters or choice.order)
@@ -110,7 +117,7 @@ def rows_page(
         lines = reader.page(start, count)
     following = start + len(lines)
     return Page(
-        _shown(version, lines, counting),
+        _shown(version, lines),
         reader.count,
         matching,
         start,
@@ -148,13 +155,18 @@ def _lines(reader: IndexedReader, numbers: list[int]) -> list[Line]:
     return lines
 
 
-def _shown(version: DatasetVersion, lines: list[Line], counting: Counting | None) -> list[ShownRow]:
+def _shown(version: DatasetVersion, lines: list[Line]) -> list[ShownRow]:
     facts: dict[int, RowFacts] = {}
     if version.is_counted:
         facts = facts_of(version.check_directory, [line.number for line in lines])
-    return [
-        replace(row_shown(version, line, counting), facts=facts.get(line.number)) for line in lines
-    ]
+    return [replace(row_shown(version, line), facts=facts.get(line.number)) for line in lines]
+
+
+def rows_as_tokens(rows: list[ShownRow], tokenizer: Tokenizer) -> list[ShownRow]:
+    """The rows with their tokens by this tokenizer; raises what `tokens_seen` raises."""
+    examples = [row.example for row in rows if row.example]
+    found = iter(tokens_seen(examples, tokenizer) if examples else [])
+    return [replace(row, seen=next(found)) if row.example else row for row in rows]
 
 
 def mapping_of(version: DatasetVersion) -> Mapping:
@@ -164,23 +176,21 @@ def mapping_of(version: DatasetVersion) -> Mapping:
     )
 
 
-def row_shown(version: DatasetVersion, line: Line, counting: Counting | None = None) -> ShownRow:
+def row_shown(version: DatasetVersion, line: Line) -> ShownRow:
     """A stored line as a person reads it."""
     if line.data is None:
         return ShownRow(line.number + 1, line.source_line, line.size, "")
-    shown = value_shown(line.value, mapping_of(version), counting)
+    shown = value_shown(line.value, mapping_of(version))
     return replace(shown, number=line.number + 1, line=line.source_line, size=line.size)
 
 
-def value_shown(value: Any, mapping: Mapping, counting: Counting | None = None) -> ShownRow:
+def value_shown(value: Any, mapping: Mapping) -> ShownRow:
     """A row, wherever it comes from, as a person reads it."""
     raw = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     facts: dict[str, Any] = {}
     if mapping.shape:
         try:
-            example = example_of(value, mapping)
-            facts = _facts(example)
-            facts["seen"] = tokens_seen(example, counting) if counting else None
+            facts = _facts(example_of(value, mapping))
         except Dropped as dropped:
             facts = {"problem": words(dropped.finding.code, dropped.finding.detail)}
     return ShownRow(0, 0, len(raw), raw, **facts)
@@ -197,7 +207,6 @@ def rows_decided(
     version: DatasetVersion,
     draft: Revision | None,
     rows: list[ShownRow],
-    counting: Counting | None = None,
 ) -> list[ShownRow]:
     """The rows with what is decided about them; changed ones as they will be."""
     if draft is None:
@@ -205,18 +214,17 @@ def rows_decided(
     numbers = [row.number - 1 for row in rows]
     decisions = draft.decisions.filter(row__in=numbers).select_related("by")
     found = {one.number: one for one in decisions}
-    return [_decided(version, row, found.get(row.number), counting) for row in rows]
+    return [_decided(version, row, found.get(row.number)) for row in rows]
 
 
 def _decided(
     version: DatasetVersion,
     row: ShownRow,
     decision: RowDecision | None,
-    counting: Counting | None,
 ) -> ShownRow:
     if decision is None or not decision.value:
         return replace(row, decision=decision)
-    shown = value_shown(decision.changed_value, plain(mapping_of(version)), counting)
+    shown = value_shown(decision.changed_value, plain(mapping_of(version)))
     return replace(
         shown, number=row.number, line=row.line, size=row.size, facts=row.facts, decision=decision
     )
@@ -228,6 +236,7 @@ def _facts(example: Example) -> dict[str, Any]:
         "warnings": [words(one.code, one.detail) for one in example.warnings],
         "mark": example.kto_tag,
         "characters": example.characters,
+        "example": example,
     }
 
 

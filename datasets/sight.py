@@ -1,85 +1,82 @@
-"""A row as the tokens that the model sees, with those marked that it learns to say."""
+"""Rows as the tokens that the model sees, with those marked that it learns to say."""
 
-from dataclasses import dataclass, field
-from functools import lru_cache
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
+import orjson
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from common.errors import Conflict, DomainError
+from common.phrases import gettext as _
 from common.phrases import ngettext
-from datasets.checking import Counting, counting_key
+from datasets.parting import Asked, Piece, Seen
 from datasets.shapes.examples import Example
-from datasets.shapes.tokens import TokenCounter
+from datasets.statistics.tokenizers import Tokenizer
 
-TEXT_MAX = 20_000  # characters of a row that are parted while somebody waits
-PIECES_MAX = 800  # of a row on a page
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of whole characters, how many tokens it takes, and whether they carry loss."""
-
-    text: str
-    tokens: int
-    learnt: bool
-
-    @property
-    def shown(self) -> str:
-        """With line ends to be seen."""
-        return self.text.replace("\n", "⏎\n")
+AT_ONCE = 2  # a big tokenizer takes some hundred megabytes
+WAIT_SECONDS = 10  # for one's turn
+SECONDS = 40  # that parting may take in all, on a busy machine
+_ROOT = Path(__file__).resolve().parents[1]
+_turns = threading.BoundedSemaphore(AT_ONCE)
 
 
-@dataclass(slots=True)
-class Seen:
-    """The beginning of a row as tokens; `tokens` and `learnt` count all of it unless `is_part`."""
+def tokens_seen(examples: list[Example], tokenizer: Tokenizer) -> list[Seen]:
+    """The examples as this tokenizer parts them.
 
-    pieces: list[Piece] = field(default_factory=list)
-    tokens: int = 0
-    learnt: int = 0
-    is_part: bool = False
+    DomainError says why it cannot part them, Conflict that too many others ask at this moment.
+    """
+    if problem := tokenizer.problem:
+        raise DomainError(problem, field="tokenizer", code="no_tokenizer")
+    if not _turns.acquire(timeout=WAIT_SECONDS):
+        raise Conflict(_("Many look at tokens just now. Try again in a moment."), code="busy")
+    try:
+        bare = [replace(example, warnings=[]) for example in examples]
+        return _parted(Asked(str(tokenizer.directory), tokenizer.template, bare))
+    finally:
+        _turns.release()
 
-    @property
-    def markup(self) -> SafeString:
-        """The pieces for a page: a template would take a second for thousands of them."""
-        titles = {
-            n: ngettext("%(n)s token", "%(n)s tokens", n) % {"n": n}
-            for n in {piece.tokens for piece in self.pieces}
-        }
-        return format_html_join(
-            "",
-            '<span class="{}" title="{}">{}</span>',
-            (
-                ("learn" if one.learnt else "read", titles[one.tokens], one.shown)
-                for one in self.pieces
-            ),
+
+def _parted(asked: Asked) -> list[Seen]:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "datasets.parting"],
+            input=orjson.dumps(asked),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=_ROOT,
+            # None of ours: no secrets, no settings.
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", "TOKENIZERS_PARALLELISM": "false"},
+            timeout=SECONDS,
+            check=True,
         )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        raise DomainError(
+            _("The file tokenizer.json of this model is damaged, or too big to part rows with."),
+            field="tokenizer",
+            code="no_tokenizer",
+        ) from None
+    return [
+        Seen(**{**one, "pieces": [Piece(**piece) for piece in one["pieces"]]})
+        for one in orjson.loads(done.stdout)
+    ]
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether there is more than the pieces."""
-        return self.is_part or len(self.pieces) == PIECES_MAX
 
-
-def tokens_seen(example: Example, counting: Counting) -> Seen:
-    """The example as this tokenizer parts it."""
-    counter = _counter(
-        counting_key(counting.tokenizer_dir, counting.template),
-        counting.tokenizer_dir,
-        counting.template,
+def markup(seen: Seen) -> SafeString:
+    """The pieces for a page: a template would take a second for thousands of them."""
+    titles = {
+        n: ngettext("%(n)s token", "%(n)s tokens", n) % {"n": n}
+        for n in {piece.tokens for piece in seen.pieces}
+    }
+    return format_html_join(
+        "",
+        '<span class="{}" title="{}">{}</span>',
+        (
+            ("learn" if one.learnt else "read", titles[one.tokens], one.text.replace("\n", "⏎\n"))
+            for one in seen.pieces
+        ),
     )
-    found, left = Seen(), TEXT_MAX
-    for text, learnt in counter.said(example):
-        found.is_part = found.is_part or len(text) > left
-        for piece, tokens in counter.pieces(text[:left]):
-            found.tokens += tokens
-            found.learnt += tokens if learnt else 0
-            if len(found.pieces) < PIECES_MAX:
-                found.pieces.append(Piece(piece, tokens, learnt))
-        left = max(left - len(text), 0)
-    return found
-
-
-@lru_cache(maxsize=1)
-def _counter(_key: str, tokenizer_dir: Path, template: str) -> TokenCounter:
-    return TokenCounter(tokenizer_dir, template)

@@ -31,7 +31,7 @@ class TokenizerSerializer(serializers.Serializer[Any]):
 class CutsSerializer(serializers.Serializer[Any]):
     """How many rows the engine would cut, see the platform's guide."""
 
-    tokenizer = serializers.UUIDField(allow_null=True, help_text="Null: that of the demo model.")
+    tokenizer = serializers.UUIDField(allow_null=True, help_text="Null: that of the check.")
     state = serializers.ChoiceField(choices=("waiting", "done", "failed"))
     percent = serializers.IntegerField(help_text="Of a count that goes on.")
     problem = serializers.CharField(help_text="Why nothing can be counted.")
@@ -81,16 +81,9 @@ class LengthsMixin(GenericViewSet[DatasetVersion]):
         tokenizer = tokenizer_named(request.user, request.query_params.get("tokenizer", ""))
         told = {"tokenizer": None, "state": "done", "percent": 100, "problem": ""}
         if tokenizer is None:
-            counting = services.counting_by_default()
-            cut: int | None = 0
             tokens = version.report.get("tokens", {})
-            if counting is not None:
-                cut = services.version_cut_count(
-                    version,
-                    tokenizer_dir=counting.tokenizer_dir,
-                    template=counting.template,
-                    cutoff_len=cutoff,
-                )
+            key = tokens.get("key", "")
+            cut = services.version_cut_count(version, key=key, cutoff_len=cutoff)
         else:
             found = lengths_by(version, tokenizer, cutoff)
             cut = found.cut if found.state == "done" else None

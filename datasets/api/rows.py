@@ -1,8 +1,10 @@
 """REST endpoint of a version's rows."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -10,13 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from datasets import services
 from datasets.api.statistics import DATASET
 from datasets.choices import DECISION_NAMES, FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
+from datasets.lengths import tokenizer_named, tokenizer_of_check
 from datasets.models import DatasetVersion, Revision, RowDecision
-from datasets.previews import Page, ShownRow, decided_on, rows_page
+from datasets.previews import Page, ShownRow, decided_on, rows_as_tokens, rows_page
 from datasets.revision_serializers import DecisionSerializer
 from datasets.statistics.choosing import RowFacts
+from datasets.statistics.tokenizers import Tokenizer
 
 PAGE_MAX = 100
 FROM = OpenApiParameter("from", int, description="Number of the first one, from 1.")
@@ -101,7 +104,12 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
                 enum=list(DECISION_NAMES),
                 description="Rows that members decided on and did not save yet; none for others.",
             ),
-            OpenApiParameter("tokens", bool, description="Each row also as tokens."),
+            OpenApiParameter("tokens", bool, description="Each row also as tokens of the check."),
+            OpenApiParameter(
+                "tokenizer",
+                OpenApiTypes.UUID,
+                description="One of `tokenizers`: each row also as tokens of this one.",
+            ),
         ],
         responses=RowsSerializer,
         filters=False,
@@ -119,17 +127,26 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
             return Response({**empty, "results": []})
         decision = request.query_params.get("decision", "")
         draft = Revision.objects.visible_to(request.user).drafts().filter(version=version).first()
-        wants_tokens = request.query_params.get("tokens", "") in {"true", "1"}
         page = rows_page(
             version,
             start=number_of(request, "from", 1) - 1,
             count=min(number_of(request, "page_size", 20), PAGE_MAX),
             words=request.query_params.get("search", "")[:200],
             choice=choice_of(request.query_params),
-            counting=services.counting_by_default() if wants_tokens else None,
             among=decided_on(draft, decision) if decision in DECISION_NAMES else None,
         )
+        tokenizer = _tokenizer_asked(request)
+        if tokenizer:
+            page = replace(page, rows=rows_as_tokens(page.rows, tokenizer))
         return Response(_page_shown(page, _decisions(draft, page)))
+
+
+def _tokenizer_asked(request: Request) -> Tokenizer | None:
+    """The tokenizer to part rows with; None where nobody wants their tokens, or can have them."""
+    if found := tokenizer_named(request.user, request.query_params.get("tokenizer", "")):
+        return found
+    wants = request.query_params.get("tokens", "") in {"true", "1"}
+    return tokenizer_of_check() if wants else None
 
 
 def _decisions(draft: Revision | None, page: Page) -> dict[int, RowDecision]:

@@ -94,7 +94,6 @@ from datasets.services.uploads import (
 from datasets.services.uses import (
     stages_of,
     storage_used,
-    token_statistics,
     version_cut_count,
     version_unfit,
 )
@@ -178,7 +177,6 @@ __all__ = [
     "steps_embed",
     "storage_used",
     "sweep",
-    "token_statistics",
     "tokenizers_of",
     "tokens_asked",
     "tokens_count",

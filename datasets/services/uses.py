@@ -1,12 +1,9 @@
 """What others ask of a version: whether it fits, what would be cut, how much a project stores."""
 
 import hashlib
-import uuid
 from array import array
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from django.db.models import Sum
 from django.utils.translation import gettext_lazy
@@ -14,16 +11,11 @@ from django.utils.translation import gettext_lazy
 from accounts.models import Project
 from common.phrases import either
 from common.phrases import gettext as _
-from datasets.checking import LENGTHS, Spread, counting_key
+from datasets.checking import LENGTHS
 from datasets.models import DatasetVersion
-from datasets.reading.indexed import IndexedReader
 from datasets.services.room import held_bytes
-from datasets.shapes.examples import Example, example_of
 from datasets.shapes.mapping import STAGE_SHAPES, Mapping
-from datasets.shapes.tokens import TokenCounter
 
-SAMPLE_BYTES = 2 * 2**20  # of rows that are counted while somebody waits
-SAMPLE_PARTS = 32  # the sample is taken in so many stretches spread over the file
 STAGE_NAMES = {
     "pt": gettext_lazy("pretraining"),
     "sft": gettext_lazy("supervised fine-tuning"),
@@ -69,54 +61,31 @@ def stages_of(version: DatasetVersion) -> list[tuple[str, str, str]]:
     ]
 
 
-def version_cut_count(
-    version: DatasetVersion, *, tokenizer_dir: Path, template: str, cutoff_len: int
-) -> int:
+def version_cut_count(version: DatasetVersion, *, key: str, cutoff_len: int) -> int | None:
     """How many usable rows have more than `cutoff_len` tokens, which the engine would cut.
 
-    A row's length is the tokens of its system prompt, tools and turns by the tokenizer in
-    `tokenizer_dir`, plus the words that the template puts around them; of two answers the longer
-    one counts. The template's words are tokenized apart from the texts, so that a row can be off by
-    a token or two at the seams; templates we do not know are counted like ChatML.
+    A row's length is the tokens of its system prompt, tools and turns by the tokenizer of `key`
+    (see `checking.counting_key`), plus the words that the template puts around them; of two answers
+    the longer one counts. The template's words are tokenized apart from the texts, so that a row
+    can be off by a token or two at the seams; templates we do not know are counted like ChatML.
 
-    Exact up to 32 MB of rows when the check counted with the same tokenizer and template, and up to
-    2 MB with any other. Of bigger ones so much, spread evenly over the file, is counted, and the
-    share is applied to all rows. Texts for pretraining are joined and cut into blocks, nothing is
-    lost: 0.
+    Exact up to 32 MB of rows. Of bigger ones so much, spread evenly over the file, was counted, and
+    the share is applied to all rows. Texts for pretraining are joined and cut into blocks, nothing
+    is lost: 0. None when nobody has counted with this tokenizer yet, see `tokens_asked`.
     """
     if version.state != DatasetVersion.State.READY or version.shape == "text":
         return 0
-    lengths = _lengths(version, tokenizer_dir, template)
-    if not lengths:
-        return 0
+    lengths = _lengths_stored(version, key)
+    if lengths is None:
+        return None
     over = sum(1 for length in lengths if length > cutoff_len)
-    return round(over / len(lengths) * version.rows)
+    return round(over / max(len(lengths), 1) * version.rows)
 
 
-def token_statistics(
-    version: DatasetVersion, *, tokenizer_dir: Path, template: str
-) -> dict[str, Any]:
-    """Percentiles of the rows' tokens, see `version_cut_count`; `sampled` when not all counted."""
-    lengths = _lengths(version, tokenizer_dir, template)
-    spread = Spread()
-    for length in lengths:
-        spread.add(length)
-    return spread.summary() | {"sampled": len(lengths) < version.rows}
-
-
-def _lengths(version: DatasetVersion, tokenizer_dir: Path, template: str) -> Sequence[int]:
-    """Tokens of the counted rows: all, or an even sample."""
-    stored = _lengths_stored(version, tokenizer_dir, template)
-    return stored if stored is not None else _lengths_count(version, tokenizer_dir, template)
-
-
-def _lengths_stored(
-    version: DatasetVersion, tokenizer_dir: Path, template: str
-) -> Sequence[int] | None:
+def _lengths_stored(version: DatasetVersion, key: str) -> Sequence[int] | None:
     path = version.check_directory / LENGTHS
-    wanted = counting_key(tokenizer_dir, template)
-    if version.report.get("tokens", {}).get("key") != wanted or not path.exists():
-        path = lengths_path(version, wanted)
+    if version.report.get("tokens", {}).get("key") != key:
+        path = lengths_path(version, key)
     if not path.exists():
         return None
     lengths = array("I")
@@ -128,39 +97,6 @@ def lengths_path(version: DatasetVersion, key: str) -> Path:
     """Where lengths are kept that were counted with another tokenizer than the check's."""
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return version.check_directory / f"lengths-{digest}.bin"
-
-
-def _lengths_count(version: DatasetVersion, tokenizer_dir: Path, template: str) -> Sequence[int]:
-    """Counts, and keeps the answer on the disk: it is asked for with many limits."""
-    counter = TokenCounter(tokenizer_dir, template)
-    given = given_of(version)
-    lengths = array("I")
-    reader = IndexedReader(version.train_path)
-    for start, end in _stretches(reader):
-        batch: list[Example] = []
-        for number, _line, value in reader.all(start):
-            if number >= end:
-                break
-            batch.append(example_of(value, given))
-        lengths.extend(counter.lengths(batch))
-    path = lengths_path(version, counting_key(tokenizer_dir, template))
-    draft = path.with_suffix(f".{uuid.uuid4().hex[:8]}")
-    draft.write_bytes(lengths.tobytes())
-    draft.replace(path)
-    return lengths
-
-
-def _stretches(reader: IndexedReader) -> list[tuple[int, int]]:
-    """Row numbers to look at: all of a small file, else evenly spread pieces."""
-    if reader.size <= SAMPLE_BYTES:
-        return [(0, reader.count)]
-    rows = max(int(reader.count * SAMPLE_BYTES / reader.size / SAMPLE_PARTS), 1)
-    starts = [reader.count * part // SAMPLE_PARTS for part in range(SAMPLE_PARTS + 1)]
-    return [
-        (start, min(start + rows, following))
-        for start, following in pairwise(starts)
-        if start < following
-    ]
 
 
 def given_of(version: DatasetVersion) -> Mapping:

@@ -14,11 +14,14 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.models import Project, Role
 from common.errors import DomainError
 from common.htmx import HtmxRequest
+from common.phrases import gettext as _
 from datasets import services
 from datasets.choices import CUTOFF
 from datasets.contamination import overlaps_met
 from datasets.models import Dataset, DatasetVersion, Upload
+from datasets.services.inputs import Seer
 from datasets.shapes.findings import SUMMARIES, WARNINGS
+from datasets.statistics.tokenizers import Tokenizer
 
 CUTOFFS = (512, 1024, 2048, 4096, 8192)
 
@@ -81,6 +84,25 @@ def version_context(request: HttpRequest, version: DatasetVersion, tab: str) -> 
     }
 
 
+def tokenizers_shown(
+    user: Seer, version: DatasetVersion, chosen: Tokenizer | None
+) -> dict[str, Any]:
+    """The tokenizers that a reader chooses from; at first it is that of the check."""
+    offered = services.tokenizers_of(user)
+    own = version.report.get("tokens", {}).get("key")
+    same = next((one.id for one in offered if own and one.key == own), "")
+    return {
+        "chosen_id": chosen.id if chosen else same,
+        "groups": [
+            (_("base models"), [one for one in offered if one.is_base]),
+            (_("of projects"), [one for one in offered if not one.is_base]),
+        ],
+        "is_any": bool(offered),
+        "has_other": not same,
+        "is_counted": bool(own),
+    }
+
+
 def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
     """What the engine will do with the rows, for the column at the side."""
     report = version.report
@@ -90,15 +112,7 @@ def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
     given = request.GET.get("cutoff", "")
     wanted = int(given) if given.isdecimal() and len(given) < 8 else 0
     cutoff = wanted or CUTOFF
-    cut = 0
-    counting = services.counting_by_default()
-    if tokens and counting and version.state == DatasetVersion.State.READY:
-        cut = services.version_cut_count(
-            version,
-            tokenizer_dir=counting.tokenizer_dir,
-            template=counting.template,
-            cutoff_len=cutoff,
-        )
+    cut = services.version_cut_count(version, key=tokens.get("key", ""), cutoff_len=cutoff) or 0
     rows, dropped = report["rows"], report["dropped"]
     spread = tokens or report.get("characters", {})
     return {

@@ -7,16 +7,14 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from common.htmx import HtmxRequest, wants_fragment
-from common.phrases import gettext as _
 from common.phrases import load
 from datasets.choices import LANGUAGE_NAMES
 from datasets.contamination import overlaps_seen
 from datasets.lengths import Lengths, lengths_by, tokenizer_named
 from datasets.models import DatasetVersion
 from datasets.recipes.words import MASKED
-from datasets.services import tokenizers_of
 from datasets.statistics.counting import TURNS_MAX
-from datasets.views.shared import version_context, version_page
+from datasets.views.shared import tokenizers_shown, version_context, version_page
 
 BARS = 64
 FAR = 4  # times the longest row
@@ -48,21 +46,11 @@ def _length(
     request: HtmxRequest, version: DatasetVersion, chosen: Lengths | None, outlook: dict[str, Any]
 ) -> dict[str, Any]:
     """Lengths by the chosen tokenizer, else by the check's; and what there is to choose from."""
-    offered = tokenizers_of(request.user)
-    own = version.report.get("tokens", {}).get("key")
-    same = next((one.id for one in offered if own and one.key == own), "")
     found = chosen.found if chosen else version.counts["lengths"]
     cut = chosen.cut if chosen else outlook.get("cut", 0)
     return {
         "chosen": chosen,
-        "chosen_id": chosen.tokenizer.id if chosen else same,
-        "groups": [
-            (_("base models"), [one for one in offered if one.is_base]),
-            (_("of projects"), [one for one in offered if not one.is_base]),
-        ],
-        "is_chosen_from": bool(offered),
-        "has_other": not same,
-        "counts_tokens": version.counts["lengths"]["unit"] == "tokens",
+        "offered": tokenizers_shown(request.user, version, chosen.tokenizer if chosen else None),
         "found": found,
         "cut": cut,
         "cut_percent": 100 * cut / max(version.rows, 1),

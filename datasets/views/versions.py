@@ -20,16 +20,30 @@ from datasets import services
 from datasets.choices import DECISION_NAMES, FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
 from datasets.downloads import version_file
 from datasets.forms import MappingForm
+from datasets.lengths import tokenizer_named, tokenizer_of_check
 from datasets.lineage import lineage_seen, steps_shown
 from datasets.models import DatasetVersion, RecipeRun, Revision
-from datasets.previews import decided_on, mapping_of, rows_decided, rows_page
+from datasets.previews import (
+    Page,
+    decided_on,
+    mapping_of,
+    rows_as_tokens,
+    rows_decided,
+    rows_page,
+)
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.words import PARTS
 from datasets.services.edits import RATINGS
 from datasets.shapes.findings import words
 from datasets.shapes.mapping import Mapping
 from datasets.statistics.choosing import Choice
-from datasets.views.shared import add_refusal, version_context, version_or_404, version_page
+from datasets.views.shared import (
+    add_refusal,
+    tokenizers_shown,
+    version_context,
+    version_or_404,
+    version_page,
+)
 
 ROWS_PER_PAGE = 10
 FINDINGS_PER_PAGE = 50
@@ -55,7 +69,6 @@ def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any
     if (row := _number(request.GET.get("row"), 0)) and not search:
         start, choice, decision = row - 1, Choice(), ""
     view = request.GET.get("view", "")
-    counting = services.counting_by_default() if view == "tokens" else None
     drafts = Revision.objects.visible_to(request.user).drafts()
     draft = drafts.filter(version=version).first()
     page = rows_page(
@@ -64,11 +77,13 @@ def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any
         count=ROWS_PER_PAGE,
         words=search,
         choice=choice,
-        counting=counting,
         among=decided_on(draft, decision) if decision in DECISION_NAMES else None,
     )
-    page = replace(page, rows=rows_decided(version, draft, page.rows, counting))
-    return {
+    page = replace(page, rows=rows_decided(version, draft, page.rows))
+    seen: dict[str, Any] = {}
+    if view == "tokens":
+        page, seen = _as_tokens(request, version, page)
+    return seen | {
         "draft": draft,
         "stars": RATINGS,
         "rows": page,
@@ -87,6 +102,24 @@ def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any
         "orders": ORDER_NAMES,
         "in_tokens": version.counts.get("lengths", {}).get("unit") == "tokens",
         "only_looked": choice.flag in {"near", "personal"} or bool(choice.language),
+    }
+
+
+def _as_tokens(
+    request: HttpRequest, version: DatasetVersion, page: Page
+) -> tuple[Page, dict[str, Any]]:
+    """The rows as tokens, and the tokenizers that there are to choose from."""
+    chosen = tokenizer_named(request.user, request.GET.get("tokenizer", ""))
+    tokenizer, problem = chosen or tokenizer_of_check(), ""
+    if tokenizer:
+        try:
+            page = replace(page, rows=rows_as_tokens(page.rows, tokenizer))
+        except DomainError as refused:
+            problem = refused.message
+    return page, {
+        "tokenizer": tokenizer,
+        "unparted": problem,
+        "offered": tokenizers_shown(request.user, version, chosen),
     }
 
 

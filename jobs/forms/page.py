@@ -11,8 +11,10 @@ from django.utils.translation import gettext_lazy
 
 from common.errors import DomainError
 from common.phrases import gettext as _
+from datasets.lengths import lengths_by
 from datasets.models import DatasetVersion
-from datasets.services import version_cut_count, version_unfit
+from datasets.services import version_unfit
+from datasets.statistics.tokenizers import Tokenizer
 from jobs import services
 from jobs.engines.base import Choice, Text
 from jobs.forms.chosen import Chosen
@@ -171,7 +173,7 @@ class JobPage(Chosen):
 
     @cached_property
     def cut(self) -> dict[str, Any] | None:
-        """How many rows would be cut; None when it cannot be told."""
+        """How many rows would be cut, or how far their count is; None when it cannot be told."""
         data = self.chosen("dataset_versions")
         if self.checked is None or not data or self.kind == Job.Kind.EXPORT:
             return None
@@ -180,19 +182,18 @@ class JobPage(Chosen):
             return None
         defaults = {**self.defaults, **self.checked.order.settings}
         length = int(self.checked.order.overrides.get("cutoff_len") or defaults["cutoff_len"])
-        try:
-            count = sum(
-                version_cut_count(
-                    row,
-                    tokenizer_dir=site.TRAINER_HOME / base,
-                    template=self.checked.order.source.template,
-                    cutoff_len=length,
-                )
-                for row in data
-            )
-        except Exception:  # noqa: BLE001  the tokenizers library raises nothing more exact
+        template = self.checked.order.source.template
+        tokenizer = Tokenizer("", base, site.TRAINER_HOME / base, template, is_base=True)
+        # Texts for pretraining are joined and cut into blocks: nothing of them is lost.
+        found = [lengths_by(row, tokenizer, length) for row in data if row.shape != "text"]
+        if any(one.state == "failed" for one in found):
             return None
-        return {"count": count, "rows": sum(row.rows for row in data), "length": length}
+        return {
+            "count": sum(one.cut for one in found),
+            "rows": sum(row.rows for row in data),
+            "is_counted": all(one.state == "done" for one in found),
+            "percent": sum(one.percent for one in found) // max(len(found), 1),
+        }
 
     @cached_property
     def config(self) -> str:

@@ -179,7 +179,9 @@ def test_rows_as_tokens(version, client, people, tokenizer_dir, home) -> None:
     url = reverse("datasets:version_rows", args=[version.dataset_id, version.pk])
     path = f"/api/v1/datasets/{version.dataset_id}/versions/{version.pk}/rows/?tokens=true"
     client.force_login(people.viewer)
-    assert client.get(url, {"view": "tokens"}).context["rows"].rows[0].seen is None
+    without = client.get(url, {"view": "tokens"})
+    assert without.context["rows"].rows[0].seen is None
+    assert "There is no demo model here" in without.content.decode()
     (home / "models" / "demo").symlink_to(tokenizer_dir)
     api = APIClient()
     api.force_authenticate(people.viewer)

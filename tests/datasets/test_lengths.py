@@ -64,7 +64,7 @@ def test_another_tokenizer_gives_other_numbers(version, by_words, client, people
     url = page_of(version)
     letters = client.get(url, {"cutoff": 100}).context["length"]
     assert letters["chosen"] is None
-    assert letters["chosen_id"] == str(ModelVersion.objects.get(model__name="demo").pk)
+    assert letters["offered"]["chosen_id"] == str(ModelVersion.objects.get(model__name="demo").pk)
     address = {"tokenizer": str(words.pk), "cutoff": 100}
     waiting = client.get(url, address).content.decode()
     assert "Counting with the tokenizer of words" in waiting
@@ -90,6 +90,35 @@ def test_another_tokenizer_gives_other_numbers(version, by_words, client, people
     assert TokenCount.objects.count() == 1
 
 
+def rows_of(version: DatasetVersion) -> str:
+    return reverse("datasets:version_rows", args=[version.dataset_id, version.pk])
+
+
+def test_rows_as_tokens_of_a_chosen_model(version, by_words, client, people) -> None:
+    """The page and the API part rows by it; a check's own tokenizer is the first choice."""
+    words = published("words", "models/words")
+    client.force_login(people.viewer)
+    demo = client.get(rows_of(version), {"view": "tokens"})
+    assert "tokens of the demo model" in demo.content.decode()
+    chosen = {"view": "tokens", "tokenizer": str(words.pk), "from": "3"}
+    answer = client.get(rows_of(version), chosen)
+    page, row = answer.content.decode(), answer.context["rows"].rows[0]
+    assert "tokens of words" in page and f'value="{words.pk}" selected' in page
+    assert f"view=tokens&amp;tokenizer={words.pk}&amp;from=13" in page  # stays on the next page
+    assert sum("word" in piece.text for piece in row.seen.pieces) == row.number == 3
+    assert row.seen.tokens < demo.context["rows"].rows[2].seen.tokens
+    api = APIClient()
+    api.force_authenticate(people.viewer)
+    listed = api.get(f"{api_of(version)}rows/", {"tokenizer": str(words.pk)}).json()["results"]
+    assert [one["text"] for one in listed[2]["tokens"]] == [one.text for one in row.seen.pieces]
+    assert api.get(f"{api_of(version)}rows/").json()["results"][2]["tokens"] is None
+    theirs = published("theirs", "models/words", project=people.stranger.personal_project)
+    for path in (rows_of(version), f"{api_of(version)}rows/"):
+        answer = api.get(path, {"view": "tokens", "tokenizer": str(theirs.pk)})
+        answer = answer if "api" in path else client.get(path, chosen | {"tokenizer": theirs.pk})
+        assert answer.status_code == 404
+
+
 def test_the_api_counts_once(version, by_words, people) -> None:
     words = published("words", "models/words")
     api = APIClient()
@@ -102,6 +131,8 @@ def test_the_api_counts_once(version, by_words, people) -> None:
     assert (first["state"], first["cut"], first["cut_percent"]) == ("waiting", None, None)
     assert services.tokens_count(TokenCount.objects.get().pk)
     done = api.get(f"{url}cuts/", asked).json()
+    unknown = api.get(f"{url}cuts/", {"tokenizer": "00000000-0000-4000-8000-000000000000"})
+    assert unknown.status_code == 404
     assert (done["state"], done["cut"]) == ("done", done["tokens"]["max"] - 50)
     assert done["cut_percent"] == done["cut"]
     assert sum(rows for _length, rows in done["tokens"]["buckets"]) == 100
@@ -161,6 +192,12 @@ def test_a_damaged_tokenizer_is_said(version, client, people, home) -> None:
     assert services.tokens_count(TokenCount.objects.get().pk)
     page = client.get(page_of(version), {"tokenizer": model.pk}).content.decode()
     assert "missing, damaged or too big" in page
+    asked = {"view": "tokens", "tokenizer": str(model.pk)}
+    page = client.get(rows_of(version), asked).content.decode()
+    assert "damaged, or too big to part rows with" in page and "word word" in page
+    api = APIClient()
+    api.force_authenticate(people.viewer)
+    assert api.get(f"{api_of(version)}rows/", asked).json()["code"] == "no_tokenizer"
 
 
 def test_a_count_that_never_ends_is_given_up(version, by_words) -> None:

@@ -2,15 +2,21 @@
 
 import io
 import json
+import shutil
 import zipfile
 
 import pytest
 from django.urls import reverse
 from rest_framework.test import APIClient
 
+from datasets.models import TokenCount
+from datasets.services import tokens_count
 from jobs.models import Job
+from tests.datasets.test_tokens import tokenizer_dir
 from tests.jobs.parts import begin, checkpoint, finish, log, newest, output, write
 from tests.registry.parts import weights
+
+__all__ = ["tokenizer_dir"]
 
 
 @pytest.fixture
@@ -82,6 +88,24 @@ def test_the_form_follows_the_data_and_greys_what_cannot_work(web, base, data, n
     text = web.get(address).content.decode()
     assert 'value="kto" checked' in text
     assert "This data has no questions with answers." in text
+
+
+def test_the_form_tells_how_many_rows_would_be_cut(web, base, data, node, tokenizer_dir):
+    """By the chosen model's own tokenizer, counted beside the page."""
+    shutil.copy(tokenizer_dir / "tokenizer.json", base.directory)
+    address = reverse("jobs:job_create") + f"?kind=train&model={base.pk}&data={data.alpaca.pk}"
+    page = web.get(address)
+    assert "counting tokens, 0 %" in page.content.decode()
+    assert tokens_count(TokenCount.objects.get().pk)
+    assert "none would be cut" in web.get(address).content.decode()
+    body = {
+        "kind": "train", "model_version": base.pk, "dataset_versions": [data.alpaca.pk],
+        "stage": "sft", "method": "lora", "set_cutoff_len": "32", "was_cutoff_len": "2048",
+    }  # fmt: skip
+    text = web.post(reverse("jobs:job_create"), body, headers={"HX-Request": "true"})
+    rows = data.alpaca.rows
+    assert f"{rows} rows · {rows} would be cut" in " ".join(text.content.decode().split())
+    assert TokenCount.objects.count() == 1
 
 
 def test_a_form_starts_a_job_once(web, base, data, node):
