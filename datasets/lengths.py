@@ -1,5 +1,6 @@
 """How long rows are by the tokenizer that a reader chose, and what a limit would cut."""
 
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,10 +33,13 @@ def tokenizer_named(user: Seer, text: str) -> Tokenizer | None:
     """The tokenizer of that model; None where none is named. Http404 when he sees no such model."""
     if not text:
         return None
-    found = next((one for one in services.tokenizers_of(user) if one.id == text), None)
-    if found is None:
+    try:
+        found = services.tokenizers_of(user, only=uuid.UUID(text))
+    except ValueError:
+        raise Http404 from None
+    if not found:
         raise Http404
-    return found
+    return found[0]
 
 
 def tokenizer_of_check() -> Tokenizer | None:

@@ -19,8 +19,8 @@ evaluation_sets = Signal()
 # that the user may ask.
 deployments_offered = Signal()
 
-# Asked with `user`; a receiver answers with the `datasets.statistics.tokenizers.Tokenizer` of each
-# model that the user may choose.
+# Asked with `user` and `only`; a receiver answers with the tokenizers (`statistics.tokenizers`) of
+# each model that the user may choose, or of the model's version `only` if he may choose that.
 tokenizers_offered = Signal()
 
 # Asked with `user` and `deployment_id`; a receiver answers with the way to it, a

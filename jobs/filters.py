@@ -1,9 +1,8 @@
 """Filters of the list of jobs."""
 
 import django_filters
-from django.db.models import Q, QuerySet
 
-from jobs.models import Job
+from jobs.models import Job, JobQuerySet
 
 
 class JobFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -18,11 +17,6 @@ class JobFilter(django_filters.FilterSet):  # type: ignore[misc]
         model = Job
         fields = ("project", "kind", "stage", "method", "model_version", "parent")
 
-    def find(self, rows: QuerySet[Job], name: str, value: str) -> QuerySet[Job]:
+    def find(self, rows: JobQuerySet, name: str, value: str) -> JobQuerySet:
         """Rows with the text in them."""
-        return rows.filter(
-            Q(name__icontains=value)
-            | Q(remark__icontains=value)
-            | Q(model_version__model__name__icontains=value)
-            | Q(datasets__dataset_version__dataset__name__icontains=value)
-        ).distinct()
+        return rows.containing(value)

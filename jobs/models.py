@@ -20,7 +20,18 @@ class JobQuerySet(ProjectOwnedQuerySet["Job"]):
 
     def active(self) -> Self:
         """Not in a final state and not paused."""
-        return self.exclude(state__in=(*Job.FINAL, Job.State.PAUSED))
+        return self.filter(state__in=Job.ACTIVE)
+
+    def containing(self, text: str) -> Self:
+        """With the text in name, remark, model or data."""
+        used = JobDataset.objects.filter(job=models.OuterRef("pk"))
+        data = used.filter(dataset_version__dataset__name__icontains=text)
+        return self.filter(
+            models.Q(name__icontains=text)
+            | models.Q(remark__icontains=text)
+            | models.Q(model_version__model__name__icontains=text)
+            | models.Exists(data)
+        )
 
     def with_parts(self) -> Self:
         """With what every list shows beside them."""
@@ -92,6 +103,14 @@ class Job(ProjectOwned):
         STOP = "stop", _("stop and keep")
         CANCEL = "cancel", _("cancel")
 
+    GOING_ON: ClassVar[tuple[str, ...]] = (
+        State.PREPARING,
+        State.RUNNING,
+        State.PAUSING,
+        State.STOPPING,
+        State.FINALIZING,
+    )
+    ACTIVE: ClassVar[tuple[str, ...]] = (State.QUEUED, *GOING_ON)
     FINAL: ClassVar[tuple[str, ...]] = (
         State.STOPPED,
         State.CANCELLED,
@@ -188,7 +207,10 @@ class Job(ProjectOwned):
 
     class Meta:
         ordering = ("-created_at",)
-        indexes = (models.Index(fields=("project", "-created_at"), name="job_of_project"),)
+        indexes = (
+            models.Index(fields=("project", "-created_at"), name="job_of_project"),
+            models.Index(fields=("project", "state", "kind"), name="job_by_state"),
+        )
         constraints = (
             models.UniqueConstraint(
                 fields=("project", "idempotency_key"),

@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q
+from django.db.models import F, Q
 from django.dispatch import receiver
 from django_q.tasks import async_task
 
@@ -182,11 +182,17 @@ def count_usage(sender: object, *, project: Project, **kwargs: Any) -> dict[str,
 
 @receiver(tokenizers_offered, dispatch_uid="jobs.tokenizers_offered")
 def offer_tokenizers(
-    sender: object, *, user: User | AnonymousUser, **kwargs: Any
+    sender: object, *, user: User | AnonymousUser, only: uuid.UUID | None, **kwargs: Any
 ) -> list[Tokenizer]:
-    """Those of enabled base models and of models that the user sees; an adapter has its base's."""
+    """Those of enabled base models and of models that the user sees; an adapter has its base's.
+
+    With `only` no others than that of this version.
+    """
     rows = ModelVersion.objects.visible_to(user).filter(model__is_enabled=True)
-    rows = rows.select_related("model", "base__base").order_by("model__project", "-created_at")
+    if only is not None:
+        rows = rows.filter(pk=only)
+    base_first = F("model__project_id").asc(nulls_first=True)
+    rows = rows.select_related("model", "base__base").order_by(base_first, "-created_at")
     return [_tokenizer(row) for row in rows[:MOST_OFFERED]]
 
 

@@ -33,9 +33,12 @@ FILE_MAX = 128 * 2**20  # bytes of a tokenizer.json; those of known models have 
 BATCH_ROWS, BATCH_CHARACTERS = 256, 4 * 2**20
 
 
-def tokenizers_of(user: Seer) -> list[Tokenizer]:
-    """Those of the models that somebody sees: base models first, then by name."""
-    answers: Any = tokenizers_offered.send(sender=None, user=user)
+def tokenizers_of(user: Seer, *, only: uuid.UUID | None = None) -> list[Tokenizer]:
+    """Those of the models that somebody sees: base models first, then by name.
+
+    With `only` no others than that of the model's version with this id.
+    """
+    answers: Any = tokenizers_offered.send(sender=None, user=user, only=only)
     found: list[Tokenizer] = [one for _receiver, told in answers for one in told]
     return sorted(found, key=lambda one: (not one.is_base, one.name.casefold()))
 

@@ -42,6 +42,8 @@ def start_foreseen(gpus: int, cpus: float) -> Start:
     nodes = _ready()
     if not nodes:
         return Start(False, ahead, no_node=True)
+    if ahead:
+        return Start(False, ahead)
     for node in nodes:
         running = node.workloads.active()
         used = running.aggregate(total=Sum("cpus"))["total"] or 0.0
@@ -49,6 +51,6 @@ def start_foreseen(gpus: int, cpus: float) -> Start:
             leases__released_at=None, leases__isnull=False
         )
         fits = free_gpus.count() >= gpus if gpus else node.cpu_count - used >= cpus
-        if fits and not ahead:
+        if fits:
             return Start(True, 0)
-    return Start(False, ahead)
+    return Start(False, 0)

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
@@ -14,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from common.phrases import gettext as _
 from jobs.engines import engine_named
 from jobs.engines.base import Advice, Estimate
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Job, Metric
 from jobs.services.lifecycle import WORKING, why_not_pausable
 from jobs.services.progress import SUMMARY
 from nodes.models import Workload
@@ -51,30 +53,52 @@ class Remaining:
 
 def remaining(job: Job) -> Remaining | None:
     """From the last reported steps of the newest attempt; None without two of them."""
-    if job.state not in WORKING or not job.total_steps or job.step >= job.total_steps:
-        return None
-    attempt = job.attempts.last()
-    if attempt is None:
-        return None
-    if job.kind != Job.Kind.TRAIN:
-        return _remaining_plain(job, attempt)
-    points = list(
-        job.metrics.filter(attempt=attempt).order_by("-step").values_list("step", "at")[:RECENT]
+    return remainings([job]).get(job.pk)
+
+
+def remainings(jobs: Iterable[Job]) -> dict[uuid.UUID, Remaining]:
+    """The same for those of the jobs that can tell, by one question for all of them."""
+    working = {
+        job.pk: job
+        for job in jobs
+        if job.state in WORKING and job.total_steps and job.step < job.total_steps
+    }
+    if not working:
+        return {}
+    points = Metric.objects.filter(job=OuterRef("job"), attempt=OuterRef("pk"))
+    recent, oldest = points.order_by("-step"), points.order_by("step")
+    attempts = Attempt.objects.filter(job__in=working).order_by("number")
+    told = attempts.annotate(
+        last=Subquery(recent.values("step")[:1]),
+        until=Subquery(recent.values("at")[:1]),
+        first=Coalesce(
+            Subquery(recent.values("step")[RECENT - 1 : RECENT]),
+            Subquery(oldest.values("step")[:1]),
+        ),
+        since=Coalesce(
+            Subquery(recent.values("at")[RECENT - 1 : RECENT]),
+            Subquery(oldest.values("at")[:1]),
+        ),
     )
-    if len(points) < 2:
-        return None
-    (last, until), (first, since) = points[0], points[-1]
-    pace = (until - since).total_seconds() / max(last - first, 1)
-    left = max(pace * (job.total_steps - last) - (timezone.now() - until).total_seconds(), 0)
-    return Remaining(left, timezone.now() + timedelta(seconds=left))
+    newest = {row.job_id: row for row in told}
+    found = {pk: _remaining(working[pk], attempt) for pk, attempt in newest.items()}
+    return {pk: left for pk, left in found.items() if left}
 
 
-def _remaining_plain(job: Job, attempt: Attempt) -> Remaining | None:
-    if attempt.started_at is None or not job.step:
+def _remaining(job: Job, attempt: Any) -> Remaining | None:
+    now = timezone.now()
+    if job.kind != Job.Kind.TRAIN:
+        if attempt.started_at is None or not job.step:
+            return None
+        gone = (now - attempt.started_at).total_seconds()
+        left = gone / job.step * (job.total_steps - job.step)
+    elif attempt.last is None or attempt.last == attempt.first:
         return None
-    gone = (timezone.now() - attempt.started_at).total_seconds()
-    left = gone / job.step * (job.total_steps - job.step)
-    return Remaining(left, timezone.now() + timedelta(seconds=left))
+    else:
+        pace = (attempt.until - attempt.since).total_seconds() / (attempt.last - attempt.first)
+        left = pace * (job.total_steps - attempt.last) - (now - attempt.until).total_seconds()
+    left = max(left, 0)
+    return Remaining(left, now + timedelta(seconds=left))
 
 
 def time_foreseen(version: ModelVersion, method: str, estimate: Estimate) -> float | None:

@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -38,12 +37,7 @@ def _filtered(request: HttpRequest, rows: JobQuerySet) -> JobQuerySet:
     elif state in Job.State.values:
         rows = rows.filter(state=state)
     if text:
-        rows = rows.filter(
-            Q(name__icontains=text)
-            | Q(remark__icontains=text)
-            | Q(model_version__model__name__icontains=text)
-            | Q(datasets__dataset_version__dataset__name__icontains=text)
-        ).distinct()
+        rows = rows.containing(text)
     try:
         return rows.filter(model_version__model_id=uuid.UUID(model)) if model else rows
     except ValueError:
@@ -57,17 +51,18 @@ def job_list(request: HtmxRequest) -> HttpResponse:
     """The project's jobs, the newest first."""
     user, project = actor(request), project_of(request)
     everything = Job.objects.visible_to(user).filter(project=project)
-    rows = _filtered(request, everything.with_parts()).prefetch_related(
-        "datasets__dataset_version__dataset"
+    rows = _filtered(request, everything.select_related("model_version__model")).defer(
+        "config", "config_overrides", "estimate", "result"
     )
+    rows = rows.prefetch_related("datasets__dataset_version__dataset")
     page = Paginator(rows, PAGE_ROWS).get_page(request.GET.get("page"))
+    left = reading.remainings(page)
     context = {
         "nav": "training",
         "project": project,
         "page": page,
         "rows": [
-            {"job": job, "kind": KINDS[job.state], "remaining": reading.remaining(job)}
-            for job in page
+            {"job": job, "kind": KINDS[job.state], "remaining": left.get(job.pk)} for job in page
         ],
         "kinds": Job.Kind.choices,
         "states": [("active", _("waiting or running")), *Job.State.choices],

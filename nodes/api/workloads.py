@@ -57,7 +57,9 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
 
     def get_place(self, workload: Workload) -> int:
         """The place in the queue from 1; 0 when it does not wait."""
-        places: dict[Any, int] = self.context.get("places") or services.queue_places([workload])
+        places: dict[Any, int] | None = self.context.get("places")
+        if places is None:
+            places = services.queue_places([workload])
         return places.get(workload.pk, 0)
 
     def get_waits_because(self, workload: Workload) -> str:
@@ -106,10 +108,10 @@ class WorkloadViewSet(
     def get_queryset(self) -> QuerySet[Workload]:
         """Visible ones; those that the user may change for actions."""
         user = actor(self.request)
-        rows = Workload.objects.select_related("node").order_by("-queued_at")
+        rows = Workload.objects.select_related("node").order_by("-queued_at", "-id")
         if self.action in {"stop", "priority"}:
             return rows.editable_by(user)
-        return rows.visible_to(user)
+        return rows.visible_to(user).defer("files", "inputs", "env", "end_facts", "waits_for")
 
     @extend_schema(request=StopSerializer, responses=WorkloadSerializer)
     @action(detail=True, methods=["post"])

@@ -116,7 +116,10 @@ class Workload(ProjectOwned):
     objects = WorkloadQuerySet.as_manager()
 
     class Meta:
-        indexes = (models.Index(fields=("state", "-priority", "queued_at"), name="workload_queue"),)
+        indexes = (
+            models.Index(fields=("state", *IN_QUEUE), name="workload_queue"),
+            models.Index(fields=("state", "-queued_at"), name="workload_newest"),
+        )
         verbose_name = _("workload")
         verbose_name_plural = _("workloads")
 

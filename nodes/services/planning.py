@@ -14,6 +14,7 @@ from common.commits import after_commit
 from common.phrases import gettext as _
 from nodes import scheduler
 from nodes.models import Gpu, Lease, Node, PlanRequest, Workload
+from nodes.models.workloads import IN_QUEUE
 from nodes.services.moves import move
 from nodes.services.reasons import reason_text
 
@@ -118,7 +119,7 @@ def _heads(depth: int) -> list[Head]:
     rank = Window(
         RowNumber(),
         partition_by=[F(name) for name in SHAPE],
-        order_by=("-priority", "queued_at", "id"),
+        order_by=IN_QUEUE,
     )
     rows = Workload.objects.filter(state=State.WAITING).annotate(rank=rank)
     return [

@@ -98,12 +98,7 @@ def queue_position(workload: Workload) -> tuple[int, str]:
     """The place in the queue, from 1, and why it waits; place 0 when it has left the queue."""
     if workload.state != State.WAITING:
         return 0, workload.reason if workload.state == State.PLACED else ""
-    ahead = Workload.objects.filter(state=State.WAITING).filter(
-        Q(priority__gt=workload.priority)
-        | Q(priority=workload.priority, queued_at__lt=workload.queued_at)
-        | Q(priority=workload.priority, queued_at=workload.queued_at, pk__lt=workload.pk)
-    )
-    return ahead.count() + 1, workload.reason
+    return queue_places([workload]).get(workload.pk, 0), workload.reason
 
 
 def queue_places(workloads: Iterable[Workload]) -> dict[uuid.UUID, int]:
@@ -111,7 +106,8 @@ def queue_places(workloads: Iterable[Workload]) -> dict[uuid.UUID, int]:
     wanted = {one.pk for one in workloads if one.state == State.WAITING}
     if not wanted:
         return {}
-    queue = Workload.objects.waiting().annotate(place=Window(RowNumber(), order_by=IN_QUEUE))
+    place = Window(RowNumber(), order_by=IN_QUEUE)
+    queue = Workload.objects.waiting().order_by().annotate(place=place)
     # A condition that names the place is looked at when all are counted; there is no place 0.
     found = queue.filter(Q(place=0) | Q(pk__in=wanted))
     return dict(found.values_list("pk", "place"))

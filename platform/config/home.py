@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Case, Count, OuterRef, Prefetch, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
@@ -86,29 +86,35 @@ def with_data(jobs: QuerySet[Job]) -> QuerySet[Job]:
 def trainings(project: Project) -> list[Training]:
     """The newest trainings of the project, those that go on first."""
     jobs = Job.objects.filter(project=project, kind=Job.Kind.TRAIN)
-    active = list(with_data(jobs.active()).select_related("model_version__model")[:SHOWN])
+    at_work = Case(When(state=Job.State.QUEUED, then=1), default=0)
+    first = with_data(jobs.active()).order_by(at_work, "-created_at")
+    active = list(first.select_related("model_version__model")[:SHOWN])
     rest = SHOWN - len(active)
     if rest:
         done = jobs.exclude(pk__in=[job.pk for job in active])
         active += list(with_data(done).select_related("model_version__model")[:rest])
     notes = reading.waiting_notes(job for job in active if job.is_active)
-    return [_training(job, *notes.get(job.pk, (0, ""))) for job in active]
+    left = reading.remainings(active)
+    return [_training(job, *notes.get(job.pk, (0, "")), left.get(job.pk)) for job in active]
 
 
-def _training(job: Job, place: int, note: str) -> Training:
+def _training(job: Job, place: int, note: str, left: reading.Remaining | None) -> Training:
     parts = [str(job.model_version), job.get_method_display() or job.get_stage_display()]
     parts += [str(version) for version in data_of(job)[:1]]
-    state, left = str(job.get_state_display()).capitalize(), None
+    state = str(job.get_state_display()).capitalize()
     if job.is_active:
         if place:
             state = _("No. %(n)s in line") % {"n": place}
-        found = reading.remaining(job)
-        left = found.seconds if found else None
     elif job.state == Job.State.FAILED:
         state = str(job.get_failure_display() or job.get_state_display()).capitalize()
         note = job.failure_line
     return Training(
-        job, KINDS.get(Job.State(job.state), "run"), " · ".join(parts), state, note, left
+        job,
+        KINDS.get(Job.State(job.state), "run"),
+        " · ".join(parts),
+        state,
+        note,
+        left.seconds if left else None,
     )
 
 
@@ -167,10 +173,10 @@ def _node_url(node: Node) -> str:
 
 def _going_on(projects: Sequence[Project]) -> dict[uuid.UUID, list[str]]:
     """What runs, waits and is in service in each of the projects, in words."""
-    jobs = Job.objects.filter(project__in=projects).order_by().values("project")
+    jobs = Job.objects.filter(project__in=projects).active().order_by().values("project")
     counted = jobs.annotate(
-        running=Count("pk", Q(kind=Job.Kind.TRAIN, state__in=_GOING_ON)),
-        others=Count("pk", ~Q(kind=Job.Kind.TRAIN) & Q(state__in=_GOING_ON)),
+        running=Count("pk", Q(kind=Job.Kind.TRAIN, state__in=Job.GOING_ON)),
+        others=Count("pk", ~Q(kind=Job.Kind.TRAIN) & Q(state__in=Job.GOING_ON)),
         waiting=Count("pk", Q(state=Job.State.QUEUED)),
     )
     by_project = {row["project"]: row for row in counted}
@@ -194,15 +200,6 @@ def _said(counts: Mapping[str, Any], serving: int) -> list[str]:
     return [text % {"n": number} for number, text in lines if number]
 
 
-_GOING_ON = (
-    Job.State.PREPARING,
-    Job.State.RUNNING,
-    Job.State.PAUSING,
-    Job.State.STOPPING,
-    Job.State.FINALIZING,
-)
-
-
 @dataclass(frozen=True)
 class Elsewhere:
     """A line of the reader's other projects."""
@@ -210,7 +207,7 @@ class Elsewhere:
     project: Project
     role: str
     now: list[str]  # what goes on there
-    last: Job | None
+    last: Job | None  # where nothing goes on
     datasets: int
 
 
@@ -223,13 +220,18 @@ def around(user: User, project: Project, *, only_busy: bool) -> tuple[list[str],
     rows = Membership.objects.filter(user=user).exclude(project=project).select_related("project")
     newest = Job.objects.filter(project=OuterRef("project")).order_by("-created_at")
     data = Dataset.objects.filter(project=OuterRef("project")).order_by().values("project")
-    memberships = rows.annotate(
-        last=Subquery(newest.values("pk")[:1]),
-        datasets=Coalesce(Subquery(data.annotate(number=Count("pk")).values("number")), 0),
+    found = list(
+        rows.annotate(
+            last=Subquery(newest.values("pk")[:1]),
+            last_at=Subquery(newest.values("created_at")[:1]),
+            datasets=Coalesce(Subquery(data.annotate(number=Count("pk")).values("number")), 0),
+        )
     )
-    found = list(memberships)
     now = _going_on([project, *(row.project for row in found)])
-    jobs = Job.objects.in_bulk([row.last for row in found if row.last])
+    found.sort(key=lambda row: _liveliness(row, now), reverse=True)
+    shown = [row for row in found[:SHOWN] if now[row.project_id] or not only_busy]
+    idle = [row.last for row in shown if row.last and not now[row.project_id]]
+    jobs = Job.objects.only("name", "state", "created_at", "finished_at").in_bulk(idle)
     lines = [
         Elsewhere(
             row.project,
@@ -238,15 +240,14 @@ def around(user: User, project: Project, *, only_busy: bool) -> tuple[list[str],
             jobs.get(row.last),
             row.datasets,
         )
-        for row in found
-        if now[row.project_id] or not only_busy
+        for row in shown
     ]
-    here = now[project.pk] or [_("Nothing runs at the moment.")]
-    return here, sorted(lines, key=_liveliness, reverse=True)[:SHOWN]
+    return now[project.pk] or [_("Nothing runs at the moment.")], lines
 
 
-def _liveliness(line: Elsewhere) -> tuple[bool, float, int]:
-    return bool(line.now), line.last.created_at.timestamp() if line.last else 0.0, line.datasets
+def _liveliness(row: Any, now: Mapping[uuid.UUID, list[str]]) -> tuple[bool, float, int]:
+    last = row.last_at.timestamp() if row.last_at else 0.0
+    return bool(now[row.project_id]), last, row.datasets
 
 
 def in_service(project: Project) -> list[Deployment]:
