@@ -5,6 +5,7 @@ Run as `python -m datasets.parting`; `datasets.sight` starts it, hands over an `
 standard input and reads a list of `Seen` from the standard output, both as JSON.
 """
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,7 @@ class Seen:
 def main() -> None:
     """Answers one question."""
     asked = orjson.loads(sys.stdin.buffer.read())
+    os.nice(5)
     confine(memory=MEMORY, seconds=SECONDS, size=0)
     counter = TokenCounter(Path(asked["directory"]), asked["template"])
     found = [_seen(counter, _example(one)) for one in asked["examples"]]

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from common.phrases import gettext as _
 from datasets import services
 from datasets.api.rows import number_of
 from datasets.api.statistics import DATASET
@@ -84,6 +85,9 @@ class LengthsMixin(GenericViewSet[DatasetVersion]):
             tokens = version.report.get("tokens", {})
             key = tokens.get("key", "")
             cut = services.version_cut_count(version, key=key, cutoff_len=cutoff)
+            if cut is None:
+                problem = _("Nothing was counted at the check. Choose a tokenizer.")
+                told |= {"state": "failed", "percent": 0, "problem": problem}
         else:
             found = lengths_by(version, tokenizer, cutoff)
             cut = found.cut if found.state == "done" else None

@@ -104,7 +104,11 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
                 enum=list(DECISION_NAMES),
                 description="Rows that members decided on and did not save yet; none for others.",
             ),
-            OpenApiParameter("tokens", bool, description="Each row also as tokens of the check."),
+            OpenApiParameter(
+                "tokens",
+                bool,
+                description="Each row also as tokens of the check; for those who are logged in.",
+            ),
             OpenApiParameter(
                 "tokenizer",
                 OpenApiTypes.UUID,
@@ -142,7 +146,9 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
 
 
 def _tokenizer_asked(request: Request) -> Tokenizer | None:
-    """The tokenizer to part rows with; None where nobody wants their tokens, or can have them."""
+    """The tokenizer to part rows with; None where nobody wants their tokens, or may have them."""
+    if not request.user.is_authenticated:
+        return None
     if found := tokenizer_named(request.user, request.query_params.get("tokenizer", "")):
         return found
     wants = request.query_params.get("tokens", "") in {"true", "1"}

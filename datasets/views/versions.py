@@ -111,7 +111,9 @@ def _as_tokens(
     """The rows as tokens, and the tokenizers that there are to choose from."""
     chosen = tokenizer_named(request.user, request.GET.get("tokenizer", ""))
     tokenizer, problem = chosen or tokenizer_of_check(), ""
-    if tokenizer:
+    if not request.user.is_authenticated:
+        problem = _("Log in to see rows as tokens.")
+    elif tokenizer:
         try:
             page = replace(page, rows=rows_as_tokens(page.rows, tokenizer))
         except DomainError as refused:

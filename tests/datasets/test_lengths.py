@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from accounts.models import Project
 from datasets import services, tasks
-from datasets.models import DatasetVersion, TokenCount
+from datasets.models import Dataset, DatasetVersion, TokenCount
 from datasets.statistics.tokenizers import Tokenizer as Offered
 from registry.models import Model, ModelVersion
 from tests.datasets import children
@@ -117,6 +117,25 @@ def test_rows_as_tokens_of_a_chosen_model(version, by_words, client, people) -> 
         answer = api.get(path, {"view": "tokens", "tokenizer": str(theirs.pk)})
         answer = answer if "api" in path else client.get(path, chosen | {"tokenizer": theirs.pk})
         assert answer.status_code == 404
+
+
+def test_visitors_start_no_process(version, client, people) -> None:
+    """Public rows are read by anybody; parting them takes an account."""
+    Dataset.objects.update(is_public=True)
+    page = client.get(rows_of(version), {"view": "tokens"})
+    assert "Log in to see rows as tokens." in page.content.decode()
+    assert page.context["rows"].rows[0].seen is None
+    answer = APIClient().get(f"{api_of(version)}rows/", {"tokens": "true"})
+    assert answer.json()["results"][0]["tokens"] is None
+
+
+def test_nothing_counted_at_the_check_is_said(make, people) -> None:
+    version = make(ROWS).latest
+    api = APIClient()
+    api.force_authenticate(people.viewer)
+    answer = api.get(f"{api_of(version)}cuts/").json()
+    assert (answer["state"], answer["cut"]) == ("failed", None)
+    assert "Choose a tokenizer" in answer["problem"]
 
 
 def test_the_api_counts_once(version, by_words, people) -> None:
