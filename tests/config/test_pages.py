@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import services
 from config import checks
-from config.home import around
+from config.home import SHOWN, around, trainings
 from config.ways import Way, first_steps
 from datasets.models import Dataset, DatasetVersion
 from inference.models import Deployment
@@ -115,6 +115,15 @@ def test_home_shows_what_goes_on(client, people, work):
     assert "support-zh v3 · 12,480 rows" in text
     assert "LoRA · 64 %" in text
     assert "0.742" in text
+
+
+def test_trainings_that_run_come_before_those_that_wait(people, work):
+    for number in range(SHOWN):
+        fields = {"kind": Job.Kind.TRAIN, "model_version": work.model_version}
+        Job.objects.create(project=people.team, name=f"later {number}", **fields)
+    found = [line.job for line in trainings(people.team)]
+    assert found[0] == work and len(found) == SHOWN
+    assert {job.state for job in found[1:]} == {Job.State.QUEUED}
 
 
 def test_home_shows_nothing_of_other_projects(client, people, work):
