@@ -138,6 +138,16 @@ def test_compose_itself_reads_it(tmp_path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert set(yaml.safe_load(done.stdout)["services"]) >= set(PLATFORM)
+    with_gpus = ROOT / "compose.gpu.yaml"
+    done = subprocess.run(
+        [*words[:-3], "-f", str(with_gpus), *words[-3:]], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    agent = yaml.safe_load(done.stdout)["services"]["node-agent"]
+    assert "count: all" in with_gpus.read_text() and agent["pid"] == "host"
+    devices = agent["deploy"]["resources"]["reservations"]["devices"]
+    assert [one["capabilities"] for one in devices] == [["utility"]]
+    assert agent["command"] == ["python", "manage.py", "node_agent"]
     (tmp_path / "empty").touch()
     words[words.index(str(file))] = str(tmp_path / "empty")
     refused = subprocess.run(
