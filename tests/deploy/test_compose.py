@@ -140,7 +140,10 @@ def test_compose_itself_reads_it(tmp_path) -> None:
     assert set(yaml.safe_load(done.stdout)["services"]) >= set(PLATFORM)
     with_gpus = ROOT / "compose.gpu.yaml"
     done = subprocess.run(
-        [*words[:-3], "-f", str(with_gpus), *words[-3:]], capture_output=True, text=True, check=False
+        [*words[:-3], "-f", str(with_gpus), *words[-3:]],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     agent = yaml.safe_load(done.stdout)["services"]["node-agent"]

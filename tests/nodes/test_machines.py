@@ -12,6 +12,7 @@ from common.errors import Conflict, DomainError
 from nodes import services
 from nodes.models import Gpu, HardwareError, Lease, Node, NodeSample, Workload
 from nodes.nvml import Fault
+from nodes.services import samples
 from nodes.services.clock import database_now
 from nodes.services.machines import Identity
 from nodes.services.samples import KEEP
@@ -360,9 +361,11 @@ def test_removing(people) -> None:
     assert Workload.objects.get(name="later").state == "placed"
 
 
-def test_what_is_measured_is_rolled_up_and_forgotten() -> None:
+def test_what_is_measured_is_rolled_up_and_forgotten(monkeypatch) -> None:
     node = register()
-    end = timezone.now().replace(second=0, microsecond=0)
+    moment = database_now()
+    monkeypatch.setattr(samples, "database_now", lambda: moment)
+    end = moment.replace(second=0, microsecond=0)
     NodeSample.objects.bulk_create(
         NodeSample(
             node=node,
