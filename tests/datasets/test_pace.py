@@ -18,7 +18,7 @@ from tests.datasets.model_server import simulated
 from tests.datasets.test_generation import child, ended, provider, start, start_again, texts
 
 __all__ = ["provider", "start"]
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 READY_RUN = """
 import sys
 import django

@@ -289,6 +289,7 @@ print(counts["rows"], counts["looked"], peak_kilobytes() // 1024)
 """
 
 
+@pytest.mark.once
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """100 MB of rows of all lengths, a few megabytes among them: far less than the file again."""
     row = jsonl([{"instruction": "q" * 40, "output": "答" * 80}])

@@ -259,6 +259,7 @@ print(outcome.usable, after // 1024, (after - before) // 1024)
 """
 
 
+@pytest.mark.once
 def test_memory_is_bounded(tmp_path) -> None:
     """200 MB take less than 50 MB more than the empty program."""
     example = {"instruction": "q" * 2000, "output": "答" * 6000}

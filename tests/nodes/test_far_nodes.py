@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from common import store
 from nodes.models import Workload
@@ -19,7 +20,10 @@ from tests.s3 import bucket
 
 __all__ = ["bucket"]
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor == "sqlite", reason="nodes need PostgreSQL"),
+]
 State = Workload.State
 
 
