@@ -83,6 +83,11 @@ class Device:
     is_idle: bool = False  # held for long and hardly used
 
     @property
+    def name(self) -> str:
+        """Its place in the machine."""
+        return f"GPU {self.gpu.index}"
+
+    @property
     def model(self) -> str:
         """What it is called among people."""
         return short_model(self.gpu.name)

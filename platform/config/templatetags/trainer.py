@@ -209,6 +209,20 @@ def query(context: Context, **changes: Any) -> str:
 
 
 @register.simple_tag
+def bar(percent: object = 0, label: str = "", kind: str = "", thick: object = "") -> SafeString:
+    """A bar of a share, as the component `c-bar` draws it; for pages with dozens of them."""
+    return format_html(
+        '<div class="bar{}{}" role="progressbar" aria-valuemin="0" aria-valuemax="100"'
+        ' aria-valuenow="{}"{}><i style="width:{}%"></i></div>',
+        f" {kind}" if kind else "",
+        " thick" if thick else "",
+        str(percent or 0),
+        format_html(' aria-label="{}"', label) if label else "",
+        str(percent or 0),
+    )
+
+
+@register.simple_tag
 def lucide(name: str, *, size: int = 18, **attributes: Any) -> SafeString:
     """An icon by its Lucide name.
 
