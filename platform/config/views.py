@@ -4,6 +4,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -41,6 +42,7 @@ COLLECTIONS = {
 @login_required
 @require_GET
 def home(request: HtmxRequest) -> HttpResponse:
+@vary_on_headers("HX-Request")
     """What goes on, and the next step on the way; parts of it renew themselves."""
     project = project_of(request)
     way = ways.way(project)
@@ -65,6 +67,7 @@ def home(request: HtmxRequest) -> HttpResponse:
 @login_required
 @require_GET
 def search(request: HtmxRequest) -> HttpResponse:
+@vary_on_headers("HX-Request")
     """Datasets, jobs, models, deployments and projects by a part of their name."""
     text = request.GET.get("q", "")
     context = {"search_text": text, "groups": finding.everything(actor(request), text)}
