@@ -1,9 +1,9 @@
 """The list of jobs, one of them, and what can be done with it."""
 
 import uuid
+from functools import partial
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Q
@@ -14,7 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, project_of
 from accounts.models import Event, Role
-from common.errors import DomainError
+from common.acting import acted
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from jobs import services
@@ -172,12 +172,7 @@ def job_metrics(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
 
 def _do(request: HttpRequest, job_id: uuid.UUID, act: Any, done: str, **more: Any) -> HttpResponse:
     job = job_or_404(request, job_id, edit=True)
-    try:
-        act(job.pk, by=actor(request), **more)
-    except DomainError as refused:
-        messages.error(request, refused.message)
-    else:
-        messages.success(request, done % {"name": job.name})
+    acted(request, partial(act, job.pk, by=actor(request), **more), done % {"name": job.name})
     return redirect("jobs:job_detail", job_id)
 
 
@@ -234,10 +229,7 @@ def job_retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 def job_delete(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """Deletes a job."""
     job = job_or_404(request, job_id, edit=True)
-    try:
-        services.job_delete(job.pk, by=actor(request))
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    delete = partial(services.job_delete, job.pk, by=actor(request))
+    if not acted(request, delete, _("“%(name)s” is deleted.") % {"name": job.name}):
         return redirect("jobs:job_detail", job_id)
-    messages.success(request, _("“%(name)s” is deleted.") % {"name": job.name})
     return redirect("jobs:job_list")
