@@ -30,6 +30,7 @@ from accounts.models import Event, Membership, Project, Role, User
 from accounts.views.shared import accepted
 from common.acting import acted
 from common.phrases import gettext as _
+from common.texts import text_of
 
 GIB = 2**30
 PER_PAGE = 30
@@ -54,7 +55,7 @@ def project_list(request: HttpRequest) -> HttpResponse:
         )
         .order_by("others", "name")
     )
-    search = request.GET.get("q", "").strip()[:80]
+    search = text_of(request.GET, "q")
     rows = projects.filter(name__icontains=search).select_related("personal_of")
     shown = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     page = {

@@ -17,6 +17,7 @@ from accounts.models import Event, Role
 from common.acting import acted
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import text_of, whole
 from jobs import services
 from jobs.engines import engine_named
 from jobs.models import Job, JobQuerySet
@@ -30,7 +31,7 @@ TABS = ("progress", "config", "data", "checkpoints", "events", "files", "log")
 
 def _filtered(request: HttpRequest, rows: JobQuerySet) -> JobQuerySet:
     kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
-    text, model = request.GET.get("q", "").strip(), request.GET.get("model", "")
+    text, model = text_of(request.GET, "q"), request.GET.get("model", "")
     if kind in Job.Kind.values:
         rows = rows.filter(kind=kind)
     if state == "active":
@@ -201,13 +202,12 @@ def job_pause(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def job_resume(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """Resumes from the last or the posted checkpoint."""
-    chosen = request.POST.get("checkpoint", "")
     return _do(
         request,
         job_id,
         services.job_resume,
         _("“%(name)s” goes on."),
-        checkpoint_id=int(chosen) if chosen.isdecimal() else None,
+        checkpoint_id=whole(request.POST.get("checkpoint", ""), 18),
     )
 
 

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.http import actor, project_of
 from common.htmx import HtmxRequest, wants_fragment
+from common.texts import text_of
 from config import home as start
 from config import search as finding
 from config import ways
@@ -41,8 +42,8 @@ COLLECTIONS = {
 
 @login_required
 @require_GET
-def home(request: HtmxRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
+def home(request: HtmxRequest) -> HttpResponse:
     """What goes on, and the next step on the way; parts of it renew themselves."""
     project = project_of(request)
     way = ways.way(project)
@@ -66,10 +67,10 @@ def home(request: HtmxRequest) -> HttpResponse:
 
 @login_required
 @require_GET
-def search(request: HtmxRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
+def search(request: HtmxRequest) -> HttpResponse:
     """Datasets, jobs, models, deployments and projects by a part of their name."""
-    text = request.GET.get("q", "")
+    text = text_of(request.GET, "q")
     context = {"search_text": text, "groups": finding.everything(actor(request), text)}
     template = "home/_hits.html" if wants_fragment(request.htmx) else "search.html"
     return render(request, template, context)
