@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
+from common.texts import whole
 from datasets.statistics.choosing import CUT, FLAGS, ORDERS, Choice
 from datasets.statistics.languages import LANGUAGES
 
@@ -43,12 +44,8 @@ def choice_of(asked: Mapping[str, str]) -> Choice:
     return Choice(
         flag=flag if flag in FLAGS or flag == CUT else "",
         language=language if language in LANGUAGES else "",
-        shortest=_length(asked.get("shortest", "")),
-        longest=_length(asked.get("longest", "")),
+        shortest=whole(asked.get("shortest", "")),
+        longest=whole(asked.get("longest", "")),
         order=order if order in ORDERS else "",
-        cutoff=_length(asked.get("cutoff", "")) or CUTOFF,
+        cutoff=whole(asked.get("cutoff", "")) or CUTOFF,
     )
-
-
-def _length(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -6,6 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common.api import texts_storable
 from common.phrases import gettext as _
 from datasets import services
 from datasets.lineage import lineage_seen
@@ -142,10 +143,14 @@ class MappingSerializer(serializers.Serializer[Any]):
 
     shape = serializers.ChoiceField(choices=DatasetVersion.Shape.choices, required=False)
     columns = serializers.JSONField(
-        required=False, help_text="Engine's column name -> the file's column name."
+        required=False,
+        validators=[texts_storable],
+        help_text="Engine's column name -> the file's column name.",
     )
     tags = serializers.JSONField(
-        required=False, help_text="role_tag, content_tag, user_tag, … -> names in the file."
+        required=False,
+        validators=[texts_storable],
+        help_text="role_tag, content_tag, user_tag, … -> names in the file.",
     )
 
     def validate_columns(self, value: Any) -> dict[str, Any]:
@@ -217,7 +222,9 @@ class RecipeChangeSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=200, required=False, allow_blank=True)
     remark = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     steps = serializers.JSONField(
-        required=False, help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.'
+        required=False,
+        validators=[texts_storable],
+        help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.',
     )
 
 
@@ -226,7 +233,8 @@ class RecipeCreateSerializer(RecipeChangeSerializer):
 
     name = serializers.CharField(max_length=200, allow_blank=True)
     steps = serializers.JSONField(
-        help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.'
+        validators=[texts_storable],
+        help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.',
     )
     project = serializers.UUIDField(
         required=False, allow_null=True, help_text="Your personal project by default."

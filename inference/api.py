@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from accounts.http import actor, project_of
 from accounts.models import Project, Role, User
 from accounts.permissions import within_reach
+from common.api import number_asked
 from common.errors import DomainError
 from inference import services
 from inference.chat import answer_now
@@ -141,12 +142,12 @@ class DeploymentViewSet(
     def log(self, request: Request, pk: str) -> Response:
         """The newest replica's log from a byte on; without `offset` its end."""
         replica = self.get_object().replica
-        limit = min(max(_number(request, "limit", LOG_BYTES), 1), LOG_BYTES_MAX)
+        limit = min(max(number_asked(request, "limit", LOG_BYTES), 1), LOG_BYTES_MAX)
         offset, raw = 0, b""
         if replica is not None and replica.workload.log_path.exists():
             with replica.workload.log_path.open("rb") as log:
                 size = log.seek(0, 2)
-                offset = min(max(_number(request, "offset", size - limit), 0), size)
+                offset = min(max(number_asked(request, "offset", size - limit), 0), size)
                 log.seek(offset)
                 raw = log.read(limit)
         text = raw.decode("utf-8", errors="replace")
@@ -155,17 +156,6 @@ class DeploymentViewSet(
     def _row(self, deployment: Deployment, status: int = 200) -> Response:
         fresh = Deployment.objects.select_related("version__model", "created_by")
         return Response(self.get_serializer(fresh.get(pk=deployment.pk)).data, status=status)
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    """A whole number of the query."""
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    try:
-        return int(text)
-    except ValueError:
-        raise serializers.ValidationError({name: _("A whole number is needed.")}) from None
 
 
 class MessageSerializer(serializers.ModelSerializer[Message]):

@@ -14,6 +14,7 @@ import orjson
 from asgiref.sync import async_to_sync
 
 from common.phrases import gettext as _
+from common.texts import storable
 from inference.activity import Use, settle
 from inference.models import Message
 from inference.openai import ApiError
@@ -111,7 +112,7 @@ class _Writer:
             try:
                 chunk = orjson.loads(line[6:])
                 for choice in chunk["choices"]:
-                    piece = choice["delta"].get("content") or ""
+                    piece = storable(choice["delta"].get("content") or "")
                     if piece:
                         self._pieces.append(piece)
                         new += piece

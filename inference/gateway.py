@@ -23,6 +23,7 @@ from accounts.authentication import user_for_key
 from accounts.models import ApiKey, User
 from common.languages import accepted, spoken
 from common.phrases import gettext as _
+from common.texts import whole
 from inference.activity import Use
 from inference.models import Deployment
 from inference.openai import REQUEST_MAX_BYTES, ApiError, model_not_found, read_chat_request
@@ -252,7 +253,7 @@ def _body(request: HttpRequest) -> object:
         status=413,
         code="request_too_large",
     )
-    if int(request.headers.get("content-length") or 0) > REQUEST_MAX_BYTES:
+    if (whole(request.headers.get("content-length", ""), 18) or 0) > REQUEST_MAX_BYTES:
         raise too_large
     raw = request.read(REQUEST_MAX_BYTES + 1)
     if len(raw) > REQUEST_MAX_BYTES:

@@ -5,10 +5,9 @@ from urllib.parse import quote
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
-from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import mixins, serializers, viewsets
+from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +15,9 @@ from rest_framework.response import Response
 from accounts.http import actor, project_of
 from accounts.models import Event
 from accounts.permissions import within_reach
+from common.api import number_asked
 from common.downloads import download
+from common.texts import text_of
 from jobs import services
 from jobs.archives import archive_stream
 from jobs.engines import engine_named
@@ -123,7 +124,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         """Checks and submits a job."""
         job = services.job_submit(
             created_by=actor(request),
-            idempotency_key=request.headers.get("Idempotency-Key", ""),
+            idempotency_key=text_of(request.headers, "Idempotency-Key", 120),
             **self._draft(request),
         )
         return self._row(job, 201)
@@ -265,7 +266,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     def metrics(self, request: Request, pk: str) -> Response:
         """All points, by step; `after` gives those after a step only."""
         rows = self.get_object().metrics.select_related("attempt")
-        after = _number(request, "after", -1)
+        after = number_asked(request, "after", -1)
         points = [
             {
                 "step": row.step,
@@ -295,7 +296,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     def _attempt(self, request: Request) -> Attempt:
         job = self.get_object()
         rows = job.attempts.select_related("workload")
-        number = _number(request, "attempt", 0)
+        number = number_asked(request, "attempt", 0)
         found = rows.filter(number=number).first() if number else rows.last()
         if found is None:
             raise Http404
@@ -313,12 +314,12 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     def log(self, request: Request, pk: str) -> Response:
         """An attempt's log from a byte on; without `offset` its end."""
         path = self._attempt(request).workload.log_path
-        limit = min(max(_number(request, "limit", LOG_BYTES), 1), LOG_BYTES_MAX)
+        limit = min(max(number_asked(request, "limit", LOG_BYTES), 1), LOG_BYTES_MAX)
         offset, raw = 0, b""
         if path.exists():
             with path.open("rb") as log:
                 size = log.seek(0, 2)
-                offset = min(max(_number(request, "offset", size - limit), 0), size)
+                offset = min(max(number_asked(request, "offset", size - limit), 0), size)
                 log.seek(offset)
                 raw = log.read(limit)
         text = raw.decode("utf-8", errors="replace")
@@ -368,14 +369,3 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
             content_type="application/zip",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    """A whole number of the query."""
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    try:
-        return int(text)
-    except ValueError:
-        raise serializers.ValidationError({name: _("A whole number is needed.")}) from None

@@ -21,6 +21,7 @@ from accounts.permissions import (
     OperatorWritesWithScope,
     within_reach,
 )
+from common.texts import text_of
 from registry import catalogue, downloads, rows, services
 from registry.models import Evaluation, Model, ModelVersion
 from registry.serializers import (
@@ -304,7 +305,7 @@ class EvaluationViewSet(
         places = rows.order(
             evaluation,
             sort=request.query_params.get("sort", ""),
-            search=request.query_params.get("search", ""),
+            search=text_of(request.query_params, "search"),
             differing=request.query_params.get("differing", "").lower() in {"1", "true"},
         )
         # The paginator takes any sequence; the stubs know querysets only.

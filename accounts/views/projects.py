@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -27,8 +28,9 @@ from accounts.forms import (
 from accounts.http import actor, project_of, work_in
 from accounts.models import Event, Membership, Project, Role, User
 from accounts.views.shared import accepted
-from common.errors import DomainError
+from common.acting import acted
 from common.phrases import gettext as _
+from common.texts import text_of
 
 GIB = 2**30
 PER_PAGE = 30
@@ -53,7 +55,7 @@ def project_list(request: HttpRequest) -> HttpResponse:
         )
         .order_by("others", "name")
     )
-    search = request.GET.get("q", "").strip()[:80]
+    search = text_of(request.GET, "q")
     rows = projects.filter(name__icontains=search).select_related("personal_of")
     shown = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     page = {
@@ -251,12 +253,9 @@ def project_leave(request: HttpRequest, project_id: uuid.UUID) -> HttpResponse:
     """Ends one's own membership."""
     user = actor(request)
     project = get_object_or_404(Project.objects.filter(memberships__user=user), pk=project_id)
-    try:
-        services.project_leave(project.pk, by=user)
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    leave = partial(services.project_leave, project.pk, by=user)
+    if not acted(request, leave, _("You have left %(project)s.") % {"project": project.name}):
         return redirect("accounts:project_detail", project.pk)
-    messages.success(request, _("You have left %(project)s.") % {"project": project.name})
     return redirect("accounts:project_list")
 
 
@@ -308,10 +307,6 @@ def member_remove(request: HttpRequest, project_id: uuid.UUID, user_id: uuid.UUI
     """Takes a member out; what the member made stays."""
     project = _managed(request, project_id)
     user = _member(project, user_id)
-    try:
-        services.member_remove(project.pk, user.pk, by=actor(request))
-    except DomainError as refused:
-        messages.error(request, refused.message)
-    else:
-        messages.success(request, _("%(user)s is out.") % {"user": user.username})
+    remove = partial(services.member_remove, project.pk, user.pk, by=actor(request))
+    acted(request, remove, _("%(user)s is out.") % {"user": user.username})
     return redirect("accounts:project_detail", project.pk)

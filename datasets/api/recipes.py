@@ -18,6 +18,7 @@ from accounts.http import actor, project_of
 from accounts.permissions import IsAuthenticatedWithScope, within_reach
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import whole
 from datasets import services
 from datasets.generation.asking import Limits
 from datasets.models import DatasetVersion, Recipe, RecipeRun
@@ -122,9 +123,10 @@ class RecipeViewSet(
         """
         recipe = self.get_object()
         version = _version(request, recipe)
-        seed = request.query_params.get("seed", "")
-        number = int(seed) if seed.isdecimal() and len(seed) < 10 else SEED
-        found = services.recipe_preview(recipe.steps, version, by=actor(request), seed=number)
+        seed = whole(request.query_params.get("seed", ""))
+        found = services.recipe_preview(
+            recipe.steps, version, by=actor(request), seed=SEED if seed is None else seed
+        )
         return Response(_previewed(found))
 
     @extend_schema(request=AskSerializer, responses=RecipeAskedSerializer, filters=False)

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from common.texts import text_of, whole
 from datasets.api.statistics import DATASET
 from datasets.choices import DECISION_NAMES, FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
 from datasets.lengths import tokenizer_named, tokenizer_of_check
@@ -135,7 +136,7 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
             version,
             start=number_of(request, "from", 1) - 1,
             count=min(number_of(request, "page_size", 20), PAGE_MAX),
-            words=request.query_params.get("search", "")[:200],
+            words=text_of(request.query_params, "search"),
             choice=choice_of(request.query_params),
             among=decided_on(draft, decision) if decision in DECISION_NAMES else None,
         )
@@ -164,8 +165,8 @@ def _decisions(draft: Revision | None, page: Page) -> dict[int, RowDecision]:
 
 def number_of(request: Request, name: str, default: int) -> int:
     """A whole number of the address, at least 1."""
-    text = request.query_params.get(name, "")
-    return max(int(text), 1) if text.isdecimal() and len(text) < 12 else default
+    number = whole(request.query_params.get(name, ""))
+    return default if number is None else max(number, 1)
 
 
 def _page_shown(page: Page, decisions: dict[int, RowDecision]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from accounts.http import actor, project_of
 from accounts.permissions import within_reach
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import whole
 from datasets import services
 from datasets.models import Upload
 from datasets.upload_serializers import UploadSerializer
@@ -86,8 +87,8 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
     def create(self, request: Request) -> Response:
         """Announces a file; its address is in `Location`. The project's storage is held for it."""
         _same_version(request)
-        length = request.headers.get("Upload-Length", "")
-        if not length.isdecimal() or len(length) > 18:
+        size = whole(request.headers.get("Upload-Length", ""), 18)
+        if size is None:
             raise DomainError(_("Upload-Length must say how many bytes will come."), code="length")
         told = _metadata(request.headers.get("Upload-Metadata", ""))
         upload = services.upload_create(
@@ -95,7 +96,7 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
             created_by=actor(request),
             filename=told.get("filename", "file"),
             path=told.get("path", ""),
-            size=int(length),
+            size=size,
         )
         address = reverse("api-upload-detail", args=[upload.pk])
         return Response(
@@ -125,13 +126,13 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
         _same_version(request)
         if request.content_type != PIECE:
             raise UnsupportedMediaType(request.content_type)
-        offset = request.headers.get("Upload-Offset", "")
-        if not offset.isdecimal() or len(offset) > 18:
+        offset = whole(request.headers.get("Upload-Offset", ""), 18)
+        if offset is None:
             raise DomainError(_("Upload-Offset must say where the body begins."), code="offset")
         services.upload_append(
             upload,
             cast("BinaryIO", request.stream or _NOTHING),
-            offset=int(offset),
+            offset=offset,
             checksum=request.headers.get("Upload-Checksum", ""),
         )
         return Response(status=status.HTTP_204_NO_CONTENT, headers=_headers(upload))

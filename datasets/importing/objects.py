@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import whole
 from datasets.importing.listing import Listed, Listing
 from datasets.importing.web import Answered, Stream, opened
 
@@ -76,10 +77,9 @@ class Objects:
         return Listing([file for file in files if not file.path.endswith("/")])
 
     def _listed(self, one: ET.Element, read: Callable[[str], str]) -> Listed:
-        size = one.findtext("{*}Size") or ""
         return Listed(
             read(one.findtext("{*}Key") or "").removeprefix(self._folder),
-            int(size) if size.isdecimal() and len(size) < 19 else None,
+            whole(one.findtext("{*}Size") or "", 18),
             mark=one.findtext("{*}ETag") or "",
         )
 

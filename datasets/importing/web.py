@@ -17,6 +17,7 @@ from common.outbound import (
     target_resolve,
 )
 from common.phrases import gettext as _
+from common.texts import whole
 
 SECONDS = 30  # that a server may be silent
 PIECE = 256 * 1024
@@ -53,9 +54,8 @@ class Stream:
         self._line = line
         self._answer = answer
         self.start = start if answer.status == 206 else 0
-        length = answer.headers.get("Content-Length", "")
-        told = length.isdecimal() and len(length) < 19
-        self.total = self.start + int(length) if told else None
+        length = whole(answer.headers.get("Content-Length", ""), 18)
+        self.total = None if length is None else self.start + length
 
     def __iter__(self) -> Iterator[bytes]:
         try:

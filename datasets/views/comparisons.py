@@ -12,6 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.http import actor
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
+from common.texts import whole
 from datasets import services
 from datasets.comparing import CHANGED, KINDS
 from datasets.differences import compared_rows
@@ -75,8 +76,7 @@ def _rows(request: HtmxRequest, comparison: Comparison) -> dict[str, Any]:
     likely = next((kind for kind in KINDS if counts[kind]), CHANGED)
     kind = request.GET.get("kind", "")
     kind = kind if kind in KINDS else likely
-    given = request.GET.get("from", "")
-    start = int(given) - 1 if given.isdecimal() and 0 < len(given) < 10 else 0
+    start = (whole(request.GET.get("from", "")) or 1) - 1
     start = max(0, min(start, counts[kind] - 1))
     rows = compared_rows(comparison, kind, start=start, count=ROWS_PER_PAGE)
     end = start + len(rows)

@@ -19,6 +19,7 @@ from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import text_of
 from datasets import services
 from datasets.forms import FileForm, SettingsForm, UploadForm
 from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Import, Revision, Upload
@@ -29,7 +30,7 @@ from datasets.views.versions import version_rows
 
 def _filtered(request: HttpRequest, datasets: DatasetQuerySet) -> dict[str, Any]:
     """The datasets that the query names, in pages, and the query as it was understood."""
-    search = request.GET.get("q", "").strip()
+    search = text_of(request.GET, "q")
     shape = request.GET.get("shape", "")
     if search:
         datasets = datasets.filter(Q(name__icontains=search) | Q(remark__icontains=search))

@@ -19,6 +19,7 @@ from accounts.models import Project, Role, User
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import text_of, whole
 from datasets import services
 from datasets.forms import RecipeForm, RunForm, StepForm
 from datasets.lineage import steps_shown
@@ -41,7 +42,7 @@ SEED = 1  # of what is shown before a run has one
 def recipe_list(request: HtmxRequest) -> HttpResponse:
     """The project's recipes, and the latest runs."""
     user, project = actor(request), project_of(request)
-    search = request.GET.get("q", "").strip()[:100]
+    search = text_of(request.GET, "q")
     recipes = Recipe.objects.visible_to(user).filter(project=project)
     if search:
         recipes = recipes.with_words(search)
@@ -163,7 +164,7 @@ def _arranged(steps: list[StepForm], act: str, make: Callable[..., StepForm]) ->
     """The steps with one added (`add:clean`), removed (`remove:2`) or moved up (`up:2`)."""
     written: list[tuple[str, dict[str, Any]]] = [(one.kind.name, one.written()) for one in steps]
     what, _colon, which = act.partition(":")
-    place = int(which) - 1 if which.isdecimal() and len(which) < 4 else -1
+    place = (whole(which) or 0) - 1
     if what == "add" and which in KINDS:
         written.append((which, {}))
     elif what == "remove" and 0 <= place < len(written):

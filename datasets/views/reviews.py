@@ -13,6 +13,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.http import actor
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
+from common.texts import text_of, whole
 from datasets import services
 from datasets.agreement import agreement_of
 from datasets.edit_forms import ReviewForm, RowForm
@@ -97,8 +98,7 @@ def _act(request: HtmxRequest, revision: Revision) -> RowForm | None:
     if act == "undo":
         services.review_undo(revision.pk, by=user)
         return None
-    given = request.POST.get("decision", "")
-    decision_id = int(given) if given.isdecimal() and len(given) < 18 else 0
+    decision_id = whole(request.POST.get("decision", ""), 18) or 0
     if act == "skip":
         services.review_skip(revision.pk, decision_id, by=user)
         return None
@@ -118,7 +118,7 @@ def _act(request: HtmxRequest, revision: Revision) -> RowForm | None:
         by=user,
         verdict=VERDICTS.get(act, ""),
         value=value,
-        note=request.POST.get("note", ""),
+        note=text_of(request.POST, "note", 500),
     )
     return None
 

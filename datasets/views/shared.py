@@ -15,6 +15,7 @@ from accounts.models import Project, Role
 from common.errors import DomainError
 from common.htmx import HtmxRequest
 from common.phrases import gettext as _
+from common.texts import whole
 from datasets import services
 from datasets.choices import CUTOFF
 from datasets.contamination import overlaps_met
@@ -109,8 +110,7 @@ def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
     if not report.get("rows"):
         return {}
     tokens = report.get("tokens", {})
-    given = request.GET.get("cutoff", "")
-    wanted = int(given) if given.isdecimal() and len(given) < 8 else 0
+    wanted = whole(request.GET.get("cutoff", ""))
     cutoff = wanted or CUTOFF
     cut = services.version_cut_count(version, key=tokens.get("key", ""), cutoff_len=cutoff) or 0
     rows, dropped = report["rows"], report["dropped"]

@@ -16,6 +16,7 @@ from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import text_of, whole
 from datasets import services
 from datasets.choices import DECISION_NAMES, FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
 from datasets.downloads import version_file
@@ -62,11 +63,11 @@ def version_rows(request: HtmxRequest, version: DatasetVersion) -> HttpResponse:
 
 def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
     """The rows that the address asks for, with what members decided about them."""
-    search = request.GET.get("q", "").strip()[:200]
-    start = _number(request.GET.get("from"), 1) - 1
+    search = text_of(request.GET, "q")
+    start = (whole(request.GET.get("from", "")) or 1) - 1
     choice = choice_of(request.GET) if version.is_counted else Choice()
     decision = request.GET.get("decision", "")
-    if (row := _number(request.GET.get("row"), 0)) and not search:
+    if (row := whole(request.GET.get("row", ""))) and not search:
         start, choice, decision = row - 1, Choice(), ""
     view = request.GET.get("view", "")
     drafts = Revision.objects.visible_to(request.user).drafts()
@@ -125,10 +126,6 @@ def _as_tokens(
     }
 
 
-def _number(text: str | None, default: int) -> int:
-    return int(text) if text and text.isdecimal() and len(text) < 12 else default
-
-
 @version_page
 def version_findings(request: HtmxRequest, version: DatasetVersion) -> HttpResponse:
     """All findings of the check, in pages."""
@@ -136,7 +133,7 @@ def version_findings(request: HtmxRequest, version: DatasetVersion) -> HttpRespo
     path = version.check_directory / "findings.jsonl"
     if version.check_name and path.exists():
         reader = IndexedReader(path)
-        start = max(_number(request.GET.get("from"), 1) - 1, 0)
+        start = (whole(request.GET.get("from", "")) or 1) - 1
         lines = reader.page(start, FINDINGS_PER_PAGE)
         following = start + len(lines)
         context |= {

@@ -12,6 +12,7 @@ from accounts.models import Project, User
 from accounts.services import project_hold
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
+from common.texts import storable
 from inference.models import Conversation, Deployment, Message
 from inference.openai import TOKENS_MAX, ChatRequest
 from inference.services.targets import Target, target_of
@@ -213,7 +214,7 @@ def _check_deployment(user: User, deployment: Deployment | None) -> None:
 
 
 def _checked_text(text: str) -> str:
-    text = text.strip()
+    text = storable(text).strip()
     if not text:
         raise DomainError(_("Write a question first."), field="text", code="empty")
     if len(text) > TEXT_MAX:

@@ -42,7 +42,8 @@ def deployment_named(user: User, name: str) -> Deployment | None:
     try:
         return rows.filter(pk=uuid.UUID(name)).first()
     except ValueError:
-        found = list(rows.filter(name=name)[:50])
+        # PostgreSQL refuses to look for a zero byte.
+        found = [] if "\0" in name else list(rows.filter(name=name)[:50])
     ready = Deployment.State.READY
     found.sort(
         key=lambda row: (row.is_active, row.created_by_id == user.pk, row.state == ready),

@@ -16,6 +16,7 @@ from accounts.models import Project, Role, User
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import text_of
 from inference import services
 from inference.chat import answer_now
 from inference.forms import QuestionForm, SettingsForm, TitleForm
@@ -53,13 +54,14 @@ def playground(request: HttpRequest) -> HttpResponse:
 def conversation_list(request: HttpRequest) -> HttpResponse:
     """The list beside a conversation, searched by name and words."""
     user, project = actor(request), project_of(request)
+    words = text_of(request.GET, "q")
     return render(
         request,
         "inference/_conversation_list.html",
         {
-            "conversations": _found(user, project, request.GET.get("q", "")),
+            "conversations": _found(user, project, words),
             "current": request.GET.get("current", ""),
-            "q": request.GET.get("q", ""),
+            "q": words,
         },
     )
 
@@ -201,7 +203,6 @@ def _page(request: HttpRequest, user: User, conversation: Conversation) -> dict[
 def _found(user: User, project: Project, words: str) -> QuerySet[Conversation]:
     """The user's conversations of the project whose name or messages have the words."""
     rows = Conversation.objects.visible_to(user).filter(project=project)
-    words = words.strip()
     if words:
         said = Message.objects.filter(content__icontains=words).values("conversation_id")
         rows = rows.filter(title__icontains=words) | rows.filter(pk__in=said)

@@ -1,9 +1,9 @@
 """Pages of deployments: the list, a new one, one of them."""
 
 import uuid
+from functools import partial
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -13,6 +13,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, project_of
 from accounts.models import Event, Project, Role
+from common.acting import acted
 from common.downloads import Download
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
@@ -149,12 +150,9 @@ def deployment_delete(request: HttpRequest, deployment_id: uuid.UUID) -> HttpRes
     """Removes an ended deployment from the list."""
     rows = Deployment.objects.editable_by(actor(request))
     deployment = get_object_or_404(rows, pk=deployment_id)
-    try:
-        services.deployment_delete(deployment.pk, by=actor(request))
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    delete = partial(services.deployment_delete, deployment.pk, by=actor(request))
+    if not acted(request, delete, _("“{name}” was deleted.").format(name=deployment.name)):
         return redirect("inference:deployment_detail", deployment.pk)
-    messages.success(request, _("“{name}” was deleted.").format(name=deployment.name))
     return redirect("inference:deployment_list")
 
 
@@ -162,12 +160,7 @@ def _done(request: HttpRequest, deployment_id: uuid.UUID, change: Any, said: str
     """Makes a change and goes back to where the button was."""
     user = actor(request)
     deployment = get_object_or_404(Deployment.objects.editable_by(user), pk=deployment_id)
-    try:
-        change(deployment.pk, by=user)
-    except DomainError as refused:
-        messages.error(request, refused.message)
-    else:
-        messages.success(request, said.format(name=deployment.name))
+    acted(request, partial(change, deployment.pk, by=user), said.format(name=deployment.name))
     back = request.POST.get("back", "")
     if back == "list":
         return redirect("inference:deployment_list")

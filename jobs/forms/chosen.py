@@ -10,6 +10,7 @@ from django.utils.functional import cached_property
 from accounts.models import Project, User
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import text_of, whole
 from datasets.models import DatasetVersion
 from datasets.services import version_unfit
 from jobs import services
@@ -115,7 +116,6 @@ class Chosen:
         """What has been chosen so far; None without a model."""
         if self.model_version is None:
             return None
-        gpus = self.data.get("gpus") or ""
         return services.Draft(
             project=self.project,
             kind=self.kind,
@@ -129,9 +129,9 @@ class Chosen:
             preset=self.preset,
             settings={} if plain else self.changed,
             config_overrides="" if plain else self.data.get("config_overrides", ""),
-            gpus=int(gpus) if gpus.isdecimal() else None,
-            output_name=self.data.get("output_name", ""),
-            remark=self.data.get("remark", ""),
+            gpus=whole(self.data.get("gpus", "")),
+            output_name=text_of(self.data, "output_name"),
+            remark=text_of(self.data, "remark", 2000),
             parent=self.parent,
         )
 

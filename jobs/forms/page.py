@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import text_of
 from datasets.lengths import lengths_by
 from datasets.models import DatasetVersion
 from datasets.services import version_unfit
@@ -292,7 +293,7 @@ class JobPage(Chosen):
                     "remark",
                 )
             }  # fmt: skip
-            key = self.data.get("form_key", "")
+            key = text_of(self.data, "form_key")
             return services.job_submit(
                 created_by=self.user, idempotency_key=f"form:{key}" if key else "", **values
             )

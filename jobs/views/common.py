@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from accounts.http import actor
 from accounts.models import Event
 from common.phrases import gettext as _
+from common.texts import whole
 from jobs.models import Attempt, Job
 
 KINDS = {
@@ -30,8 +31,8 @@ def job_or_404(request: HttpRequest, job_id: uuid.UUID, *, edit: bool = False) -
 def attempt_or_404(request: HttpRequest, job: Job) -> Attempt:
     """The attempt that `?attempt=` names, else the newest."""
     rows: QuerySet[Attempt] = job.attempts.select_related("workload__node")
-    number = request.GET.get("attempt", "")
-    found = rows.filter(number=int(number)).first() if number.isdecimal() else rows.last()
+    number = whole(request.GET.get("attempt", ""))
+    found = rows.last() if number is None else rows.filter(number=number).first()
     if found is None:
         raise Http404
     return found

@@ -1,9 +1,9 @@
 """The list of jobs, one of them, and what can be done with it."""
 
 import uuid
+from functools import partial
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -13,9 +13,10 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, project_of
 from accounts.models import Event, Role
-from common.errors import DomainError
+from common.acting import acted
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import text_of, whole
 from jobs import services
 from jobs.engines import engine_named
 from jobs.models import Job, JobQuerySet
@@ -29,7 +30,7 @@ TABS = ("progress", "config", "data", "checkpoints", "events", "files", "log")
 
 def _filtered(request: HttpRequest, rows: JobQuerySet) -> JobQuerySet:
     kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
-    text, model = request.GET.get("q", "").strip(), request.GET.get("model", "")
+    text, model = text_of(request.GET, "q"), request.GET.get("model", "")
     if kind in Job.Kind.values:
         rows = rows.filter(kind=kind)
     if state == "active":
@@ -167,12 +168,7 @@ def job_metrics(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
 
 def _do(request: HttpRequest, job_id: uuid.UUID, act: Any, done: str, **more: Any) -> HttpResponse:
     job = job_or_404(request, job_id, edit=True)
-    try:
-        act(job.pk, by=actor(request), **more)
-    except DomainError as refused:
-        messages.error(request, refused.message)
-    else:
-        messages.success(request, done % {"name": job.name})
+    acted(request, partial(act, job.pk, by=actor(request), **more), done % {"name": job.name})
     return redirect("jobs:job_detail", job_id)
 
 
@@ -201,13 +197,12 @@ def job_pause(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def job_resume(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """Resumes from the last or the posted checkpoint."""
-    chosen = request.POST.get("checkpoint", "")
     return _do(
         request,
         job_id,
         services.job_resume,
         _("“%(name)s” goes on."),
-        checkpoint_id=int(chosen) if chosen.isdecimal() else None,
+        checkpoint_id=whole(request.POST.get("checkpoint", ""), 18),
     )
 
 
@@ -229,10 +224,7 @@ def job_retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 def job_delete(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """Deletes a job."""
     job = job_or_404(request, job_id, edit=True)
-    try:
-        services.job_delete(job.pk, by=actor(request))
-    except DomainError as refused:
-        messages.error(request, refused.message)
+    delete = partial(services.job_delete, job.pk, by=actor(request))
+    if not acted(request, delete, _("“%(name)s” is deleted.") % {"name": job.name}):
         return redirect("jobs:job_detail", job_id)
-    messages.success(request, _("“%(name)s” is deleted.") % {"name": job.name})
     return redirect("jobs:job_list")

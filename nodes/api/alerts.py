@@ -82,6 +82,7 @@ class AlertRuleViewSet(
 
     serializer_class = AlertRuleSerializer
     lookup_field = "kind"
+    lookup_value_regex = "[a-z]+"
     pagination_class = None
     queryset = AlertRule.objects.none()
 

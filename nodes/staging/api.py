@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.errors import Conflict, DomainError
+from common.texts import whole
 from nodes.authentication import IsNode, NodeKeyAuthentication
 from nodes.models import Node, Workload
 from nodes.services.sharing import home_id
@@ -86,10 +87,10 @@ class NodeView(APIView):
 
 
 def _whole_number(value: object, what: str) -> int:
-    text = str(value)
-    if isinstance(value, bool) or not text.isdecimal() or len(text) > 18:
+    number = whole(str(value), 18)
+    if number is None:
         raise BadMessage(f"{what} is a number of bytes.")
-    return int(text)
+    return number
 
 
 def workload_of(node: Node, workload_id: object, epoch: object) -> Workload:

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from common import store
 from common.errors import DomainError
+from common.texts import whole
 from nodes.models import Workload
 from nodes.staging.digests import digest_of
 from nodes.staging.trees import Entry, entries_of, is_inside
@@ -79,11 +80,11 @@ def _files(root: Path) -> Iterator[tuple[str, Path]]:
 def input_file(workload: Workload, name: str, path: str) -> Path:
     """One file of it. Raises `NoSuchInput`."""
     root = input_root(workload, name)
-    found = (root / path if path else root).resolve()
-    inside = found.is_relative_to(Path(settings.TRAINER_HOME).resolve())
-    if (path and not is_inside(path)) or not inside or not found.is_file():
-        raise NoSuchInput(f"The input “{name}” has no file “{path[:200]}”.")
-    return found
+    if not path or is_inside(path):
+        found = (root / path).resolve()
+        if found.is_relative_to(Path(settings.TRAINER_HOME).resolve()) and found.is_file():
+            return found
+    raise NoSuchInput(f"The input “{name}” has no file “{path[:200]}”.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,12 @@ def span_of(header: str, size: int) -> Span | None:
     first, dash, last = text.strip().partition("-")
     if unit.strip() != "bytes" or not dash or "," in text:
         return Span(0, size, size)
-    if not first:
-        if not last.isdecimal():
-            return Span(0, size, size)
-        return Span(max(0, size - int(last)), size, size) if int(last) and size else None
-    if not first.isdecimal() or (last and not last.isdecimal()):
+    start, final = whole(first, 18), whole(last, 18)
+    if (first and start is None) or (final is None and (last or not first)):
         return Span(0, size, size)
-    start, end = int(first), min(int(last) + 1, size) if last else size
+    if start is None:  # the last so many
+        return Span(max(0, size - final), size, size) if final and size else None
+    end = size if final is None else min(final + 1, size)
     return Span(start, end, size) if start < end else None
 
 

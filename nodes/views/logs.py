@@ -9,6 +9,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
 from accounts.http import actor
+from common.texts import whole
 from nodes import logs
 from nodes.models import Workload
 from nodes.pieces import log_piece
@@ -16,8 +17,7 @@ from nodes.pieces import log_piece
 
 def _number(request: HttpRequest, name: str) -> int | None:
     """A byte offset from the query; None when it is not given or no such number."""
-    text = request.GET.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 19 else None
+    return whole(request.GET.get(name, ""), 18)
 
 
 @login_required

@@ -15,6 +15,7 @@ from accounts.models import Event
 from common.acting import acted
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import whole
 from nodes import curves, overview, services
 from nodes.forms import DrainForm, NoteForm
 from nodes.models import Node, Workload
@@ -141,8 +142,7 @@ def node_release(request: HttpRequest, node_id: uuid.UUID) -> HttpResponse:
     index = request.POST.get("gpu", "")
     gpu = None
     if index:
-        number = int(index) if index.isdecimal() and len(index) < 6 else -1
-        gpu = get_object_or_404(node.gpus, index=number).pk
+        gpu = get_object_or_404(node.gpus, index=whole(index)).pk
     services.node_release(node.pk, by=user, gpu_id=gpu)
     return redirect("nodes:node_detail", node.pk)
 

@@ -3,11 +3,40 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.validators import ProhibitNullCharactersValidator
+from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import PageNumberPagination
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from common.errors import DomainError
+from common.phrases import gettext as _
+from common.texts import whole
+
+
+def texts_storable(value: object) -> None:
+    """A validator: JSON's texts hold, at any depth, nothing that PostgreSQL cannot."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str):
+            ProhibitNullCharactersValidator()(one)
+            ProhibitSurrogateCharactersValidator()(one)
+
+
+def number_asked(request: Request, name: str, default: int) -> int:
+    """A whole number from 0 on that the address names; ValidationError for anything else."""
+    text = request.query_params.get(name)
+    number = default if text is None else whole(text, 18)
+    if number is None:
+        raise ValidationError({name: _("A whole number is needed.")})
+    return number
 
 
 class Pages(PageNumberPagination):

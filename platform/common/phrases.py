@@ -18,6 +18,8 @@ from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import trans_real
 
+from common.texts import storable
+
 # Marks stored messages among plain texts, as RFC 7464 marks JSON in a stream; plain text that
 # begins so is escaped, so that nobody can write a message by typing one.
 MARK = "\x1e"
@@ -218,7 +220,7 @@ def _json(value: object) -> str:
 
 def _clean(text: str, longest: int) -> str:
     """Without what databases refuse, and not longer than that."""
-    text = text.replace("\x00", "").encode("utf-8", "replace").decode()
+    text = storable(text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

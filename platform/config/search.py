@@ -38,7 +38,6 @@ class Group:
 
 def everything(user: User, text: str) -> list[Group]:
     """Datasets, recipes, models, jobs, deployments and projects the user may see, newest first."""
-    text = text.strip()[:100]
     if not text:
         return []
     named = Q(name__icontains=text)

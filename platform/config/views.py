@@ -4,6 +4,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -13,6 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.http import actor, project_of
 from common.htmx import HtmxRequest, wants_fragment
+from common.texts import text_of
 from config import home as start
 from config import search as finding
 from config import ways
@@ -40,6 +42,7 @@ COLLECTIONS = {
 
 @login_required
 @require_GET
+@vary_on_headers("HX-Request")
 def home(request: HtmxRequest) -> HttpResponse:
     """What goes on, and the next step on the way; parts of it renew themselves."""
     project = project_of(request)
@@ -64,9 +67,10 @@ def home(request: HtmxRequest) -> HttpResponse:
 
 @login_required
 @require_GET
+@vary_on_headers("HX-Request")
 def search(request: HtmxRequest) -> HttpResponse:
     """Datasets, jobs, models, deployments and projects by a part of their name."""
-    text = request.GET.get("q", "")
+    text = text_of(request.GET, "q")
     context = {"search_text": text, "groups": finding.everything(actor(request), text)}
     template = "home/_hits.html" if wants_fragment(request.htmx) else "search.html"
     return render(request, template, context)

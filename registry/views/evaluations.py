@@ -1,6 +1,7 @@
 """Pages of evaluations: the list, one of them with its rows, several side by side."""
 
 import uuid
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, project_of
+from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -179,12 +181,8 @@ def _editable(request: HttpRequest, evaluation_id: uuid.UUID) -> Evaluation:
 def evaluation_rescore(request: HttpRequest, evaluation_id: uuid.UUID) -> HttpResponse:
     """Computes the scores anew from the stored answers."""
     evaluation = _editable(request, evaluation_id)
-    try:
-        services.evaluation_rescore(evaluation.pk, by=actor(request))
-    except DomainError as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, _("The scores were computed anew from the stored answers."))
+    rescore = partial(services.evaluation_rescore, evaluation.pk, by=actor(request))
+    acted(request, rescore, _("The scores were computed anew from the stored answers."))
     return redirect("registry:evaluation_detail", evaluation.pk)
 
 

@@ -1,6 +1,7 @@
 """Pages of models and their versions."""
 
 import uuid
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -14,6 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, project_of
 from accounts.models import Event
+from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -184,12 +186,9 @@ def model_delete(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
     """Deletes a model with all its versions."""
     user = actor(request)
     model = get_object_or_404(Model.objects.editable_by(user), pk=model_id)
-    try:
-        services.model_delete(model.pk, by=user)
-    except DomainError as error:
-        messages.error(request, error.message)
+    delete = partial(services.model_delete, model.pk, by=user)
+    if not acted(request, delete, _("“%(name)s” is deleted.") % {"name": model.name}):
         return redirect("registry:model_detail", model.pk)
-    messages.success(request, _("“%(name)s” is deleted.") % {"name": model.name})
     return redirect("registry:model_list")
 
 
@@ -201,13 +200,10 @@ def version_delete(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
     version = get_object_or_404(
         ModelVersion.objects.editable_by(user).select_related("model"), pk=version_id
     )
-    model, name = version.model, str(version)
-    try:
-        services.version_delete(version.pk, by=user)
-    except DomainError as error:
-        messages.error(request, error.message)
+    model = version.model
+    delete = partial(services.version_delete, version.pk, by=user)
+    if not acted(request, delete, _("“%(name)s” is deleted.") % {"name": str(version)}):
         return redirect("registry:version_detail", version.pk)
-    messages.success(request, _("“%(name)s” is deleted.") % {"name": name})
     if Model.objects.filter(pk=model.pk).exists():
         return redirect("registry:model_detail", model.pk)
     return redirect("registry:model_list")

@@ -5,16 +5,20 @@ The addresses come from the URL configuration, so that a new one cannot be forgo
 
 import copy
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from accounts import services
 from tests.access import rows_accounts, rows_work
@@ -25,6 +29,7 @@ from tests.access.table import IN, LOGIN, PEOPLE, Row
 # A name may be followed by a word in brackets: a further row for another thing of the kind.
 ROWS: dict[str, Row] = {**rows_accounts.ROWS, **rows_work.ROWS}
 ADMIN = "admin:"
+INSIDERS = ("owner", "operator")
 REFUSED = {401, 403, 404, 405}
 # Which thing an argument of an address stands for, where the row does not say.
 ARGUMENTS = {
@@ -162,6 +167,48 @@ def test_the_admin_is_for_operators(people: SimpleNamespace) -> None:
             if got not in allowed or (got == 302 and not url.endswith(("/logout/", "/"))):
                 inside.append(f"{url}: {who} got {got}")
     assert not inside, "\n  ".join(["", *inside])
+
+
+def odd_queries() -> list[str]:
+    """What nobody writes by hand: a zero byte, which PostgreSQL refuses, and numbers without end.
+
+    One bad key may lead away before the words are read, so they come apart.
+    """
+    groups = (
+        ("q", "search", "name"),
+        ("from", "row", "page", "page_size", "attempt", "offset", "before", "after", "limit",
+         "cutoff", "shortest", "longest", "seed"),
+        ("kind", "state", "shape", "scope", "view", "tab", "part", "series", "deployment",
+         "version", "model", "dataset", "decision", "flag", "language", "order", "ordering",
+         "sort", "span", "of", "again", "directory", "path", "at", "id", "as", "form", "zoom",
+         "tokenizer"),
+    )  # fmt: skip
+    signs = ("\0", "9" * 5000)
+    return [urlencode(dict.fromkeys(names, sign)) for names in groups for sign in signs]
+
+
+def odd_urls(address: Address, row: Row, things: dict[str, Any]) -> Iterator[str]:
+    """The address with odd queries, and with a zero byte for each argument that takes one."""
+    url = url_of(address, row, things)
+    yield from (f"{url.partition('?')[0]}?{query}" for query in odd_queries())
+    for name in address.arguments:
+        with suppress(NoReverseMatch):
+            yield url_of(address, replace(row, objects={**row.objects, name: "\0"}), things)
+
+
+def test_no_odd_text_in_an_address_is_an_error(people: SimpleNamespace, home: Path) -> None:
+    things, visitors = everything(people, home), clients(people)
+    wrong = []
+    for address in addresses():
+        row = ROWS.get(address.name)
+        insider = next((who for who in INSIDERS if row and row.get and row.get[who] == IN), None)
+        if row is None or insider is None:
+            continue
+        for url in odd_urls(address, row, things):
+            got = ask(visitors[insider], "get", url, {}, api=address.is_api)
+            if isinstance(got, int) and got >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                wrong.append(f"{url[:200]} ({address.name}): {got}")
+    assert not wrong, "\n  ".join(["", *wrong])
 
 
 @pytest.mark.parametrize("scope", ["chat", "read"])

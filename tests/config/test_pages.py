@@ -265,6 +265,12 @@ def test_search_as_one_types_answers_with_the_hits_alone(client, people, work):
     assert "Tiny" in answer.content.decode()
 
 
+@pytest.mark.parametrize("name", ["home", "search"])
+def test_no_cache_takes_a_part_for_the_page(client, people, name):
+    client.force_login(people.member)
+    assert "HX-Request" in client.get(reverse(name))["Vary"]
+
+
 def test_search_for_nothing_lists_nothing(client, people, work):
     client.force_login(people.member)
     assert "support-lora" not in client.get("/search/", {"q": "  "}).content.decode()

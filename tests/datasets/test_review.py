@@ -269,7 +269,7 @@ def test_the_way_through_the_pages(client, people, make) -> None:
     assert "not yours any more" in late.content.decode()
     following = client.get(f"{url}?edit=1").context
     form = following["form"]
-    sent = {"act": "edit", "decision": following["decision"].pk, "edition": "0", "note": "nicer",
+    sent = {"act": "edit", "decision": following["decision"].pk, "edition": "0", "note": "ni\0cer",
             "text-0": "question", "text-1": "", "text-2": "<better>"}  # fmt: skip
     assert [role for role, _field in form.said] == ["user", "user", "assistant"]
     part = client.post(url, sent, headers={"HX-Request": "true"})
@@ -278,6 +278,7 @@ def test_the_way_through_the_pages(client, people, make) -> None:
     undone = client.post(url, {"act": "undo"}, headers={"HX-Request": "true"})
     assert undone.context["decision"].pk == following["decision"].pk
     assert client.post(url, sent).status_code == 302
+    assert review.decisions.filter(note="nicer").count() == 1
     skipped = {"act": "skip", "decision": client.get(url).context["decision"].pk}
     assert client.post(url, skipped).status_code == 302
     last = client.get(url).context["decision"]

@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts.models import Membership
 from common.errors import Conflict, DomainError
 from inference import services
+from inference.chat import answer_now
 from inference.models import Conversation, Deployment, Message
 from inference.routing import websocket_urlpatterns
 from inference.services import NotReady
@@ -182,6 +183,8 @@ async def test_nonsense_on_the_socket_is_ignored(people, conversation, engine) -
     await socket.send_json_to({"type": "stop"})
     assert await socket.receive_nothing(0.3)
     await socket.send_json_to({"type": "ask", "text": "  "})
+    assert (await socket.receive_json_from(3))["code"] == "empty"
+    await socket.send_json_to({"type": "ask", "text": " \0 "})
     assert (await socket.receive_json_from(3))["code"] == "empty"
     await socket.disconnect()
 
@@ -362,6 +365,13 @@ def test_conversations_over_the_api(people, deployment, engine, client) -> None:
     assert client.get(f"/api/v1/conversations/{own}").status_code == 404
     client.force_login(people.developer)
     assert call("delete", own)[0] == 204
+
+
+def test_what_no_database_keeps_is_left_out(people, conversation, engine) -> None:
+    engine.words = ["a\0b", "\0", "c"]
+    turn = services.turn_begin(conversation.pk, by=people.developer, text="why\0 \ud800?")
+    answer_now(turn)
+    assert rows(conversation) == [("user", "why ??", "done"), ("assistant", "abc", "done")]
 
 
 def test_a_long_answer_is_kept_while_it_is_written(people, conversation, engine, client) -> None:

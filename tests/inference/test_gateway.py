@@ -222,6 +222,8 @@ def test_every_refusal_has_the_shape(people, address) -> None:
     assert ask("POST", "/v1/chat/completions", b"{}", {}) == (401, "missing_api_key")
     assert ask("GET", "/v1/chat/completions") == (405, "method_not_allowed")
     assert ask("POST", "/v1/completions", b"{}") == (404, "unknown_url")
+    odd = b'{"model": "a\\u0000b", "messages": [{"role": "user", "content": "x"}]}'
+    assert ask("POST", "/v1/chat/completions", odd) == (404, "model_not_found")
     large = b'{"x": "' + b"x" * (2 * 2**20) + b'"}'
     assert ask("POST", "/v1/chat/completions", large) == (413, "request_too_large")
 

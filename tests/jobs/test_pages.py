@@ -113,13 +113,15 @@ def test_a_form_starts_a_job_once(web, base, data, node):
         "kind": "train", "start": "1", "name": "by form", "model_version": base.pk,
         "dataset_versions": [data.alpaca.pk], "stage": "sft", "method": "lora",
         "preset": "quick", "set_learning_rate": "3e-4", "was_learning_rate": "1e-4",
-        "set_lora_rank": "16", "was_lora_rank": "16", "form_key": "abc",
-        "config_overrides": "neftune_noise_alpha: 5",
+        "set_lora_rank": "16", "was_lora_rank": "16", "form_key": "a\0bc",
+        "config_overrides": "neftune_noise_alpha: 5", "remark": "no\0ted", "output_name": "o\0ut",
+        "gpus": "9" * 5000,
     }  # fmt: skip
     answer = web.post(reverse("jobs:job_create"), body)
     job = Job.objects.get()
     assert answer.url == reverse("jobs:job_detail", args=[job.pk])
     assert job.settings == {"learning_rate": 3e-4}
+    assert (job.remark, job.output_name) == ("noted", "out")
     assert "neftune_noise_alpha: 5" in job.config
     web.post(reverse("jobs:job_create"), body)
     assert Job.objects.count() == 1
@@ -158,14 +160,16 @@ def test_a_clone_with_advice_is_filled_in(web, submit):
     assert 'name="set_per_device_train_batch_size" value="4"' in text
 
 
-def test_actions_from_the_page(web, submit):
+@pytest.mark.parametrize("is_named", [True, False])
+def test_actions_from_the_page(web, submit, is_named):
     job = submit()
     begin(job)
     write(job, log(5), checkpoint(job, 5))
     web.post(reverse("jobs:job_pause", args=[job.pk]))
     assert finish(job, "stopped").state == "paused"
     saved = job.checkpoints.get()
-    web.post(reverse("jobs:job_resume", args=[job.pk]), {"checkpoint": saved.pk})
+    chosen = saved.pk if is_named else "9" * 5000
+    web.post(reverse("jobs:job_resume", args=[job.pk]), {"checkpoint": chosen})
     assert newest(job).resumed_step == 5
     web.post(reverse("jobs:job_cancel", args=[job.pk]))
     assert Job.objects.get().state == "cancelled"
@@ -231,7 +235,7 @@ def test_the_api_does_what_the_pages_do(api, people, base, data, node):
     assert preview.status_code == 200 and preview.data["steps"] == 9
     assert not Job.objects.exists()
     made = api.post("/api/v1/jobs/", body, format="json", headers={"Idempotency-Key": "one"})
-    again = api.post("/api/v1/jobs/", body, format="json", headers={"Idempotency-Key": "one"})
+    again = api.post("/api/v1/jobs/", body, format="json", headers={"Idempotency-Key": " o\0ne"})
     assert (made.status_code, again.data["id"]) == (201, made.data["id"])
     assert made.data["config"] == Job.objects.get().config
     path = f"/api/v1/jobs/{made.data['id']}/"

@@ -169,7 +169,12 @@ def test_inputs_with_ranges(wire, agent, submit, home) -> None:
     assert ask("bytes=10-19") == (206, whole[10:20], "bytes 10-19/200")
     assert ask("bytes=-5") == (206, whole[-5:], "bytes 195-199/200")
     assert ask("bytes=200-") == (416, b"", "bytes */200")
-    for path in ("../m/config.json", "/etc/passwd", "out", "deep", "none", "deep/../config.json"):
+    endless = "9" * 5000
+    for span in (f"{endless}-", f"-{endless}", f"1-{endless}", "-", "x-", "1-x", "-x"):
+        assert ask(f"bytes={span}") == (200, whole, None)
+    assert ask("bytes=-0") == (416, b"", "bytes */200")
+    outside = ("../m/config.json", "/etc/passwd", "out", "deep/../config.json")
+    for path in (*outside, "deep", "none", "a\0b"):
         assert ask("", path)[0] == 404
     assert wire.get(base.replace("/model/", "/data/")).status_code == 404
 

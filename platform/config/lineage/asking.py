@@ -8,6 +8,7 @@ from django.http import QueryDict
 from accounts.models import Project, User
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import text_of, whole
 from config.lineage.collecting import Collected, project_graph
 from config.lineage.graph import Graph, Kind
 
@@ -44,12 +45,12 @@ def wish_of(query: QueryDict | Mapping[str, str]) -> Wish:
             field="kind",
             code="kind_unknown",
         )
-    limit = query.get("limit", "")
+    limit = whole(query.get("limit", ""))
     return Wish(
         at=query.get("at", "").strip(),
-        words=query.get("q", "").strip()[:100],
+        words=text_of(query, "q"),
         kinds=frozenset(map(Kind, named)) or frozenset(Kind),
-        limit=min(int(limit), SHOWN_MAX) if limit.isdecimal() and len(limit) < 6 else SHOWN,
+        limit=SHOWN if limit is None else min(limit, SHOWN_MAX),
     )
 
 
