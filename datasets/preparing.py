@@ -14,7 +14,7 @@ from datasets.parsing.archives import MEMBERS
 from datasets.reading.foreign import foreign_parse
 from datasets.reading.kinds import ARCHIVES, BOOKS, DOCUMENTS, LINES, TEXTS, kind_of
 from datasets.reading.kinds import ROWS as ROW_KINDS
-from datasets.reading.refusals import BadFile
+from datasets.reading.refusals import BadFile, NotRead
 from datasets.reading.rows import json_kind, rows_read
 from datasets.reading.sources import (
     TWO_BYTES,
@@ -135,7 +135,7 @@ def sheets_prepare(
 
 def members_prepare(work: Path, folder: Path, line_limit: int, progress: Progress) -> Sorted:
     """What the unpacked files of an archive hold. `BadFile` when tables do not fit together; what
-    is wrong with one file alone leaves that out.
+    is wrong with one file alone leaves that out, unless it is nothing about the file: `NotRead`.
     """
     sources: list[Source] = []
     left_out: list[LeftOut] = []
@@ -179,9 +179,9 @@ def _member(work: Path, path: Path, name: str, line_limit: int, progress: Progre
         if kind not in BOOKS:
             return [source_prepare(work, path.name, path, name, kind, progress)], []
         sheets, left_out = sheets_prepare(work, path.name, path, name, line_limit, progress)
+    except NotRead:
+        raise
     except BadFile as refused:
-        if refused.code == "parser_disk":  # which says nothing about the file
-            raise
         return [], [LeftOut(name, kind, refused.bare())]
     return (
         [replace(sheet, name=f"{name} › {sheet.name}") for sheet in sheets],

@@ -210,13 +210,6 @@ def test_a_table_that_becomes_too_much(tmp_path: Path, settings) -> None:
     assert refusal(tmp_path, data, "a.parquet").code == "parser_memory"
 
 
-def test_time_is_bounded(tmp_path: Path, settings) -> None:
-    """A file that keeps its parser busy is given up."""
-    settings.PARSER_SECONDS = 1
-    text = "<p>word " * 30 * 2**16
-    assert refusal(tmp_path, text.encode(), "a.html").code == "parser_time"
-
-
 def test_the_parser_is_bounded(tmp_path: Path) -> None:
     """To so much memory, and files of such a size."""
     program = (
