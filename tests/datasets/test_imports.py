@@ -341,6 +341,15 @@ def test_addresses_of_other_servers_are_refused(endpoint: str, given: str) -> No
     assert (refused.value.field, endpoint in refused.value.message) == ("repository", True)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("huggingface", "huggingface.co"), ("modelscope", "modelscope.cn")]
+)
+def test_a_hub_is_called_by_its_own_name(kind: str, name: str) -> None:
+    """And not by that of a mirror, where no other is configured."""
+    with pytest.raises(DomainError, match=f"from {name}: give"):
+        repository_read("https://evil.example/lab/rows", kind, "")
+
+
 @pytest.fixture
 def proxy(hub, monkeypatch):
     """A simulated proxy that knows the name `hub.invalid`; what it was asked to connect to."""
