@@ -432,10 +432,14 @@ def test_formulas_give_what_was_stored(tmp_path: Path) -> None:
         ({"A": [["a", None, "c"], ["1", "2", "3"]]}, "broken_csv"),
         ({"A": [["a", "b"], ["1", "2", "3"]]}, "broken_csv"),
         ({"A": []}, "no_sheets"),
+        ({"A": [["a", "a"], ["1", "2"]], "B": [["b", "b"], ["1", "2"]]}, "no_sheets"),
     ],
 )
 def test_workbooks_that_are_refused(tmp_path: Path, sheets: dict, code: str) -> None:
-    assert refusal(tmp_path, samples.xlsx(sheets), "a.xlsx").code == code
+    refused = refusal(tmp_path, samples.xlsx(sheets), "a.xlsx")
+    assert refused.code == code
+    if len(sheets) > 1:
+        assert refused.message.startswith("No sheet of the workbook can be read. “A”: The first")
 
 
 def test_damaged_and_locked_workbooks(tmp_path: Path) -> None:
