@@ -177,7 +177,7 @@ class _Found:
         self, writer: IndexedWriter, source: Source, limit: int, progress: Callable[[int], None]
     ) -> None:
         """Writes the rows of one more file. After a `BadFile` nothing of it counts here."""
-        before, columns = writer.count, Counter[str]()
+        before, columns = writer.count, self.columns.copy()
         sample: list[Any] = []
         lines: list[BadFile] = []
         wanted = SAMPLE - len(self._sample)
@@ -190,14 +190,14 @@ class _Found:
                 sample.append(row.value)
         rows = writer.count - before
         self.rows += rows
-        self.columns += columns
+        self.columns = columns
         self._sample += sample
         problem = lines_left_out(lines) or source.problem
         self.files.append(entry(source.name, source.kind, rows=rows, problem=problem))
 
     def contents(self, kind: str, encoding: str, files: list[Entry]) -> Contents:
         """All of it."""
-        names = [name for name, _count in self.columns.most_common(COLUMNS_MAX)]
+        names = [name for name, _count in self.columns.most_common()]
         return Contents(self.rows, names, encoding, self._sample, kind, files)
 
 

@@ -21,7 +21,7 @@ from datasets.ingest import Contents, contents_ingest
 from datasets.reading.indexed import IndexedReader
 from datasets.reading.leaving import LEFT_OUT_MOST
 from datasets.reading.refusals import BadFile
-from datasets.reading.rows import rows_read
+from datasets.reading.rows import COLUMNS_MAX, rows_read
 from tests.datasets import samples
 from tests.datasets.conftest import GOOD, jsonl
 from tests.services import ROOT
@@ -362,6 +362,20 @@ def test_a_table_that_breaks_late_is_left_out_whole(tmp_path: Path) -> None:
     again.mkdir()
     contents, rows = ingest(again, samples.zipped(parts), "a.zip")
     assert (rows, contents.rows) == (GOOD[:2], 2)
+
+
+def test_columns_are_counted_of_the_whole_archive(tmp_path: Path) -> None:
+    """So many names and no more, however many files bring others: those that came first."""
+    parts = {
+        f"{file}.jsonl": jsonl(
+            [{**GOOD[0], **{f"{file}-{n}": "" for n in range(150)}}] * (file + 1)
+        )
+        for file in range(4)
+    }
+    contents, rows = ingest(tmp_path, samples.zipped(parts), "a.zip")
+    assert len(rows) == 10
+    extra = [f"0-{n}" for n in range(150)] + [f"1-{n}" for n in range(COLUMNS_MAX - 153)]
+    assert set(contents.columns) == {*GOOD[0], *extra}
 
 
 def test_chinese_names_of_older_programs(tmp_path: Path) -> None:
