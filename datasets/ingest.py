@@ -20,7 +20,8 @@ from datasets.preparing import (
     entry,
     lines_left_out,
     members_prepare,
-    nothing_left,
+    no_file_left,
+    no_sheet_left,
     refuse_without_objects,
     sheets_prepare,
     source_prepare,
@@ -106,7 +107,7 @@ def _book(
     sheets, left_out = sheets_prepare(work, "0", original, filename, line_limit, progress)
     if len(sheets) + len(left_out) == 1:
         return _single(work, sheets[0], line_limit, progress)
-    return _several(work, sheets, left_out, line_limit, progress)
+    return _several(work, sheets, left_out, no_sheet_left, line_limit, progress)
 
 
 def _archive(
@@ -117,7 +118,7 @@ def _archive(
     folder.mkdir()
     foreign_parse(kind, original, folder, filename, waiting=lambda: progress("reading", 0))
     sources, left_out = members_prepare(work, folder, line_limit, progress)
-    return _several(work, sources, left_out, line_limit, progress)
+    return _several(work, sources, left_out, no_file_left, line_limit, progress)
 
 
 def _single(work: Path, source: Source, line_limit: int, progress: Progress) -> Contents:
@@ -134,11 +135,12 @@ def _several(
     work: Path,
     sources: list[Source],
     left_out: list[LeftOut],
+    nothing_left: Callable[[list[LeftOut]], BadFile],
     line_limit: int,
     progress: Progress,
 ) -> Contents:
     """All rows of all files, one after the other. Files that turn out to be broken on the way are
-    left out with all of their rows; `BadFile` when nothing is left.
+    left out with all of their rows; the refusal that `nothing_left` gives when all of them are.
     """
     found, whole, broken = _Found(), list[Source](), list[LeftOut]()
     total, passed = _size(sources), 0
@@ -175,7 +177,7 @@ class _Found:
         self, writer: IndexedWriter, source: Source, limit: int, progress: Callable[[int], None]
     ) -> None:
         """Writes the rows of one more file. After a `BadFile` nothing of it counts here."""
-        before, columns = writer.count, Counter[str]()
+        before, columns = writer.count, self.columns.copy()
         sample: list[Any] = []
         lines: list[BadFile] = []
         wanted = SAMPLE - len(self._sample)
@@ -188,14 +190,14 @@ class _Found:
                 sample.append(row.value)
         rows = writer.count - before
         self.rows += rows
-        self.columns += columns
+        self.columns = columns
         self._sample += sample
         problem = lines_left_out(lines) or source.problem
         self.files.append(entry(source.name, source.kind, rows=rows, problem=problem))
 
     def contents(self, kind: str, encoding: str, files: list[Entry]) -> Contents:
         """All of it."""
-        names = [name for name, _count in self.columns.most_common(COLUMNS_MAX)]
+        names = [name for name, _count in self.columns.most_common()]
         return Contents(self.rows, names, encoding, self._sample, kind, files)
 
 

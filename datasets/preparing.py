@@ -14,7 +14,7 @@ from datasets.parsing.archives import MEMBERS
 from datasets.reading.foreign import foreign_parse
 from datasets.reading.kinds import ARCHIVES, BOOKS, DOCUMENTS, LINES, TEXTS, kind_of
 from datasets.reading.kinds import ROWS as ROW_KINDS
-from datasets.reading.refusals import BadFile
+from datasets.reading.refusals import BadFile, NotRead
 from datasets.reading.rows import json_kind, rows_read
 from datasets.reading.sources import (
     TWO_BYTES,
@@ -122,7 +122,7 @@ def sheets_prepare(
         ]
     looks, left_out = _looks(sheets, line_limit)
     if not looks:
-        raise nothing_left(left_out)
+        raise no_sheet_left(left_out)
     longest, wanted = max(looks, key=lambda one: one[0].path.stat().st_size)
     other = BadFile(
         _("Its columns are not those of “%(name)s”. Save it as a file of its own.")
@@ -135,7 +135,7 @@ def sheets_prepare(
 
 def members_prepare(work: Path, folder: Path, line_limit: int, progress: Progress) -> Sorted:
     """What the unpacked files of an archive hold. `BadFile` when tables do not fit together; what
-    is wrong with one file alone leaves that out.
+    is wrong with one file alone leaves that out, unless it is nothing about the file: `NotRead`.
     """
     sources: list[Source] = []
     left_out: list[LeftOut] = []
@@ -153,8 +153,17 @@ def members_prepare(work: Path, folder: Path, line_limit: int, progress: Progres
     return [source for source, _look in looks], left_out + unread
 
 
-def nothing_left(left_out: list[LeftOut]) -> BadFile:
-    """The refusal of several files none of which can be read, with the reasons of the first."""
+def no_sheet_left(left_out: list[LeftOut]) -> BadFile:
+    """The refusal of a workbook no sheet of which can be read, with the reasons of the first."""
+    return _nothing_left(left_out, _("No sheet of the workbook can be read."), "no_sheets")
+
+
+def no_file_left(left_out: list[LeftOut]) -> BadFile:
+    """The refusal of an archive no file of which can be read, with the reasons of the first."""
+    return _nothing_left(left_out, _("No file in the archive can be read."), "archive_empty")
+
+
+def _nothing_left(left_out: list[LeftOut], said: str, code: str) -> BadFile:
     reasons = [
         _("“%(name)s”: %(reason)s") % {"name": one.name, "reason": one.refused.message}
         for one in left_out[:_REASONS]
@@ -163,10 +172,9 @@ def nothing_left(left_out: list[LeftOut]) -> BadFile:
         refused = BadFile(reasons[0], code=left_out[0].refused.code)
         refused.data = left_out[0].refused.data
         return refused
-    said = _("No file in the archive can be read.")
     for reason in reasons:
         said = _("%(said)s %(reason)s") % {"said": said, "reason": reason}
-    return BadFile(said, code="archive_empty")
+    return BadFile(said, code=code)
 
 
 def _member(work: Path, path: Path, name: str, line_limit: int, progress: Progress) -> Sorted:
@@ -179,9 +187,9 @@ def _member(work: Path, path: Path, name: str, line_limit: int, progress: Progre
         if kind not in BOOKS:
             return [source_prepare(work, path.name, path, name, kind, progress)], []
         sheets, left_out = sheets_prepare(work, path.name, path, name, line_limit, progress)
+    except NotRead:
+        raise
     except BadFile as refused:
-        if refused.code == "parser_disk":  # which says nothing about the file
-            raise
         return [], [LeftOut(name, kind, refused.bare())]
     return (
         [replace(sheet, name=f"{name} › {sheet.name}") for sheet in sheets],

@@ -30,12 +30,15 @@ class Entry:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-def entry_read(entry: Any) -> Entry:
-    """An entry of the list. DomainError says what is wrong with it."""
+def entry_read(entry: Any, endpoints: Mapping[str, str]) -> Entry:
+    """An entry of the list. DomainError says what is wrong with it.
+
+    `endpoints` are the addresses of the hubs by kind: of their pages an entry may be one.
+    """
     if not isinstance(entry, Mapping):
         raise DomainError(_("An entry is an object."), code="entry")
     places = {
-        kind: repository_read(str(entry[name]), kind)
+        kind: repository_read(str(entry[name]), kind, endpoints[kind])
         for name, kind in _HUBS.items()
         if entry.get(name)
     }

@@ -16,14 +16,15 @@ _REVISION = re.compile(r"[\w][\w./-]{0,99}", re.ASCII)
 _PAGE = 500  # files that ModelScope lists at once
 _PAGES = 40
 
-# The hubs' public names and mirrors. What is configured instead knows the same data sets.
+# The hubs' public names, their own first, and mirrors. What is configured instead knows the same
+# data sets.
 _PUBLIC = {
-    "huggingface": {"huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"},
-    "modelscope": {"modelscope.cn", "www.modelscope.cn"},
+    "huggingface": ("huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"),
+    "modelscope": ("modelscope.cn", "www.modelscope.cn"),
 }
 
 
-def repository_read(text: str, kind: str, endpoint: str = "") -> str:
+def repository_read(text: str, kind: str, endpoint: str) -> str:
     """`owner/name`, also from the address of its page on the public hub or the one at `endpoint`.
 
     DomainError for anything else.
@@ -52,7 +53,7 @@ def _path_at(address: str, kind: str, endpoint: str) -> str:
                 return path
     raise DomainError(
         _("Here data sets come from %(hub)s: give the address of a page there, or owner/name.")
-        % {"hub": endpoint or min(_PUBLIC[kind])},
+        % {"hub": endpoint or _PUBLIC[kind][0]},
         field="repository",
         code="other_hub",
     )

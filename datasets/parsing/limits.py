@@ -18,12 +18,13 @@ def confine(*, memory: int, seconds: int, size: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # containers may forbid it: then we go on
-    for kind, limit in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, size),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 64),
+    for kind, limit, most in (
+        (resource.RLIMIT_AS, memory, memory),
+        # At the most the system kills without a word; a second before it says that time is over.
+        (resource.RLIMIT_CPU, seconds, seconds + 1),
+        (resource.RLIMIT_FSIZE, size, size),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_NOFILE, 64, 64),
     ):
         with contextlib.suppress(ValueError):  # the platform's own limit is lower already
-            resource.setrlimit(kind, (limit, limit))
+            resource.setrlimit(kind, (limit, most))

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from common.phrases import gettext as _
 from common.phrases import ngettext
-from datasets.reading.refusals import BadFile
+from datasets.reading.refusals import BadFile, NotRead
 
 _SECONDS = 20  # of processor time that any file gets, and so many more for each MB
 _SECONDS_A_MB = 10
@@ -22,10 +22,15 @@ _BYTES = 64 * 2**20  # that may come of any file, and so many times its own size
 _TIMES = 100
 _PATIENCE = 5  # times its processor time that a parser may take when the machine is busy
 _ENDS: dict[int, str] = {
-    signal.SIGKILL: "parser_time",
     signal.SIGXCPU: "parser_time",
     signal.SIGABRT: "parser_memory",  # what compiled readers do when they get none
+    # Sent by us when patience ends, by a system short of memory, or when the platform is stopped.
+    signal.SIGKILL: "parser_stopped",
+    signal.SIGTERM: "parser_stopped",
+    signal.SIGINT: "parser_stopped",
+    signal.SIGHUP: "parser_stopped",
 }
+_NOT_THE_FILE = {"parser_stopped", "parser_disk"}  # codes that say nothing about it
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -37,7 +42,8 @@ def foreign_parse(
     is left out, empty when nothing is.
 
     `waiting` is called now and then and may raise, which ends the parser. `BadFile` when the file
-    is damaged or locked, or would take more memory, time or space than it may.
+    is damaged or locked, or would take more memory, time or space than it may; `NotRead` when the
+    parser was stopped by somebody else or the disk is full.
     """
     size = source.stat().st_size
     seconds = min(_SECONDS + (_SECONDS_A_MB * size >> 20), settings.PARSER_SECONDS)
@@ -105,10 +111,15 @@ def _refusal(code: str, values: dict[str, Any]) -> BadFile:
         ),
         "parser_memory": _("Reading the file takes more memory than it may. Split it."),
         "parser_time": _(
-            "Reading the file took more than %(seconds)s seconds or all memory. Split it."
+            "Reading the file took more than %(seconds)s seconds of processor time. Split it."
+        ),
+        "parser_stopped": _(
+            "Reading the file was stopped from outside: the machine is short of time or memory."
+            " Upload it again when less goes on, or split it."
         ),
         "parser_output": _("The file would become far more than it is. Convert it to JSONL."),
         "parser_disk": _("The disk is full. Ask an operator for room, then upload again."),
         "parser_crash": _("The file makes its reader fail: it is damaged. Save it anew."),
     }
-    return BadFile(sentences[code] % values, code=code)
+    refusal = NotRead if code in _NOT_THE_FILE else BadFile
+    return refusal(sentences[code] % values, code=code)

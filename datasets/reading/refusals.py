@@ -28,3 +28,9 @@ class BadFile(DomainError):
         kept = BadFile(self.message, code=self.code)
         kept.data = self.data
         return kept
+
+
+class NotRead(BadFile):
+    """A file that was not read to its end for a reason that says nothing about it: the machine had
+    no time, memory or room. Another try may succeed.
+    """

@@ -67,23 +67,39 @@ def json_kind(path: Path, named: str) -> str:
     """`json` or `jsonl` by what the file holds: people name files of lines `.json`, too."""
     with path.open("rb") as file:
         sign = _first_sign(file)
-        if sign == b"{" and named == "json" and _is_wrapped(file.read(PIECE)):
+        if sign == b"{" and named == "json" and _is_wrapped(file):
             return "json"
     return {b"[": "json", b"{": "jsonl"}.get(sign, named)
 
 
-def _is_wrapped(head: bytes) -> bool:
-    """Whether a file that begins so is one object with one key that holds the rows: not JSON lines,
-    and not a conversation.
+def _is_wrapped(file: BinaryIO) -> bool:
+    """Whether the file is one object with one key that holds the rows: not JSON lines, and not a
+    conversation.
     """
+    head = file.read(PIECE)
     found = _WRAPPING.match(head)
     if not found or found[1].decode("utf-8", "replace").lower() in NAMES["messages"]:
         return False
-    first, _end, rest = head.lstrip().partition(b"\n")
+    first, end, rest = head.lstrip().partition(b"\n")
+    if not end and len(head) == PIECE:
+        return not _others_follow(file, head)
     try:
         return len(orjson.loads(first)) == 1 and not rest.strip()
     except orjson.JSONDecodeError:  # an object over several lines
         return True
+
+
+def _others_follow(file: BinaryIO, line: bytes) -> bool:
+    """Whether an object ends with the line of which this is the beginning, and another value comes
+    after it: within an object or a list there would be one of three signs. However long the line
+    is, little of it is in memory.
+    """
+    last = line.rstrip()[-1:]
+    while not line.endswith(b"\n") and (line := file.readline(PIECE)):
+        last = line.rstrip()[-1:] or last
+    while (rest := file.read(PIECE)) and rest.isspace():
+        pass
+    return last == b"}" and rest.lstrip()[:1] not in {b"", b",", b"]", b"}"}
 
 
 def _first_sign(file: BinaryIO) -> bytes:

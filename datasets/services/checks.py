@@ -21,6 +21,7 @@ from datasets.ingest import Contents, contents_ingest, contents_of, no_progress
 from datasets.models import DatasetVersion
 from datasets.preparing import Progress
 from datasets.reading.locks import locked
+from datasets.reading.refusals import NotRead
 from datasets.services.files import settle, stored_bytes
 from datasets.services.moves import version_move
 from datasets.shapes.detect import Guess, guess
@@ -75,8 +76,9 @@ def _locked(version_id: uuid.UUID) -> DatasetVersion:
 def version_check(version_id: uuid.UUID, *, by: User | None = None) -> bool:
     """Checks a version that waits for it; whether this call did it.
 
-    Does nothing when another process is at it or it is done. May be killed at any moment: the
-    sweep starts it again, and nothing it wrote counts before the row says so.
+    Does nothing when another process is at it or it is done. May be killed at any moment, or find
+    that the machine cannot read the file now: the sweep starts it again, and nothing it wrote
+    counts before the row says so.
     """
     version = DatasetVersion.objects.filter(pk=version_id).first()
     if version is None:
@@ -92,6 +94,8 @@ def version_check(version_id: uuid.UUID, *, by: User | None = None) -> bool:
             _tries_count(version)
             _check(version, by=by)
         except DomainError as refused:
+            if isinstance(refused, NotRead) and version.progress["tries"] < TRIES:
+                return False
             _broken(version, refused.message, {"code": refused.code, **refused.data}, by=by)
     return True
 

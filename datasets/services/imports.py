@@ -49,6 +49,14 @@ def imports_root() -> Path:
     return root
 
 
+def hub_endpoints() -> dict[str, str]:
+    """The addresses of the hubs that data sets come from here, by kind."""
+    return {
+        Import.Kind.HUGGINGFACE.value: settings.HF_ENDPOINT,
+        Import.Kind.MODELSCOPE.value: settings.MODELSCOPE_ENDPOINT,
+    }
+
+
 def import_kinds() -> dict[str, str]:
     """The kinds of places, each with why nothing can be imported from it here, or nothing."""
     closed = _(
@@ -131,11 +139,8 @@ def _name_of(place: str) -> str:
 def _place(kind: Import.Kind, given: Mapping[str, Any]) -> dict[str, str]:
     """What is kept of where the data is. DomainError names the field that is wrong."""
     if kind in _HUBS:
-        endpoint = (
-            settings.MODELSCOPE_ENDPOINT if kind == Import.Kind.MODELSCOPE else settings.HF_ENDPOINT
-        )
         return {
-            "repository": repository_read(_text(given, "repository"), kind, endpoint),
+            "repository": repository_read(_text(given, "repository"), kind, hub_endpoints()[kind]),
             "revision": revision_read(_text(given, "revision")),
         }
     if kind == Import.Kind.S3:

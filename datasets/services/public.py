@@ -16,7 +16,7 @@ from common.phrases import gettext as _
 from datasets.importing.catalogue import Entry, entry_read
 from datasets.models import Dataset, Import, PublicSource
 from datasets.services.files import LocalFile, data_root
-from datasets.services.imports import import_create
+from datasets.services.imports import hub_endpoints, import_create
 from datasets.services.uploads import Wish, name_checked, version_add
 
 LIST = "dataset_info_public.json"
@@ -53,7 +53,7 @@ def public_sync(path: Path | None = None) -> Synced:
     synced = Synced()
     for key, given in entries.items():
         try:
-            entry = entry_read(given)
+            entry = entry_read(given, hub_endpoints())
             source = _source(key, given, entry, synced)
             if entry.file_name:
                 _fetch_beside(path, source, entry, synced)
@@ -98,7 +98,8 @@ def _source(key: str, given: Any, entry: Entry, synced: Synced) -> PublicSource:
         synced.added.append(key)
         return PublicSource.objects.create(key=key, dataset=dataset, entry=given)
     if source.entry != given:
-        before = entry_read(source.entry).description
+        # What is known from before may be what the list has corrected now.
+        before = str((source.entry or {}).get("description") or "")
         if source.dataset.remark == before[:2000]:  # what operators wrote stays
             Dataset.objects.filter(pk=source.dataset_id).update(remark=entry.description[:2000])
         source.entry = given
@@ -130,16 +131,21 @@ def _wish(entry: Entry) -> Wish | None:
 
 
 def public_places(dataset: Dataset) -> dict[str, str]:
-    """The hubs that a dataset of the list can be fetched from, with its name there."""
+    """The hubs that a dataset of the list can be fetched from, with its name there; none of an
+    entry that cannot be read any more.
+    """
     source = PublicSource.objects.filter(dataset=dataset).first()
-    return entry_read(source.entry).places if source else {}
+    try:
+        return entry_read(source.entry, hub_endpoints()).places if source else {}
+    except DomainError:
+        return {}
 
 
 def public_fetch(dataset_id: uuid.UUID, *, kind: str, by: User) -> Import:
     """Has a dataset of the list fetched from one of its hubs. DomainError when it has no such."""
     dataset = Dataset.objects.editable_by(by).select_related("project").get(pk=dataset_id)
     source = PublicSource.objects.filter(dataset=dataset).first()
-    entry = entry_read(source.entry) if source else None
+    entry = entry_read(source.entry, hub_endpoints()) if source else None
     if entry is None or kind not in entry.places:
         raise DomainError(_("The list names no such place for it."), field="kind", code="kind")
     return import_create(

@@ -8,7 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from datasets import services
-from datasets.models import Dataset
+from datasets.models import Dataset, DatasetVersion
 
 GOOD = [{"instruction": f"question {i}", "input": "", "output": f"answer {i}"} for i in range(30)]
 
@@ -21,6 +21,11 @@ def jsonl(rows: list[Any]) -> bytes:
 def upload(data: bytes | list[Any], name: str = "data.jsonl") -> SimpleUploadedFile:
     """A file as a form sends it."""
     return SimpleUploadedFile(name, data if isinstance(data, bytes) else jsonl(data))
+
+
+def values(version: DatasetVersion) -> list[Any]:
+    """The rows of a version."""
+    return [json.loads(line) for line in version.rows_path.read_text("utf-8").splitlines()]
 
 
 @pytest.fixture

@@ -4,23 +4,16 @@ import json
 
 import orjson
 import pytest
-from django.urls import reverse
-from rest_framework.test import APIClient
 
 from common.errors import Conflict, DomainError
 from datasets import services
-from datasets.editing import places_of, row_value, value_checked, value_parsed, with_texts
+from datasets.editing import row_value
 from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.receivers import tell_checks
-from datasets.shapes.mapping import Mapping
 from tests.datasets import children
-from tests.datasets.conftest import GOOD
+from tests.datasets.conftest import GOOD, values
 
 pytestmark = pytest.mark.django_db
-
-
-def values(version: DatasetVersion) -> list[dict]:
-    return [json.loads(line) for line in version.rows_path.read_text("utf-8").splitlines()]
 
 
 @pytest.fixture
@@ -44,101 +37,6 @@ def save(people, django_capture_on_commit_callbacks):
             return services.revision_save(draft.pk, by=people.owner, **fields)
 
     return go
-
-
-# --- a row as a form ----------------------------------------------------------------------------
-
-OPENAI = Mapping.of("openai", {"messages": "messages"})
-ROWS = {
-    "alpaca": (
-        Mapping.of("alpaca", {"prompt": "q", "response": "a", "history": "h", "system": "s"}),
-        {"a": "A", "id": 7, "q": "Q", "h": [["q0", "a0"]], "s": "S"},
-        [("system", "S"), ("user", "q0"), ("assistant", "a0"), ("user", "Q"), ("assistant", "A")],
-    ),
-    "openai": (
-        OPENAI,
-        {
-            "messages": [
-                {"role": "user", "content": [{"type": "text", "text": "Q"}]},
-                {"role": "assistant", "content": "A", "tool_calls": None},
-            ]
-        },
-        [("user", "Q"), ("assistant", "A")],
-    ),
-    "sharegpt preference": (
-        Mapping.of("preference", {"messages": "c", "chosen": "w", "rejected": "l"}),
-        {
-            "c": [{"from": "human", "value": "Q"}],
-            "w": {"from": "gpt", "value": "W"},
-            "l": {"from": "gpt", "value": "L"},
-        },
-        [("user", "Q"), ("chosen", "W"), ("rejected", "L")],
-    ),
-    "kto": (
-        Mapping.of("kto", {"prompt": "q", "response": "a", "kto_tag": "ok"}),
-        {"q": "Q", "a": "A", "ok": True},
-        [("user", "Q"), ("assistant", "A")],
-    ),
-    "text": (Mapping.of("text", {"prompt": "text"}), {"text": "T", "page": 3}, [("text", "T")]),
-}
-
-
-@pytest.mark.parametrize("name", ROWS)
-def test_every_text_of_every_shape_has_a_place(name) -> None:
-    mapping, value, wanted = ROWS[name]
-    places = places_of(value, mapping)
-    assert [(place.role, place.text) for place in places] == wanted
-    assert with_texts(value, places, [place.text for place in places]) == value
-    made = with_texts(value, places, [f"{place.text}!" for place in places])
-    assert [place.text for place in places_of(made, mapping)] == [
-        f"{text}!" for _role, text in wanted
-    ]
-    assert orjson.loads(value_checked(made, mapping)) == made
-    assert list(made) == list(value)
-
-
-def test_line_ends_of_forms_change_nothing() -> None:
-    mapping = Mapping.of("text", {"prompt": "text"})
-    value = {"text": "one\r\ntwo\n"}
-    places = places_of(value, mapping)
-    assert with_texts(value, places, ["one\r\ntwo\r\n"]) == value
-    assert with_texts(value, places, ["one\r\n2\r\n"]) == {"text": "one\n2\n"}
-    assert (
-        with_texts({"text": "a"}, places_of({"text": "a"}, mapping), ["a\r\nb"])["text"] == "a\nb"
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("{", "broken_json"),
-        ('{"q": "x"} {}', "broken_json"),
-        ("[" * 70 + "]" * 70, "nesting"),
-        ("[" + "1," * 100_000 * 2 + "1]", "too_long"),
-        ("x" * 2**19, "too_long"),
-    ],
-)
-def test_what_is_written_is_bounded(text, code) -> None:
-    with pytest.raises(DomainError) as refused:
-        value_parsed(text)
-    assert refused.value.code == code
-
-
-def test_no_row_becomes_useless() -> None:
-    for value, code in (
-        ([], "not_object"),
-        ({"messages": []}, "no_messages"),
-        ({"messages": [{"role": "user", "content": "q"}]}, "no_answer"),
-        ({"messages": 2**70}, "broken_json"),
-        ({"messages": "\ud800"}, "broken_json"),
-        ({"x": "y" * 2**18}, "too_long"),
-    ):
-        with pytest.raises(DomainError) as refused:
-            value_checked(value, OPENAI)
-        assert refused.value.code == code
-
-
-# --- decisions and saving -----------------------------------------------------------------------
 
 
 def test_decisions_make_a_version(people, make, decide, save) -> None:
@@ -349,114 +247,3 @@ def test_saving_is_given_up_when_it_never_ends(make, decide) -> None:
     revision.refresh_from_db()
     assert revision.state == "open"
     assert "never ended" in revision.problem
-
-
-# --- pages and API ------------------------------------------------------------------------------
-
-
-def test_the_way_through_the_pages(client, people, make) -> None:
-    version = make(GOOD).latest
-    client.force_login(people.member)
-    rows = reverse("datasets:version_rows", args=[version.dataset_id, version.pk])
-    decide = reverse("datasets:row_decide", args=[version.dataset_id, version.pk, 12])
-    answer = client.post(f"{decide}?from=11", {"edition": "0", "verdict": "excluded"})
-    assert answer["Location"] == f"{rows}?from=11#row-12"
-    page = client.get(f"{rows}?from=11")
-    assert [row.number for row in page.context["rows"].rows] == list(range(11, 21))
-    assert "0 changed, 1 left out, 0 rated" in page.content.decode()
-    assert "is-out" in page.content.decode()
-    part = client.post(  # as a part of the page: the list as it is now
-        f"{decide}?from=11", {"edition": "1", "rating": "4"}, headers={"HX-Request": "true"}
-    )
-    assert "0 changed, 1 left out, 1 rated" in part.content.decode()
-    late = client.post(
-        f"{decide}?from=11", {"edition": "1", "rating": "5"}, headers={"HX-Request": "true"}
-    )
-    assert late.status_code == 422
-    assert "member has changed row 12 meanwhile" in late.content.decode()
-    edit = reverse("datasets:row_edit", args=[version.dataset_id, version.pk, 1])
-    form = client.get(edit).context["form"]
-    assert [role for role, _field in form.said] == ["user", "user", "assistant"]
-    sent = {"edition": "0", "text-0": "question 0", "text-1": "", "rating": "5", "note": "mine"}
-    sent["text-2"] = "a <b>new</b>\r\nanswer"
-    assert client.post(edit, sent)["Location"].endswith("?row=1#row-1")
-    page = client.get(rows).content.decode()
-    assert "a &lt;b&gt;new&lt;/b&gt;\nanswer" in page
-    raw = client.get(f"{edit}?raw=1").context["form"]["raw"].value()
-    assert json.loads(raw) == {**GOOD[0], "output": "a <b>new</b>\nanswer"}
-    assert client.post(f"{edit}?raw=1", {"edition": "1", "raw": "{"}).status_code == 422
-    assert client.post(f"{edit}?raw=1", {"edition": "0", "raw": raw}).status_code == 422
-    too_far = reverse("datasets:row_edit", args=[version.dataset_id, version.pk, 99])
-    assert "There is no row 99" in client.get(too_far).content.decode()
-    draft = Revision.objects.get()
-    detail = reverse("datasets:revision_detail", args=[draft.pk])
-    seen = client.get(detail).content.decode()
-    assert "&lt;b&gt;" in seen
-    assert "1 changed, 1 left out, 2 rated" in seen
-    taken = {"edition": "2", "verdict": "", "draft": str(draft.pk)}
-    assert client.post(decide, taken)["Location"] == detail
-    save = reverse("datasets:revision_save", args=[draft.pk])
-    saved = client.post(save, {"drop": "5"})
-    made = DatasetVersion.objects.get(number=2)
-    assert saved["Location"] == reverse("datasets:version_rows", args=[made.dataset_id, made.pk])
-    assert made.rows == 29  # the one that was rated with 4 is gone
-    use = client.get(reverse("datasets:version_use", args=[made.dataset_id, made.pk]))
-    assert "edited by hand" in use.content.decode()
-    versions = client.get(reverse("datasets:version_list", args=[made.dataset_id]))
-    assert versions.content.decode().count("edited by hand") == 2  # in the head, and of its line
-    assert "1 row rated under 5 left out" in use.content.decode()
-    assert "Saved as" in client.get(detail).content.decode()
-    assert client.post(reverse("datasets:revision_discard", args=[draft.pk])).status_code == 302
-    assert Revision.objects.filter(pk=draft.pk).exists()
-
-
-def test_others_do_not_see_drafts(client, people, make) -> None:
-    """Also not those of a public dataset, which everybody may read."""
-    version = make(GOOD, is_public=True).latest
-    services.row_decide(version.pk, 0, by=people.operator, edition=0, rating=2, note="secret")
-    draft = Revision.objects.get()
-    rows = reverse("datasets:version_rows", args=[version.dataset_id, version.pk])
-    path = f"/api/v1/datasets/{version.dataset_id}/versions/{version.pk}/rows/"
-    for who, sees in (("stranger", False), ("viewer", True), ("operator", True)):
-        client.force_login(getattr(people, who))
-        assert ("1 rated" in client.get(rows).content.decode()) is sees
-        api = APIClient()
-        api.force_authenticate(getattr(people, who))
-        assert (api.get(path).json()["results"][0]["decision"] is not None) is sees
-        detail = reverse("datasets:revision_detail", args=[draft.pk])
-        assert client.get(detail).status_code == (200 if sees else 404)
-    made = services.version_remap(
-        version.pk, by=people.operator, wish=services.Wish("alpaca", version.columns)
-    )
-    made.lineage = {"kind": "edits", "source": "data v1", "part": "", "people": [{"name": "owner"}]}
-    made.save()
-    path = f"/api/v1/datasets/{made.dataset_id}/versions/{made.pk}/"
-    assert "people" not in APIClient().get(path).json()["lineage"]
-
-
-def test_the_api(people, make) -> None:
-    version = make(GOOD).latest
-    api = APIClient()
-    api.force_authenticate(people.member)
-    rows = f"/api/v1/datasets/{version.dataset_id}/versions/{version.pk}/rows/"
-    value = {**GOOD[4], "output": "new"}
-    sent = {"edition": 0, "verdict": "changed", "value": value, "rating": 3}
-    answer = api.patch(f"{rows}5/", sent, format="json")
-    assert answer.status_code == 200
-    assert (answer.json()["edition"], answer.json()["value"]) == (1, value)
-    assert api.patch(f"{rows}5/", sent, format="json").status_code == 409
-    assert api.patch(f"{rows}5/", {"edition": 1, "verdict": "x"}, format="json").status_code == 400
-    assert api.patch(f"{rows}31/", {"edition": 0, "rating": 1}, format="json").status_code == 422
-    assert api.get(f"{rows}?from=5").json()["results"][0]["decision"]["value"] == value
-    (revision,) = api.get(f"/api/v1/revisions/?version={version.pk}").json()["results"]
-    assert revision["counts"] == {"accepted": 0, "changed": 1, "excluded": 0, "rated": 1}
-    path = f"/api/v1/revisions/{revision['id']}/"
-    (decision,) = api.get(f"{path}decisions/").json()["results"]
-    assert (decision["number"], decision["by"]) == (5, "member")
-    saved = api.post(f"{path}save/", {}, format="json")
-    assert (saved.status_code, saved.json()["state"]) == (202, "saved")
-    made = DatasetVersion.objects.get(pk=saved.json()["result"])
-    assert values(made)[4] == value
-    assert api.delete(path).status_code == 409
-    api.force_authenticate(people.viewer)
-    assert api.patch(f"{rows}5/", {"edition": 0, "rating": 1}, format="json").status_code == 404

@@ -9,6 +9,7 @@ from django.urls import reverse
 from datasets import services
 from datasets.importing.catalogue import entry_read
 from datasets.models import Dataset, Import, PublicSource
+from datasets.services.imports import hub_endpoints
 from tests.datasets.conftest import GOOD, jsonl
 from tests.datasets.hubs import SimulatedHub, hub
 from tests.services import ROOT
@@ -33,7 +34,7 @@ def test_the_list_that_comes_with_the_platform() -> None:
     """Every entry passes the code that maps columns; syncing twice changes nothing."""
     entries = json.loads((ROOT / "data" / "dataset_info_public.json").read_text("utf-8"))
     assert len(entries) > 10
-    assert {entry_read(entry).shape for entry in entries.values()} == {
+    assert {entry_read(entry, hub_endpoints()).shape for entry in entries.values()} == {
         "", "sharegpt", "preference", "kto", "text",
     }  # fmt: skip
     first = services.public_sync()
@@ -51,6 +52,27 @@ def test_entries_change_and_go(sync) -> None:
     assert Dataset.objects.get(name="a").remark == "one"
     assert Dataset.objects.get(name="b").remark == "an operator's words"
     assert PublicSource.objects.get(key="b").entry["hf_hub_url"] == "x/c"
+
+
+def test_pages_of_the_hub_that_is_configured(sync, settings, client) -> None:
+    """Are places like those of the public one; when another is configured they are none any more,
+    until the list is corrected.
+    """
+    settings.HF_ENDPOINT = "http://hub.lan:8080/hf"
+    page = "http://hub.lan:8080/hf/datasets/lab/rows"
+    assert sync(a={"hf_hub_url": page, "description": "one"}).problems == {}
+    dataset = Dataset.objects.get()
+    assert services.public_places(dataset) == {"huggingface": "lab/rows"}
+    settings.HF_ENDPOINT = "https://huggingface.co"
+    assert services.public_places(dataset) == {}
+    versions = reverse("datasets:version_list", args=[dataset.pk])
+    assert client.get(versions).status_code == 200
+    assert list(sync(a={"hf_hub_url": page, "description": "two"}).problems) == ["a"]
+    synced = sync(a={"hf_hub_url": "lab/rows", "description": "three"})
+    assert (synced.changed, synced.problems) == (["a"], {})
+    assert services.public_places(dataset) == {"huggingface": "lab/rows"}
+    dataset.refresh_from_db()
+    assert dataset.remark == "three"
 
 
 def test_wrong_entries_are_named_and_the_rest_goes_on(sync) -> None:

@@ -12,7 +12,7 @@ from common.errors import DomainError
 from datasets.reading.indexed import PREVIEW_MAX, IndexedReader, IndexedWriter
 from datasets.reading.kinds import kind_of
 from datasets.reading.refusals import BadFile
-from datasets.reading.rows import json_kind, rows_read
+from datasets.reading.rows import PIECE, json_kind, rows_read
 from datasets.reading.sources import encoding_of, transcode
 from datasets.reading.splitter import ArraySplitter
 
@@ -133,6 +133,37 @@ def test_rows_that_hold_lists_stay_rows(tmp_path: Path, text: str) -> None:
     assert json_kind(path, "json") == "jsonl"
     rows = list(rows_read(path, "jsonl", limit=LIMIT))
     assert [row.value for row in rows] == [json.loads(line) for line in text.splitlines()]
+
+
+LONG = '{"data": [' + ", ".join([f'{{"a": "{"x" * 1000}"}}'] * 600) + "]"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (LONG + "}\n" + '{"data": [{"a": 1}]}\n', "jsonl"),
+        (LONG + ', "id": 1} \n\n' + '{"data": [], "id": 2}', "jsonl"),
+        (LONG + "}" + "\n" * 2 * PIECE + "[1]", "jsonl"),
+        (LONG + "}", "json"),
+        (LONG + "}" + " \n" * PIECE, "json"),
+        (LONG + "\n}\n", "json"),
+        (LONG[:-1] + '\n, {"a": 1}]}', "json"),
+        (LONG[:-1] + ',\n{"a": 1}]}', "json"),
+        (LONG[:-1] + "\n]\n}", "json"),
+        (LONG[:-2] + "\n}]\n}", "json"),
+    ],
+)
+def test_a_first_line_longer_than_what_is_read_at_once(
+    tmp_path: Path, text: str, kind: str
+) -> None:
+    """Is one row of several, or what holds all rows, by what comes after it."""
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    assert len(text.partition("\n")[0]) > 2 * PIECE
+    assert json_kind(path, "json") == kind
+    rows = [row.value for row in rows_read(path, kind, limit=LIMIT)]
+    lines = [json.loads(line) for line in text.split("\n") if line] if kind == "jsonl" else []
+    assert rows == (lines or json.loads(text)["data"])
 
 
 @pytest.mark.parametrize(

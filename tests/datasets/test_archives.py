@@ -1,0 +1,178 @@
+"""Archives: their files become one version, and what of them is left out."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from common.phrases import load
+from datasets.reading.rows import COLUMNS_MAX
+from tests.datasets import samples
+from tests.datasets.conftest import GOOD, jsonl
+from tests.datasets.ingesting import ingest, refusal, row
+
+
+def test_an_archive_of_tables(tmp_path: Path) -> None:
+    """One version of all rows; what it left out is named, junk is not."""
+    parts = {
+        "data/one.jsonl": jsonl(GOOD[:3]),
+        "data/two.json": json.dumps([{"output": "b", "instruction": "a", "system": "s"}]).encode(),
+        "三.parquet": samples.parquet(tmp_path),
+        "picture.png": b"\x89PNG....",
+        "__MACOSX/data/._one.jsonl": b"junk",
+        ".DS_Store": b"junk",
+    }
+    for name, data in (
+        ("a.zip", samples.zipped(parts)),
+        ("a.tgz", samples.tarred(parts, link="/etc/passwd")),
+        ("a.tar", samples.tarred(parts, mode="w")),
+        ("a.tar.xz", samples.tarred(parts, mode="w:xz")),
+    ):
+        contents, rows = ingest(tmp_path, data, name)
+        assert rows[:3] == GOOD[:3]
+        assert [row["instruction"] for row in rows[3:5]] == ["a", "question 0"]
+        assert [(file["name"], file["kind"], file["rows"]) for file in contents.files] == [
+            ("data/one.jsonl", "jsonl", 3),
+            ("data/two.json", "json", 1),
+            ("三.parquet", "parquet", 5),
+            ("picture.png", "", 0),
+        ]
+        assert "image" in contents.files[-1]["problem"]
+
+
+def test_an_archive_of_documents(tmp_path: Path) -> None:
+    """Rows know their document; one that cannot be read is left out and named."""
+    parts = {
+        "a/report.pdf": samples.pdf(["In the report."]),
+        "locked.pdf": samples.pdf(["x"], locked=True),
+        "b/notes.txt": "Notes.",
+    }
+    contents, rows = ingest(tmp_path, samples.zipped(parts), "a.zip")
+    assert rows == [row("In the report.", "a/report.pdf", 1), row("Notes.", "b/notes.txt", 1)]
+    assert [file["rows"] for file in contents.files] == [1, 1, 0]
+    assert "password" in contents.files[2]["problem"]
+
+
+def test_a_compressed_file(tmp_path: Path) -> None:
+    """Is read as the file in it."""
+    contents, rows = ingest(tmp_path, gzip.compress(jsonl(GOOD)), "data.jsonl.gz")
+    assert rows == GOOD
+    assert contents.file_format == "jsonl"
+
+
+@pytest.mark.parametrize("as_archive", [samples.zipped, samples.tarred])
+def test_compressed_files_together(tmp_path: Path, as_archive) -> None:
+    """Are read as the files in them; archives stay closed."""
+    parts = {
+        "data/train-0.jsonl.gz": gzip.compress(jsonl(GOOD[:3])),
+        "data/train-1.json.XZ": lzma.compress(json.dumps(GOOD[3:5]).encode()),
+        "data/train-2.jsonl.bz2": bz2.compress(jsonl(GOOD[5:])),
+        "plain.jsonl.gz": jsonl(GOOD),
+        "more.tar.gz": samples.tarred({"a.jsonl": jsonl(GOOD)}),
+        "more.zip.gz": gzip.compress(samples.zipped({"a.jsonl": jsonl(GOOD)})),
+    }
+    contents, rows = ingest(tmp_path, as_archive(parts), "data")
+    assert rows == GOOD
+    assert [(file["name"], file["kind"], file["rows"]) for file in contents.files] == [
+        ("data/train-0.jsonl", "jsonl", 3),
+        ("data/train-1.json", "json", 2),
+        ("data/train-2.jsonl", "jsonl", 25),
+        ("plain.jsonl.gz", "", 0),
+        ("more.tar.gz", "gzip", 0),
+        ("more.zip", "zip", 0),
+    ]
+
+
+def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    """Other columns than most, documents among tables, text cells among typed ones."""
+    good = {f"{name}.jsonl": jsonl(GOOD) for name in "abc"}
+    for name, data in (
+        ("odd.jsonl", jsonl([{"messages": [{"role": "user", "content": "x"}]}])),
+        ("README.md", b"# Read me"),
+        ("odd.csv", b"instruction,output\na,b\n"),
+    ):
+        refused = refusal(tmp_path, samples.zipped({**good, name: data}), "a.zip")
+        assert refused.code == "mixed"
+        assert name in refused.message
+        assert "a.jsonl" not in refused.message
+
+
+BROKEN = {
+    "line.jsonl": (b"{broken\n", "Line 1, column 2"),
+    "array.json": (
+        b'[{"instruction": "q", "output": "a"},\n{"instruction": }]',
+        "Line 2, column 17",
+    ),
+    "table.csv": (b'instruction,output\nx,y\n"open,z\n', "Line 3 is not valid CSV"),
+    "bytes.json": (b'[{"instruction": "\xff"}]', "is not UTF-8"),
+    "empty.csv": (b"instruction,output\n", "holds no rows"),
+    "part.parquet": (b"PAR1 and nothing PAR1", "damaged"),
+    "book.xlsx": (samples.xlsx({"A": [["a", "a"], ["1", "2"]]}), "“A”: The first line names"),
+}
+
+
+def test_tables_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    """With the reason and its place; the others are read, whichever comes first."""
+    good = {"0.jsonl": jsonl(GOOD[:2]), "z.jsonl": jsonl(GOOD[2:4])}
+    parts = {name: data for name, (data, _words) in BROKEN.items()}
+    contents, rows = ingest(tmp_path, samples.zipped(dict(sorted((good | parts).items()))), "a.zip")
+    assert rows == GOOD[:4]
+    assert (contents.rows, contents.file_format) == (4, "jsonl")
+    said = {file["name"]: str(load(file["problem"])) for file in contents.files}
+    assert [name for name, problem in said.items() if not problem] == ["0.jsonl", "z.jsonl"]
+    for name, (_data, words) in BROKEN.items():
+        assert words in said[name]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    two = {name: parts[name] for name in ("line.jsonl", "table.csv")}
+    refused = refusal(alone, samples.zipped(two), "a.zip")
+    assert refused.code == "archive_empty"
+    assert "“line.jsonl”: Line 1, column 2" in refused.message
+    assert "“table.csv”: Line 3" in refused.message
+
+
+def test_a_table_that_breaks_late_is_left_out_whole(tmp_path: Path) -> None:
+    """Rows, columns and first rows of it are forgotten, behind a good table and before one."""
+    late = [{"instruction": f"q{number}", "output": "a"} for number in range(5000)]
+    broken = json.dumps([*late, {"odd": 1}]).encode()[:-2]
+    parts = {"0.jsonl": jsonl(GOOD[:2]), "1.json": broken, "2.jsonl": jsonl(GOOD[2:4])}
+    contents, rows = ingest(tmp_path, samples.zipped(parts), "a.zip")
+    assert rows == GOOD[:4] == contents.sample
+    assert [(file["name"], file["rows"]) for file in contents.files] == [
+        ("0.jsonl", 2), ("2.jsonl", 2), ("1.json", 0),
+    ]  # fmt: skip
+    assert "odd" not in contents.columns
+    parts = {"0.json": broken, "1.jsonl": jsonl(GOOD[:2])}
+    again = tmp_path / "again"
+    again.mkdir()
+    contents, rows = ingest(again, samples.zipped(parts), "a.zip")
+    assert (rows, contents.rows) == (GOOD[:2], 2)
+
+
+def test_columns_are_counted_of_the_whole_archive(tmp_path: Path) -> None:
+    """So many names and no more, however many files bring others: those that came first."""
+    parts = {
+        f"{file}.jsonl": jsonl(
+            [{**GOOD[0], **{f"{file}-{n}": "" for n in range(150)}}] * (file + 1)
+        )
+        for file in range(4)
+    }
+    contents, rows = ingest(tmp_path, samples.zipped(parts), "a.zip")
+    assert len(rows) == 10
+    extra = [f"0-{n}" for n in range(150)] + [f"1-{n}" for n in range(COLUMNS_MAX - 153)]
+    assert set(contents.columns) == {*GOOD[0], *extra}
+
+
+def test_chinese_names_of_older_programs(tmp_path: Path) -> None:
+    """Which write GBK and do not say so."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("xxxx.txt"), "words")
+    data = file.getvalue().replace(b"xxxx.txt", "说明".encode("gb18030") + b".txt")
+    _contents, rows = ingest(tmp_path, data, "a.zip")
+    assert rows[0]["document"] == "说明.txt"

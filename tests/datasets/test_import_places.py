@@ -1,0 +1,119 @@
+"""Imports from a simulated store and from real directories, and what leads out of these."""
+
+import pytest
+
+from common.errors import DomainError
+from datasets import services
+from datasets.models import Import
+from datasets.services import importing
+from tests.datasets.conftest import GOOD, jsonl
+from tests.datasets.fetching import KEYS, everything_written, fetch, hasty, rows_of, shared, store
+from tests.s3 import SECRET, bucket
+
+__all__ = ["bucket", "fetch", "hasty", "shared"]
+pytestmark = pytest.mark.django_db
+
+
+def test_objects_become_a_version(bucket, fetch, settings, home) -> None:
+    bucket.client.put_object(Bucket="trainer", Key="data/a b.jsonl", Body=jsonl(GOOD[:9]))
+    bucket.client.put_object(Bucket="trainer", Key="data/空 c.jsonl", Body=jsonl(GOOD[9:]))
+    bucket.client.put_object(Bucket="trainer", Key="other/x.jsonl", Body=b"{}")
+    found = store(bucket, fetch, settings)
+    assert (found.state, found.problem) == ("succeeded", "")
+    assert rows_of(found) == GOOD
+    assert SECRET not in everything_written(home)
+    one = store(bucket, fetch, settings, path="s3://trainer/data/a b.jsonl", name="one")
+    assert rows_of(one) == GOOD[:9]
+
+
+def test_more_objects_than_a_page_has(bucket, fetch, settings) -> None:
+    for number in range(1010):
+        key = f"data/{number}.{'jsonl' if number == 1009 else 'bin'}"
+        bucket.client.put_object(Bucket="trainer", Key=key, Body=jsonl(GOOD))
+    assert store(bucket, fetch, settings).state == "succeeded"
+
+
+def test_what_a_store_refuses_is_said(bucket, fetch, settings) -> None:
+    assert "no file of a kind" in store(bucket, fetch, settings).problem
+    found = store(bucket, fetch, settings, path="s3://nothere/x")
+    assert "no bucket “nothere”" in found.problem
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://127.0.0.1:1",
+        "http://169.254.169.254",
+        "http://[::ffff:10.0.0.1]",
+        "http://localhost",
+    ],
+)
+def test_private_addresses_are_refused(endpoint, fetch) -> None:
+    found = fetch("s3", path="s3://trainer/x", endpoint=endpoint, secrets=KEYS)
+    assert (found.state, "private network" in found.problem) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"path": "/etc/passwd"}, "path"),
+        ({"path": "s3://UP/x"}, "path"),
+        ({"path": "s3://trainer/x", "endpoint": "file:///etc"}, "endpoint"),
+        ({"path": "s3://trainer/x", "endpoint": "http://a:b@c.org"}, "endpoint"),
+        ({"path": "s3://trainer/x", "endpoint": "http://c.org/deep?x"}, "endpoint"),
+        ({"path": "s3://trainer/x", "region": "x/../y"}, "endpoint"),
+        ({"path": "s3://trainer/x", "secrets": {"access_key": "a"}}, "secret_key"),
+        ({"path": "s3://trainer/x", "secrets": {"access_key": "a\nb", "secret_key": "b"}},
+         "access_key"),
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused_at_once(given, field, fetch) -> None:
+    with pytest.raises(DomainError) as refused:
+        fetch("s3", **given)
+    assert refused.value.field == field
+    assert not Import.objects.exists()
+
+
+def test_a_shared_folder_becomes_a_version(shared, fetch, people) -> None:
+    found = fetch("directory", directory=str(shared), path="team")
+    assert found.state == "choosing"
+    services.import_choose(found.pk, [one["name"] for one in found.offers], by=people.member)
+    services.import_execute(found.pk)
+    found.refresh_from_db()
+    assert rows_of(found) == GOOD
+    assert (shared / "team" / "a.jsonl").read_bytes() == jsonl(GOOD[:9])
+    one = fetch("directory", directory=str(shared), path="team/a.jsonl")
+    assert rows_of(one) == GOOD[:9]
+    (shared / "team" / "a.jsonl").write_bytes(b"changed later")
+    assert rows_of(one) == GOOD[:9]
+
+
+@pytest.mark.parametrize("path", ["out", "out/x.jsonl", "team/out.jsonl", "nothing", "a/../../b"])
+def test_nothing_leads_out_of_a_directory(path, shared, fetch) -> None:
+    with pytest.raises(DomainError) as refused:
+        fetch("directory", directory=str(shared), path=path)
+    assert refused.value.field == "path"
+
+
+def test_only_open_directories_are_read(shared, fetch, settings, tmp_path, home) -> None:
+    with pytest.raises(DomainError):
+        fetch("directory", directory=str(tmp_path / "secret"), path="")
+    settings.SHARED_DIRECTORIES = [str(home.parent)]
+    with pytest.raises(DomainError):
+        fetch("directory", directory=str(home.parent), path=home.name)
+    settings.SHARED_DIRECTORIES = []
+    with pytest.raises(DomainError, match="TRAINER_SHARED_DIRECTORIES"):
+        fetch("directory", directory=str(shared), path="team")
+
+
+def test_a_file_that_changes_meanwhile(shared, fetch, monkeypatch) -> None:
+    planned = importing._planned
+
+    def plan(*args):
+        found = planned(*args)
+        (shared / "team" / "a.jsonl").write_bytes(jsonl(GOOD))
+        return found
+
+    monkeypatch.setattr(importing, "_planned", plan)
+    found = fetch("directory", directory=str(shared), path="team/a.jsonl")
+    assert (found.state, "changed while" in found.problem) == ("failed", True)
