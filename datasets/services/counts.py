@@ -4,6 +4,7 @@ import shutil
 import uuid
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -110,7 +111,9 @@ def _count(count: TokenCount) -> None:
     reader = IndexedReader(count.version.train_path)
     spread, lengths = Spread(), array("I")
     for batch in _batches(count.version, reader):
-        for length in counter.lengths(batch):
+        with _tokenizer_blamed():
+            sizes = counter.lengths(batch)
+        for length in sizes:
             spread.add(length)
             lengths.append(length)
         done = int(100 * len(lengths) * counted_every(reader) / max(reader.count, 1))
@@ -127,18 +130,24 @@ def _count(count: TokenCount) -> None:
 
 
 def _counter(count: TokenCount) -> TokenCounter:
-    directory = count.tokenizer_directory
-    bad = DomainError(
-        _("The file tokenizer.json of this model is missing, damaged or too big to count with.")
-    )
-    try:
+    with _tokenizer_blamed():
+        directory = count.tokenizer_directory
         if (directory / FILE).stat().st_size > FILE_MAX:
-            raise bad
+            raise ValueError("too big")
         return TokenCounter(directory, count.template)
-    except DomainError:
+
+
+@contextmanager
+def _tokenizer_blamed() -> Iterator[None]:
+    """What goes wrong within is the tokenizer's fault, unless memory is short."""
+    try:
+        yield
+    except MemoryError:
         raise
     except Exception:  # noqa: BLE001  the tokenizers library raises nothing more exact
-        raise bad from None
+        raise DomainError(
+            _("The file tokenizer.json of this model is missing, damaged or too big to count with.")
+        ) from None
 
 
 def _batches(version: DatasetVersion, reader: IndexedReader) -> Iterator[list[Example]]:
