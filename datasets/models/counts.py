@@ -2,6 +2,7 @@
 
 import uuid
 from pathlib import Path
+from typing import Self
 
 from django.conf import settings
 from django.db import models
@@ -9,6 +10,14 @@ from django.utils.translation import gettext_lazy as _
 
 from common.phrases import PhraseField
 from datasets.models.versions import DatasetVersion
+
+
+class TokenCountQuerySet(models.QuerySet["TokenCount"]):
+    """Counts are as visible as the version and the model together."""
+
+    def waiting(self) -> Self:
+        """Those that are to be made or are being made, the oldest first."""
+        return self.filter(state=TokenCount.State.WAITING).order_by("created_at")
 
 
 class TokenCount(models.Model):
@@ -36,6 +45,8 @@ class TokenCount(models.Model):
     problem = PhraseField(_("problem"), blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     asked_at = models.DateTimeField(_("begun"), auto_now_add=True)
+
+    objects = TokenCountQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at",)

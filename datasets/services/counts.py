@@ -30,6 +30,7 @@ from datasets.statistics.tokenizers import FILE, Tokenizer
 
 TRIES = 3  # of a count that is killed
 AGAIN = timedelta(hours=1)  # after which a failed count is begun anew when it is asked for
+COUNT_SECONDS = 300  # of processor time that one count may take; 32 MB of rows take far less
 FILE_MAX = 128 * 2**20  # bytes of a tokenizer.json; those of known models have up to 35 MB
 BATCH_ROWS, BATCH_CHARACTERS = 256, 4 * 2**20
 
@@ -68,7 +69,7 @@ def tokens_asked(version: DatasetVersion, tokenizer: Tokenizer) -> TokenCount:
         count.asked_at, created = timezone.now(), True
         count.save()
     if created:
-        async_task("datasets.tasks.tokens_count", str(count.pk), cluster="web")
+        async_task("datasets.tasks.tokens_count", cluster="web")
     return count
 
 
@@ -78,8 +79,7 @@ def tokens_count(count_id: uuid.UUID) -> bool:
     May be killed at any moment: the sweep begins it again, and what it wrote counts only when the
     row says so.
     """
-    waiting = TokenCount.objects.select_related("version__dataset")
-    waiting = waiting.filter(pk=count_id, state=TokenCount.State.WAITING)
+    waiting = TokenCount.objects.waiting().select_related("version__dataset").filter(pk=count_id)
     count = waiting.first()
     if count is None:
         return False
@@ -163,6 +163,17 @@ def _batches(version: DatasetVersion, reader: IndexedReader) -> Iterator[list[Ex
             batch, held = [], 0
     if batch:
         yield batch
+
+
+def tokens_give_up(count_id: uuid.UUID) -> None:
+    """A count fails whose process was ended because it took too much processor time."""
+    waiting = TokenCount.objects.waiting().select_related("version__dataset")
+    if count := waiting.filter(pk=count_id).first():
+        problem = _(
+            "Counting took more than %(minutes)s minutes of processor time: the tokenizer is too"
+            " slow. Choose another one."
+        ) % {"minutes": COUNT_SECONDS // 60}
+        _note(count, state=TokenCount.State.FAILED, problem=problem, progress={})
 
 
 def _note(count: TokenCount, **fields: Any) -> None:
