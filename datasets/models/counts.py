@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
 from common.phrases import PhraseField
 from datasets.models.versions import DatasetVersion
 
@@ -24,7 +25,8 @@ class TokenCount(models.Model):
     """How long a version's rows are for one tokenizer and chat template; counted once.
 
     Who sees the version and the model sees the count. `key` is that of `checking.counting_key`: it
-    changes with the tokenizer's file. The lengths themselves lie beside those of the check.
+    changes with the tokenizer's file. The lengths themselves lie beside those of the check. What
+    nobody asked for long is forgotten.
     """
 
     class State(models.TextChoices):
@@ -44,7 +46,16 @@ class TokenCount(models.Model):
     progress = models.JSONField(default=dict, blank=True)  # percent, tries
     problem = PhraseField(_("problem"), blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    asked_at = models.DateTimeField(_("begun"), auto_now_add=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    asked_at = models.DateTimeField(_("last asked for"), auto_now_add=True)  # or up to a day ago
+    asked_by = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("begun by"),
+    )
 
     objects = TokenCountQuerySet.as_manager()
 

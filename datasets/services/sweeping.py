@@ -31,7 +31,7 @@ from datasets.models import (
 from datasets.reading.locks import lock_taken, locked
 from datasets.services.checks import version_check
 from datasets.services.comparisons import comparison_run, comparisons_forget
-from datasets.services.counts import tokens_give_up
+from datasets.services.counts import counts_forget, tokens_give_up
 from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.importing import import_execute
 from datasets.services.imports import imports_forget, imports_root
@@ -96,6 +96,7 @@ def sweep() -> None:
         "datasets.tasks.comparison_run",
         kept=Comparison.objects.values_list("pk", flat=True),
     )
+    counts_forget()
     counts = TokenCount.objects.waiting()
     _folders_sweep(TokenCount.root(), counts.values_list("pk", flat=True))
     if counts.exists():
