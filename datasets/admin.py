@@ -219,10 +219,10 @@ class ComparisonAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 class TokenCountAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Tokens of versions by tokenizers that people chose, to be looked at."""
 
-    list_display = ("__str__", "template", "state", "created_at")
+    list_display = ("__str__", "template", "state", "asked_by", "created_at", "asked_at")
     list_filter = ("state",)
     search_fields = ("version__dataset__name", "tokenizer")
-    list_select_related = ("version__dataset",)
+    list_select_related = ("version__dataset", "asked_by")
 
 
 @admin.register(Upload)

@@ -1,7 +1,7 @@
 """How long rows are by the tokenizer that a reader chose, and what a limit would cut."""
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.http import Http404
@@ -39,7 +39,7 @@ def tokenizer_named(user: Seer, text: str) -> Tokenizer | None:
         raise Http404 from None
     if not found:
         raise Http404
-    return found[0]
+    return replace(found[0], chosen_by=user)
 
 
 def tokenizer_of_check() -> Tokenizer | None:
@@ -51,22 +51,22 @@ def tokenizer_of_check() -> Tokenizer | None:
 
 
 def lengths_by(version: DatasetVersion, tokenizer: Tokenizer, cutoff: int) -> Lengths:
-    """The lengths by this tokenizer. A count that was never made is begun."""
+    """The lengths by this tokenizer.
+
+    A count that was never made, or whose file is lost, is begun for him who chose the tokenizer.
+    """
     checked = version.report.get("tokens", {})
-    if tokenizer.key and tokenizer.key == checked.get("key"):
-        return _done(version, tokenizer, cutoff, version.counts.get("lengths", checked))
+    key = tokenizer.key
+    cut = services.version_cut_count(version, key=key, cutoff_len=cutoff)
+    if key and key == checked.get("key") and cut is not None:
+        found = version.counts.get("lengths", checked)
+        return Lengths(tokenizer, "done", 100, found=found, cut=cut)
     try:
-        count = services.tokens_asked(version, tokenizer)
+        count = services.tokens_asked(version, tokenizer, by=tokenizer.chosen_by)
     except DomainError as refused:
         return Lengths(tokenizer, "failed", problem=refused.message)
-    if count.state == TokenCount.State.DONE:
-        return _done(version, tokenizer, cutoff, count.lengths)
-    percent = int(count.progress.get("percent", 0))
-    return Lengths(tokenizer, count.state, percent, count.problem)
-
-
-def _done(
-    version: DatasetVersion, tokenizer: Tokenizer, cutoff: int, found: dict[str, Any]
-) -> Lengths:
-    cut = services.version_cut_count(version, key=tokenizer.key, cutoff_len=cutoff) or 0
-    return Lengths(tokenizer, "done", 100, found=found, cut=cut)
+    if count.state == TokenCount.State.DONE and cut is not None:
+        return Lengths(tokenizer, "done", 100, found=count.lengths, cut=cut)
+    if count.state == TokenCount.State.FAILED:
+        return Lengths(tokenizer, "failed", problem=count.problem)
+    return Lengths(tokenizer, "waiting", int(count.progress.get("percent", 0)))

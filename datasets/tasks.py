@@ -72,10 +72,10 @@ def comparison_run(comparison_id: str) -> None:
         services.comparison_start(comparison.pk)
 
 
-def tokens_count(count_id: str) -> None:
-    """Counts in a process of its own: whose tokenizer it is, and what it takes, is up to others."""
-    if TokenCount.objects.filter(pk=count_id, state=TokenCount.State.WAITING).exists():
-        services.tokens_start(uuid.UUID(count_id))
+def tokens_count() -> None:
+    """Counts in processes of their own: whose tokenizers, and what they take, is up to others."""
+    if TokenCount.objects.waiting().exists():
+        services.tokens_start()
 
 
 def retention_sweep() -> None:

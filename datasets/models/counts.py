@@ -2,20 +2,31 @@
 
 import uuid
 from pathlib import Path
+from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
 from common.phrases import PhraseField
 from datasets.models.versions import DatasetVersion
+
+
+class TokenCountQuerySet(models.QuerySet["TokenCount"]):
+    """Counts are as visible as the version and the model together."""
+
+    def waiting(self) -> Self:
+        """Those that are to be made or are being made, the oldest first."""
+        return self.filter(state=TokenCount.State.WAITING).order_by("created_at")
 
 
 class TokenCount(models.Model):
     """How long a version's rows are for one tokenizer and chat template; counted once.
 
     Who sees the version and the model sees the count. `key` is that of `checking.counting_key`: it
-    changes with the tokenizer's file. The lengths themselves lie beside those of the check.
+    changes with the tokenizer's file. The lengths themselves lie beside those of the check. What
+    nobody asked for long is forgotten.
     """
 
     class State(models.TextChoices):
@@ -35,7 +46,18 @@ class TokenCount(models.Model):
     progress = models.JSONField(default=dict, blank=True)  # percent, tries
     problem = PhraseField(_("problem"), blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    asked_at = models.DateTimeField(_("begun"), auto_now_add=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    asked_at = models.DateTimeField(_("last asked for"), auto_now_add=True)  # or up to a day ago
+    asked_by = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("begun by"),
+    )
+
+    objects = TokenCountQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at",)

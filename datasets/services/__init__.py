@@ -4,7 +4,7 @@ from datasets.services.asking import model_names, models_currency, models_offere
 from datasets.services.changes import dataset_delete, dataset_update, version_delete
 from datasets.services.checks import counting_by_default, version_check
 from datasets.services.comparisons import comparison_create, comparison_run
-from datasets.services.counts import tokenizers_of, tokens_asked, tokens_count
+from datasets.services.counts import COUNT_SECONDS, tokenizers_of, tokens_asked, tokens_count
 from datasets.services.edits import revision_discard, row_decide
 from datasets.services.given import given_as_one
 from datasets.services.importing import import_execute
@@ -102,6 +102,7 @@ __all__ = [
     "ASKED",
     "ASKING_SECONDS",
     "CHECKSUMS",
+    "COUNT_SECONDS",
     "NOTICE",
     "PREVIEWED",
     "SMALL",

@@ -3,11 +3,12 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,10 @@ from datasets.models import (
     Revision,
     TokenCount,
 )
-from datasets.reading.locks import locked
+from datasets.reading.locks import lock_taken, locked
 from datasets.services.checks import version_check
 from datasets.services.comparisons import comparison_run, comparisons_forget
-from datasets.services.counts import tokens_count
+from datasets.services.counts import counts_forget, tokens_give_up
 from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.importing import import_execute
 from datasets.services.imports import imports_forget, imports_root
@@ -95,11 +96,11 @@ def sweep() -> None:
         "datasets.tasks.comparison_run",
         kept=Comparison.objects.values_list("pk", flat=True),
     )
-    _work_sweep(
-        TokenCount.objects.filter(state=TokenCount.State.WAITING),
-        TokenCount.root(),
-        "datasets.tasks.tokens_count",
-    )
+    counts_forget()
+    counts = TokenCount.objects.waiting()
+    _folders_sweep(TokenCount.root(), counts.values_list("pk", flat=True))
+    if counts.exists():
+        async_task("datasets.tasks.tokens_count", cluster="web")  # works off the others, too
     info_write()
 
 
@@ -124,20 +125,24 @@ def _work_sweep(
 
     Not started is what is `resting` in a state; what is `kept` has ended and keeps its folder.
     """
-    root.mkdir(parents=True, exist_ok=True)
     active = {row.pk: row for row in rows}
-    needed = {str(pk) for pk in (*active, *kept)}
-    for folder in root.iterdir():
-        if folder.name not in needed:
-            with locked(folder) as mine:
-                if mine:
-                    shutil.rmtree(folder, ignore_errors=True)
+    _folders_sweep(root, (*active, *kept))
     for row in active.values():
         if row.state in resting:
             continue
         row.directory.mkdir(exist_ok=True)
         if _is_free(row.directory):
             async_task(task, str(row.pk), cluster="web")
+
+
+def _folders_sweep(root: Path, needed: Iterable[uuid.UUID]) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    names = set(map(str, needed))
+    for folder in root.iterdir():
+        if folder.name not in names:
+            with locked(folder) as mine:
+                if mine:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_free(directory: Path) -> bool:
@@ -229,17 +234,30 @@ def comparison_start(comparison_id: uuid.UUID) -> None:
     _start("versions_compare", comparison_id)
 
 
-def tokens_start(count_id: uuid.UUID) -> None:
-    """Starts a process that counts tokens; it goes on when the queue's worker ends."""
-    _start("tokens_count", count_id)
+def tokens_start() -> None:
+    """Starts a process that works off the counts of tokens, unless one is at it.
+
+    It gets the lock as its standard input, as do the processes that it starts: another one can
+    begin when all of them have ended, however that was.
+    """
+    directory = data_root() / ".counting"
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = lock_taken(directory)
+    if lock is not None:
+        try:
+            _start("tokens_count", stdin=lock)
+        finally:
+            os.close(lock)
 
 
-def _start(command: str, which: uuid.UUID) -> None:
+def _start(
+    command: str, *which: uuid.UUID, stdin: int | None = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     log = Path(settings.TRAINER_HOME) / "logs" / "datasets.log"
     with log.open("ab") as errors:
-        subprocess.Popen(
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), command, str(which)],
-            stdin=subprocess.DEVNULL,
+        return subprocess.Popen(
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), command, *map(str, which)],
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=errors,
             cwd=settings.BASE_DIR,
@@ -306,11 +324,17 @@ def comparisons_run(comparison_id: uuid.UUID) -> None:
     _work_off(comparison_id, waiting, comparison_run, slots=slots, at_once=RUNS_AT_ONCE)
 
 
-def tokens_run(count_id: uuid.UUID) -> None:
-    """Counts these tokens and then for others that wait, unless another process is at it."""
-    waiting = TokenCount.objects.filter(state=TokenCount.State.WAITING)
-    slots = data_root() / ".counting"
-    _work_off(count_id, waiting, tokens_count, slots=slots, at_once=COUNTED_AT_ONCE)
+def tokens_run() -> None:
+    """Has the counts of tokens that wait made, one after the other, each by a process of its own.
+
+    Such a process may be killed for what it takes. Its count waits for the next sweep, so that the
+    others have their turn; a count that took too much processor time would do so again, and fails.
+    """
+    seen: set[uuid.UUID] = set()
+    while count := TokenCount.objects.waiting().exclude(pk__in=seen).first():
+        seen.add(count.pk)
+        if _start("tokens_count", count.pk, stdin=None).wait() == -signal.SIGXCPU:
+            tokens_give_up(count.pk)
 
 
 def _work_off(

@@ -71,7 +71,8 @@ def version_cut_count(version: DatasetVersion, *, key: str, cutoff_len: int) -> 
 
     Exact up to 32 MB of rows. Of bigger ones so much, spread evenly over the file, was counted, and
     the share is applied to all rows. Texts for pretraining are joined and cut into blocks, nothing
-    is lost: 0. None when nobody has counted with this tokenizer yet, see `tokens_asked`.
+    is lost: 0. None when nobody has counted with this tokenizer yet, or the file of it is lost, see
+    `tokens_asked`.
     """
     if version.state != DatasetVersion.State.READY or version.shape == "text":
         return 0
@@ -83,14 +84,15 @@ def version_cut_count(version: DatasetVersion, *, key: str, cutoff_len: int) -> 
 
 
 def _lengths_stored(version: DatasetVersion, key: str) -> Sequence[int] | None:
-    path = version.check_directory / LENGTHS
-    if version.report.get("tokens", {}).get("key") != key:
-        path = lengths_path(version, key)
-    if not path.exists():
-        return None
-    lengths = array("I")
-    lengths.frombytes(path.read_bytes())
-    return lengths
+    paths = [lengths_path(version, key)]
+    if version.report.get("tokens", {}).get("key") == key:
+        paths.insert(0, version.check_directory / LENGTHS)
+    for path in paths:
+        if path.exists():
+            lengths = array("I")
+            lengths.frombytes(path.read_bytes())
+            return lengths
+    return None
 
 
 def lengths_path(version: DatasetVersion, key: str) -> Path:

@@ -184,7 +184,8 @@ class JobPage(Chosen):
         defaults = {**self.defaults, **self.checked.order.settings}
         length = int(self.checked.order.overrides.get("cutoff_len") or defaults["cutoff_len"])
         template = self.checked.order.source.template
-        tokenizer = Tokenizer("", base, site.TRAINER_HOME / base, template, is_base=True)
+        directory = site.TRAINER_HOME / base
+        tokenizer = Tokenizer("", base, directory, template, is_base=True, chosen_by=self.user)
         # Texts for pretraining are joined and cut into blocks: nothing of them is lost.
         found = [lengths_by(row, tokenizer, length) for row in data if row.shape != "text"]
         if any(one.state == "failed" for one in found):

@@ -10,11 +10,9 @@ from rest_framework.test import APIClient
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from accounts.models import Project
-from datasets import services, tasks
+from datasets import services
 from datasets.models import Dataset, DatasetVersion, TokenCount
-from datasets.statistics.tokenizers import Tokenizer as Offered
 from registry.models import Model, ModelVersion
-from tests.datasets import children
 from tests.datasets.test_tokens import tokenizer_dir
 
 __all__ = ["tokenizer_dir"]
@@ -217,63 +215,3 @@ def test_a_damaged_tokenizer_is_said(version, client, people, home) -> None:
     api = APIClient()
     api.force_authenticate(people.viewer)
     assert api.get(f"{api_of(version)}rows/", asked).json()["code"] == "no_tokenizer"
-
-
-def test_a_count_that_never_ends_is_given_up(version, by_words) -> None:
-    offered = Offered("x", "words", by_words, "chatml", is_base=True)
-    count = services.tokens_asked(version, offered)
-    TokenCount.objects.update(progress={"tries": 3})
-    assert services.tokens_count(count.pk)
-    assert services.tokens_asked(version, offered).state == "failed"
-
-
-def test_the_queue_starts_what_waits(version, by_words, monkeypatch) -> None:
-    """Also when the news of it was lost."""
-    asked: list[tuple[str, ...]] = []
-    for place in ("counts", "sweeping"):
-        monkeypatch.setattr(
-            f"datasets.services.{place}.async_task", lambda *what, **_more: asked.append(what)
-        )
-    offered = Offered("x", "words", by_words, "chatml", is_base=True)
-    count = services.tokens_asked(version, offered)
-    assert services.tokens_asked(version, offered) == count
-    wanted = ("datasets.tasks.tokens_count", str(count.pk))
-    assert asked == [wanted]
-    services.sweep()
-    assert asked[1:] == [wanted]
-    started: list[object] = []
-    monkeypatch.setattr(services, "tokens_start", started.append)
-    tasks.tokens_count(str(count.pk))
-    assert started == [count.pk]
-
-
-COUNTED = """
-import sys
-import django
-django.setup()
-from django.core.management import call_command
-from tests.memory import peak_kilobytes
-call_command("tokens_count", sys.argv[1])
-print(peak_kilobytes() // 1024)
-"""
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_process_of_its_own_counts_in_bounded_memory(people, home, by_words) -> None:
-    """40 MB of rows: every second one is counted, in far less memory than they take."""
-    from tests.datasets.conftest import upload
-
-    rows = [{"instruction": "word " * 4000, "output": "a"} for _ in range(2000)]
-    dataset = services.dataset_create(
-        project=people.team, created_by=people.owner, name="data", upload=upload(rows)
-    )
-    version = dataset.latest
-    if version.state == "checking":
-        assert services.version_check(version.pk)
-        version.refresh_from_db()
-    offered = Offered("x", "words", by_words, "chatml", is_base=True)
-    count = services.tokens_asked(version, offered)
-    megabytes = int(children.run(COUNTED, str(count.pk)).stdout)
-    count.refresh_from_db()
-    assert (count.state, count.lengths["count"], count.lengths["rows"]) == ("done", 1000, 2000)
-    assert megabytes < 350

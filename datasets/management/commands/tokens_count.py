@@ -1,4 +1,4 @@
-"""Counts tokens, and then for others that wait: the process that the queue starts."""
+"""Counts tokens: the process that the queue starts, and one for each count that waits."""
 
 import os
 import resource
@@ -10,24 +10,31 @@ from django.core.management.base import BaseCommand
 
 from datasets import services
 
-MEMORY = 6 * 2**30  # bytes of address space, of which threads of the tokenizer reserve most
-SECONDS = 3600  # of processor time
+# The address space in bytes, of which threads of the tokenizer reserve most.
+LIMITS = (
+    (resource.RLIMIT_AS, 6 * 2**30),
+    (resource.RLIMIT_CPU, services.COUNT_SECONDS),
+    (resource.RLIMIT_CORE, 0),
+)
 
 
 class Command(BaseCommand):
     """See the module."""
 
-    help = "Counts a dataset version's tokens; the platform starts this by itself."
+    help = "Counts tokens of dataset versions; the platform starts this by itself."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The count's id."""
-        parser.add_argument("count", type=uuid.UUID)
+        """The count's id; without it all that wait are counted, each in a process of its own."""
+        parser.add_argument("count", type=uuid.UUID, nargs="?")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Works with little claim on the machine: a model's tokenizer may be anything."""
+        """Counts with little claim on the machine: a model's tokenizer may be anything."""
+        if options["count"] is None:
+            services.tokens_run()
+            return
         os.nice(5)
-        for kind, limit in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, SECONDS)):
+        for kind, limit in LIMITS:
             _soft, hard = resource.getrlimit(kind)
             mine = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (mine, hard))
-        services.tokens_run(options["count"])
+        services.tokens_count(options["count"])
