@@ -16,6 +16,10 @@ class CannotStart(Exception):
     """The start failed for a reason that trying again does not remove; the text says which."""
 
 
+class NoRoom(Exception):
+    """A disk of this machine is full, and nothing was started: later or elsewhere it may be."""
+
+
 class Unreachable(Exception):
     """What runs the workloads does not answer now. Nothing is known, nothing may be concluded."""
 
@@ -116,7 +120,7 @@ class Runner(Protocol):
         """Facts worth showing about what runs the workloads. Raises `Unfit`."""
 
     def start(self, launch: Launch) -> None:
-        """Starts it once. Raises `AlreadyStarted` or `CannotStart`."""
+        """Starts it once. Raises `AlreadyStarted`, `CannotStart` or `NoRoom`."""
 
     def call_off(self, place: Place) -> None:
         """Makes sure that a start which has begun and left no process will not bring one."""
@@ -138,6 +142,9 @@ class Runner(Protocol):
 
     def owned(self) -> Iterable[tuple[UUID, int, int]]:
         """Workload, epoch and process number (0: unknown) of all that this node's start left."""
+
+    def owners(self, pids: Iterable[int]) -> dict[int, UUID]:
+        """To which of them the machine's processes of these numbers belong; others are left out."""
 
     def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
         """Ends all that carries these labels, whatever is known of it, and what is left of it."""

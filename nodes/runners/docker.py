@@ -6,8 +6,10 @@ file. What the Engine says counts only where those files are missing. The contai
 lock against a second start; its labels tell whose it is. DOCKER_HOST names the Engine's socket.
 """
 
+import re
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +38,7 @@ from nodes.runners.files import (
     facts_of,
     first,
     is_void,
+    not_started,
     renew_marker,
     take_marker,
     void_marker,
@@ -46,6 +49,10 @@ START_SECONDS = 60.0  # for an answer to a create or a start, on a busy machine
 LOOK_SECONDS = 5.0  # for an answer to a question
 REST_SECONDS = 2.0  # without a question to an Engine that did not answer
 UNKNOWN = 255  # what an Engine notes of an end that it knows nothing of
+GPU_KIND = "nvidia.com/gpu="
+IN_CONTAINER = Path("/.dockerenv")
+GPU_HOOKS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook")  # the Engine looks for them, too
+CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 SEEN_SECONDS = 1.0  # how long a container that was seen running counts as running
 
 
@@ -127,6 +134,8 @@ class DockerRunner:
             "docker_cgroups": str(info.get("CgroupVersion", "")),
             "docker_runtimes": sorted(info.get("Runtimes") or ()),
             "docker_live_restore": bool(info.get("LiveRestoreEnabled")),
+            "docker_root": str(info.get("DockerRootDir", "")),
+            "docker_gives_gpus": _gives_gpus(info),
         }
 
     def start(self, launch: Launch) -> None:
@@ -144,7 +153,7 @@ class DockerRunner:
                     raise AlreadyStarted(str(place.workload))
                 _start(container)
         except OSError as error:
-            raise CannotStart(f"{error.strerror or error}: {error.filename or ''}") from error
+            raise not_started(error) from error
 
     def _description(self, launch: Launch) -> dict[str, Any]:
         with self._engine() as engine:
@@ -194,14 +203,14 @@ class DockerRunner:
         if time.monotonic() - self._running_at > SEEN_SECONDS:
             self._running = {
                 name_of(workload, epoch)
-                for workload, epoch, state in self._list()
+                for workload, epoch, state, _id in self._list()
                 if state == "running"
             }
             self._running_at = time.monotonic()
         return name_of(place.workload, place.epoch) in self._running
 
-    def _list(self) -> list[tuple[UUID, int, str]]:
-        """Workload, epoch and state of all containers of this installation's node."""
+    def _list(self) -> list[tuple[UUID, int, str, str]]:
+        """Workload, epoch, state and id of all containers of this installation's node."""
         mine = {"label": f"{LABEL}installation={self.installation}"}
         found = []
         with self._engine() as engine:
@@ -209,7 +218,8 @@ class DockerRunner:
                 labels = entry.get("Labels") or {}
                 with suppress(KeyError, ValueError):
                     workload = UUID(labels[f"{LABEL}workload"])
-                    found.append((workload, int(labels[f"{LABEL}epoch"]), str(entry["State"])))
+                    epoch = int(labels[f"{LABEL}epoch"])
+                    found.append((workload, epoch, str(entry["State"]), str(entry["Id"])))
         return found
 
     def _find(self, place: Place) -> Container | None:
@@ -267,8 +277,19 @@ class DockerRunner:
 
     def owned(self) -> Iterator[tuple[UUID, int, int]]:
         """All containers with this label, whatever their state."""
-        for workload, epoch, _state in self._list():
+        for workload, epoch, _state, _id in self._list():
             yield workload, epoch, 0
+
+    def owners(self, pids: Iterable[int]) -> dict[int, UUID]:
+        """By the control group of a process, which has its container's id in its path."""
+        mine = {container: workload for workload, _epoch, _state, container in self._list()}
+        found = {}
+        for pid in pids:
+            with suppress(OSError, UnicodeDecodeError):
+                group = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+                for container in mine.keys() & CONTAINER_ID.findall(group):
+                    found[pid] = mine[container]
+        return found
 
     def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
         """Asks a running container to end; takes one away that does not run, or with force any."""
@@ -286,30 +307,44 @@ class DockerRunner:
         self.remove(place.workload, place.epoch, force=True)
 
 
+def _gives_gpus(info: dict[str, Any]) -> bool:
+    """Whether it hands NVIDIA's devices on: by their runtime, by CDI, or by the tools beside it.
+
+    Who is in a container cannot see the tools, and has the devices that it sees from the Engine.
+    """
+    devices = [str(one.get("ID", "")) for one in info.get("DiscoveredDevices") or ()]
+    return (
+        "nvidia" in (info.get("Runtimes") or ())
+        or any(name.startswith(GPU_KIND) for name in devices)
+        or any(map(shutil.which, GPU_HOOKS))
+        or IN_CONTAINER.exists()
+    )
+
+
 def _is_unknown(container: Container) -> bool:
     """Whether it vanished while no Engine looked, as when the machine lost its power."""
     return bool(container.attrs["State"].get("ExitCode") == UNKNOWN)
 
 
 def _create(engine: docker.DockerClient, description: dict[str, Any], place: Place) -> Container:
-    """The container, not started yet. Raises `AlreadyStarted` or `CannotStart`."""
+    """The container, not started yet. Raises `AlreadyStarted`, `CannotStart` or `NoRoom`."""
     try:
         return engine.containers.create(**description)
     except APIError as error:
         if error.status_code == 409:
             raise AlreadyStarted(str(place.workload)) from error
-        raise CannotStart(said(error)) from error
+        raise not_started(said(error)) from error
 
 
 def _start(container: Container) -> None:
-    """Starts it. Raises `AlreadyStarted` or `CannotStart`, and leaves no container then."""
+    """Starts it, or raises `AlreadyStarted`, `CannotStart` or `NoRoom` and leaves no container."""
     try:
         container.start()
     except NotFound as error:  # called off in the meantime
         raise AlreadyStarted(str(container.name)) from error
     except APIError as error:
         _discard(container)
-        raise CannotStart(said(error)) from error
+        raise not_started(said(error)) from error
 
 
 def _discard(container: Container) -> None:

@@ -11,7 +11,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from uuid import UUID
 import psutil
 
 from common.phrases import gettext as _
-from nodes.runners.base import CannotStart, Exit, Launch, Place, Sight
+from nodes.runners.base import Exit, Launch, Place, Sight
 from nodes.runners.files import (
     facts_of,
     first,
     folders,
     input_path,
     labels_of,
+    not_started,
     renew_marker,
     take_marker,
     void_marker,
@@ -61,7 +62,7 @@ class ProcessRunner:
             _lay_out(launch)
             self._spawn(launch)
         except OSError as error:
-            raise CannotStart(f"{error.strerror or error}: {error.filename or ''}") from error
+            raise not_started(error) from error
 
     def _spawn(self, launch: Launch) -> None:
         place = launch.place
@@ -91,7 +92,7 @@ class ProcessRunner:
             check=False,
         )
         if done.returncode != 0:
-            raise CannotStart(
+            raise not_started(
                 done.stderr.strip()[-500:] or _("The process that watches over it did not come up.")
             )
 
@@ -217,6 +218,16 @@ class ProcessRunner:
                     yield workload, int(pairs[b"TRAINER_EPOCH"]), int(entry[0])
         self._others = others
 
+    def owners(self, pids: Iterable[int]) -> dict[int, UUID]:
+        """By the labels of a process, or of one from which it comes."""
+        owned = {pid: workload for workload, _epoch, pid in self.owned()}
+        found = {}
+        for pid in pids:
+            mine = [owned[one] for one in (pid, *_ancestors(pid)) if one in owned]
+            if mine:
+                found[pid] = mine[0]
+        return found
+
     def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
         """Signals by label, so that it works without any file."""
         for owner, its_epoch, pid in self.owned():
@@ -243,6 +254,13 @@ def _environment(launch: Launch) -> dict[str, str]:
     if launch.socket is not None:
         env["TRAINER_SOCKET"] = str(launch.socket)
     return env
+
+
+def _ancestors(pid: int) -> list[int]:
+    """The processes from which a process comes, the nearest first; none when it is gone."""
+    with suppress(psutil.Error):
+        return [parent.pid for parent in psutil.Process(pid).parents()]
+    return []
 
 
 def _is_zombie(pid: int) -> bool:
