@@ -51,10 +51,13 @@ class VersionUploadSerializer(MappingSerializer):
 class UploadSerializer(serializers.ModelSerializer[Upload]):
     """A file on its way."""
 
+    received = serializers.IntegerField(source="arrived.received", read_only=True)
     mark = serializers.IntegerField(
+        source="arrived.mark",
         read_only=True,
-        help_text="CRC-32 of the first 64 KiB and then the last 64 KiB that have arrived, by which"
-        " a client knows the file again.",
+        help_text="CRC-32 of the first 64 KiB and then the last 64 KiB of what was received, by"
+        " which a client knows the file again. It says nothing of what lies between: compare"
+        " `modified`, too.",
     )
 
     class Meta:
@@ -65,6 +68,7 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
             "filename",
             "path",
             "size",
+            "modified",
             "received",
             "mark",
             "expires_at",

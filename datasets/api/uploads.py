@@ -78,7 +78,8 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
                 "Upload-Metadata",
                 str,
                 OpenApiParameter.HEADER,
-                description="`filename`, and `path` in its folder, each with its value in Base64.",
+                description="`filename`, `path` in its folder, and `modified`, by which a client"
+                " tells whether the file changed; each with its value in Base64.",
             ),
             OpenApiParameter("X-Project", OpenApiTypes.UUID, OpenApiParameter.HEADER),
         ],
@@ -96,7 +97,12 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
             created_by=actor(request),
             filename=told.get("filename", "file"),
             path=told.get("path", ""),
+<<<<<<< HEAD
             size=size,
+=======
+            modified=told.get("modified", ""),
+            size=int(length),
+>>>>>>> w-up
         )
         address = reverse("api-upload-detail", args=[upload.pk])
         return Response(

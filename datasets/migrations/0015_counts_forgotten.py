@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-        ('datasets', '0013_token_counts'),
+        ('datasets', '0014_upload_modified'),
     ]
 
     operations = [

@@ -1,8 +1,10 @@
 """Files on their way to a version."""
 
+import os
 import zlib
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -12,6 +14,16 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet, User
 
 MARKED = 64 * 1024  # bytes
+
+
+class Arrived(NamedTuple):
+    """What has arrived at one moment, while more of it may come.
+
+    `mark` is the CRC-32 of the first and then the last `MARKED` of the `received` bytes.
+    """
+
+    received: int
+    mark: int
 
 
 class UploadQuerySet(ProjectOwnedQuerySet["Upload"]):
@@ -32,6 +44,7 @@ class Upload(ProjectOwned):
     filename = models.CharField(_("file"), max_length=255)
     path = models.CharField(_("path"), max_length=255, blank=True)  # in the folder it comes from
     size = models.PositiveBigIntegerField(_("size"))  # as announced, in bytes
+    modified = models.CharField(_("last change"), max_length=255, blank=True)  # the client's words
     expires_at = models.DateTimeField(_("expires"))
 
     objects = UploadQuerySet.as_manager()
@@ -62,17 +75,24 @@ class Upload(ProjectOwned):
     @property
     def received(self) -> int:
         """Bytes that have arrived."""
-        return self.file.stat().st_size if self.file.exists() else 0
-
-    @property
-    def mark(self) -> int:
-        """CRC-32 of the first and then the last `MARKED` bytes that have arrived.
-
-        A file that has the same there, where it is as long as what has arrived, may go on with it.
-        """
-        if not self.received:
+        try:
+            return self.file.stat().st_size
+        except FileNotFoundError:
             return 0
-        with self.file.open("rb") as file:
-            first = file.read(MARKED)
-            file.seek(max(self.received - MARKED, 0))
-            return zlib.crc32(file.read(MARKED), zlib.crc32(first))
+
+    @cached_property
+    def arrived(self) -> Arrived:
+        """What had arrived when it was first asked for.
+
+        A file that has the same mark after as many bytes, and did not change, may go on from there.
+        """
+        try:
+            file = self.file.open("rb")
+        except FileNotFoundError:  # nothing came yet, or it was used or discarded just now
+            return Arrived(0, 0)
+        with file:
+            received = os.fstat(file.fileno()).st_size
+            part = min(received, MARKED)
+            first = file.read(part)
+            file.seek(received - part)
+            return Arrived(received, zlib.crc32(file.read(part), zlib.crc32(first)))

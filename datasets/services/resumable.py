@@ -68,10 +68,17 @@ class Held:
 
 
 def upload_create(
-    *, project: Project, created_by: User, filename: str, size: int, path: str = ""
+    *,
+    project: Project,
+    created_by: User,
+    filename: str,
+    size: int,
+    path: str = "",
+    modified: str = "",
 ) -> Upload:
     """An upload whose bytes are to come; the project's storage is held for all of them.
 
+    `modified` is when the file last changed, as its client writes it to know it again.
     `BadFile` (too large), `QuotaExceeded`, Conflict (too many at a time).
     """
     role_require(created_by, project, Role.RESEARCHER)
@@ -89,6 +96,7 @@ def upload_create(
             filename=filename,
             path=path,
             size=size,
+            modified=modified,
             expires_at=_expiry(),
         )
 

@@ -10,6 +10,7 @@ const shown = bytes => bytes > 1e9 ? `${(bytes / 2 ** 30).toFixed(1)} GB` : byte
 const inputs = form => [...form.querySelectorAll("[type=file]")];
 const chosen = form => inputs(form).flatMap(input => [...input.files]);
 const place = file => file.webkitRelativePath || file.name;
+const idOf = url => url.split("/").filter(Boolean).at(-1);
 const finished = new Map();  // files that are on the server and did not become a version yet -> their ids
 
 const headers = form => ({ "X-CSRFToken": form.querySelector("[name=csrfmiddlewaretoken]").value, "X-Project": form.dataset.project });
@@ -48,25 +49,37 @@ async function mark(file, received) {
   return crc(await part(Math.max(received - MARKED, 0), received), crc(await part(0, Math.min(MARKED, received))));
 }
 
-/** The address of an upload of this file that stopped on its way, in whichever browser it began; null without one. */
-async function begun(form, file) {
+/** The uploads of such a file that the server keeps. Without an answer nothing is sure, so it is waited for. */
+async function kept(form, file, shows) {
   const asked = new URLSearchParams({ project: form.dataset.project, path: place(file), size: file.size });
-  const answer = await fetch(`${form.dataset.uploads}?${asked}`, { headers: { Accept: "application/json" } });
-  if (!answer.ok) return null;
-  for (const one of (await answer.json()).results) {
-    if (await mark(file, one.received) === one.mark) return `${form.dataset.uploads}${one.id}/`;
+  for (const delay of DELAYS) {
+    await new Promise(resolve => { setTimeout(resolve, delay); });
+    const answer = await fetch(`${form.dataset.uploads}?${asked}`, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (answer?.ok) return (await answer.json()).results;
+    if (answer && answer.status < 500) throw Object.assign(new Error("refused"), { body: await answer.text() });
+    shows.phase("retrying");
+  }
+  throw new Error("no answer");
+}
+
+/** The address of the one that this file began in another browser, as far as can be told; null without one. */
+async function begun(form, file, uploads) {
+  for (const one of uploads) {
+    const same = one.modified === String(file.lastModified) && await mark(file, one.received) === one.mark;
+    if (same) return `${form.dataset.uploads}${one.id}/`;
   }
   return null;
 }
 
 /** Goes on with what has arrived; says so when what this browser remembers is not kept any more. */
-async function resume(form, file, upload) {
-  const [earlier] = await upload.findPreviousUploads();
-  const url = await begun(form, file).catch(() => earlier?.uploadUrl);
+async function resume(form, file, upload, shows) {
+  const uploads = await kept(form, file, shows), remembered = await upload.findPreviousUploads();
+  const earlier = remembered.find(one => uploads.some(({ id }) => id === idOf(one.uploadUrl)));
+  const url = earlier?.uploadUrl ?? await begun(form, file, uploads);
   if (url) {
     upload.resumeFromPreviousUpload({ uploadUrl: url, urlStorageKey: earlier?.urlStorageKey ?? null });
-  } else if (earlier) {
-    await upload.options.urlStorage.removeUpload(earlier.urlStorageKey);
+  } else if (remembered.length) {
+    for (const one of remembered) await upload.options.urlStorage.removeUpload(one.urlStorageKey);
     window.trainer.notice(window.trainer.say("What had arrived of this file is not kept any more. It is sent from the beginning."));
   }
   upload.start();
@@ -81,37 +94,43 @@ async function send(form, file, shows, told) {
       chunkSize: PIECE,
       retryDelays: DELAYS,
       headers: headers(form),
-      metadata: { filename: file.name, path: place(file) },
+      metadata: { filename: file.name, path: place(file), modified: String(file.lastModified) },
       fingerprint: async () => ["upload", form.dataset.project, place(file), file.size, file.lastModified].join("/"),
       removeFingerprintOnSuccess: true,
       onProgress: sent => { shows.phase("uploading"); told(sent); },
+      // Asked how far it is, the server may fail. Only "not found" means that nothing is kept; else tus would begin anew.
+      onAfterResponse: (request, response) => {
+        const status = response.getStatus();
+        if (request.getMethod() === "HEAD" && status >= 400 && status !== 404) throw Object.assign(new Error("no offset"), { status });
+      },
       onShouldRetry: error => {
-        const status = error.originalResponse?.getStatus() ?? 0;
+        const status = error.causingError?.status ?? error.originalResponse?.getStatus() ?? 0;
         const writing = error.originalRequest?.getMethod() === "PATCH";
         const again = !status || status >= 500 || (writing && (status === 409 || status === 423));
         if (again) shows.phase("retrying");
         return again;
       },
       onError: reject,
-      onSuccess: () => resolve(upload.url.split("/").filter(Boolean).at(-1)),
+      onSuccess: () => resolve(idOf(upload.url)),
     });
     let going = true;
     shows.pause.textContent = shows.pause.dataset.pause;
+    shows.pause.disabled = true;
     shows.pause.onclick = () => {
       going = !going;
       shows.pause.textContent = going ? shows.pause.dataset.pause : shows.pause.dataset.resume;
       shows.phase(going ? "uploading" : "paused");
       if (going) upload.start(); else upload.abort();
     };
-    resume(form, file, upload).catch(reject);
+    resume(form, file, upload, shows).then(() => { shows.pause.disabled = false; }, reject);
   });
   finished.set(file, id);
   return id;
 }
 
 function refuse(form, error) {
-  const body = error.originalResponse?.getBody();
-  let said = window.trainer.say("The server does not answer. Trying again.");
+  const body = error.body ?? error.originalResponse?.getBody();
+  let said = window.trainer.say("The server does not answer. What has arrived is kept: upload again to go on from there.");
   try { said = JSON.parse(body).detail ?? said; } catch { /* no answer of ours */ }
   const line = document.createElement("span");
   line.className = "error";
@@ -154,7 +173,7 @@ async function submit(form, data, files, shows) {
   } catch { /* said below */ }
   if (!fresh) {
     shows.busy(false);
-    window.trainer.notice(window.trainer.say("The server does not answer. Trying again."), "bad");
+    window.trainer.notice(window.trainer.say("The server does not answer. What has arrived is kept: upload again to go on from there."), "bad");
     return;
   }
   // Files that were refused are of no use any more; with a wrong name they wait for a better one.

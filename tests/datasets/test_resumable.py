@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import threading
 import zlib
 from datetime import timedelta
 from io import BytesIO
@@ -221,6 +222,48 @@ def test_a_file_is_known_again(member, people) -> None:
         assert found["mark"] == zlib.crc32(first + last)
     member.force_login(people.owner)
     assert member.get(URL, asked).json()["results"] == []
+
+
+def test_a_file_that_changed_is_told_apart(member, people) -> None:
+    """An edit between the ends leaves the mark as it is; the time that the client wrote tells."""
+    data = bytes(range(256)) * 1024
+    url = create(member, people, len(data), modified="1763800000123")
+    append(member, url, data, 0)
+    edited = data[:100_000] + b"typo" + data[100_004:]
+    (found,) = member.get(URL).json()["results"]
+    assert found["mark"] == zlib.crc32(edited[:65536] + edited[-65536:])
+    assert found["modified"] == "1763800000123"
+    create(member, people)
+    assert member.get(URL).json()["results"][0]["modified"] == ""
+
+
+def test_a_look_at_what_moves(home: Path) -> None:
+    """Its size and its mark are of one moment, and what ends meanwhile has nothing."""
+    upload, data, ended = Upload(filename="a", size=400_000), bytes(range(250)) * 1600, []
+    upload.directory.mkdir(parents=True)
+
+    def move() -> None:
+        while not ended:
+            with upload.file.open("ab") as file:
+                for begin in range(0, len(data), 100_000):
+                    file.write(data[begin : begin + 100_000])
+                    file.flush()
+            upload.file.unlink()
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    looks = set()
+    try:
+        for _look in range(3000):
+            looks.add(Upload(pk=upload.pk).arrived)
+            assert 0 <= upload.received <= len(data)
+    finally:
+        ended.append(True)
+        mover.join()
+    assert len(looks) > 1
+    for received, mark in looks:
+        there = data[:received]
+        assert mark == zlib.crc32(there[:65536] + there[max(received - 65536, 0) :])
 
 
 def test_the_sweep_removes_what_stands_still(member, people) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from tests.e2e.running import Platform, prepared
 from tests.services import chromium
@@ -96,17 +96,32 @@ def received(site: Platform) -> int:
     return sum(path.stat().st_size for path in (site.home / "data/.uploads").rglob("part"))
 
 
-def test_an_upload_outlives_everything(site: Platform, page: Page, file: Path) -> None:
-    """Killed in the middle it goes on by itself; paused and reloaded, when the file is chosen."""
+def sign_up(site: Platform, page: Page, name: str) -> None:
+    """A new person, who is logged in then."""
     code = re.findall(r"[A-Za-z0-9_-]{12,}", site.manage("invitation_create", "--uses", "1"))[-1]
     page.goto(f"/account/signup/?code={code}")
-    page.fill("[name=username]", "uploader")
-    page.fill("[name=email]", "uploader@example.org")
+    page.fill("[name=username]", name)
+    page.fill("[name=email]", f"{name}@example.org")
     page.fill("[name=password1]", "a-long-Passw0rd")
     page.fill("[name=password2]", "a-long-Passw0rd")
     page.click("form button[type=submit]:has-text('Register')")
     expect(page).to_have_url(f"{site.url}/")
 
+
+def pause(site: Platform, page: Page) -> int:
+    """Stops the upload on the page; the bytes that have arrived by then."""
+    page.click("[data-upload-pause]")
+    expect(page.locator("[data-upload-text]")).to_have_text("Paused")
+    page.wait_for_timeout(1000)
+    there = received(site)
+    page.wait_for_timeout(1000)
+    assert received(site) == there
+    return there
+
+
+def test_an_upload_outlives_everything(site: Platform, page: Page, file: Path) -> None:
+    """Killed in the middle it goes on by itself; paused and reloaded, when the file is chosen."""
+    sign_up(site, page, "uploader")
     page.goto("/datasets/new/")
     page.set_input_files("[name=file]", str(file))
     page.click("button:has-text('Upload and check')")
@@ -119,12 +134,7 @@ def test_an_upload_outlives_everything(site: Platform, page: Page, file: Path) -
     reaches(page, 45)
     assert received(site) > there
 
-    page.click("[data-upload-pause]")
-    expect(page.locator("[data-upload-text]")).to_have_text("Paused")
-    page.wait_for_timeout(1000)
-    there = received(site)
-    page.wait_for_timeout(1000)
-    assert received(site) == there
+    there = pause(site, page)
     page.evaluate("localStorage.clear()")  # as in another browser
     page.reload()
     expect(page.locator(".hint").filter(has_text="很大 big.jsonl")).to_be_visible()
@@ -137,3 +147,48 @@ def test_an_upload_outlives_everything(site: Platform, page: Page, file: Path) -
     assert [path.stat().st_size for path in originals] == [file.stat().st_size]
     assert digest(originals[0]) == digest(file)
     assert list((site.home / "data/.uploads").iterdir()) == []
+
+
+def test_errors_of_the_server_and_edits_of_the_file(site: Platform, page: Page, file: Path) -> None:
+    """A server that fails for a while is waited for; a file that was edited is another file."""
+    sign_up(site, page, "editor")
+    refused: list[str] = []
+
+    def fails(route: Route) -> None:
+        """As a proxy does while the server behind it restarts."""
+        method = route.request.method
+        if refused.count(method) == 2:
+            route.continue_()
+            return
+        refused.append(method)
+        route.fulfill(status=503, body="away")
+
+    def chosen() -> None:
+        page.goto("/datasets/new/")
+        page.set_input_files("[name=file]", str(file))
+        page.click("button:has-text('Upload and check')")
+
+    chosen()
+    reaches(page, 10)
+    there = pause(site, page)
+    page.route("**/api/v1/uploads/**", fails)
+    with page.expect_response(
+        lambda answer: answer.request.method == "HEAD" and answer.ok
+    ) as answer:
+        chosen()
+    assert int(answer.value.headers["upload-offset"]) == there
+    reaches(page, 30)
+    assert sorted(refused) == ["GET", "GET", "HEAD", "HEAD", "PATCH", "PATCH"]
+    page.unroute_all()
+
+    first = pause(site, page)
+    with file.open("r+b") as rows:
+        rows.seek(there // 2)
+        rows.write(b"typo")
+    with page.expect_response(lambda answer: answer.request.method == "POST") as answer:
+        chosen()
+    assert answer.value.status == 201
+    page.wait_for_url(re.compile(r"/datasets/[0-9a-f-]{36}/"), timeout=120_000)
+    assert received(site) == first  # what arrived before the edit waits for the file as it was
+    originals = {digest(path) for path in (site.home / "data").glob("*/v1/original")}
+    assert digest(file) in originals

@@ -37,6 +37,9 @@ SCRIPT_WORDS = (
     gettext_noop("Copying is not allowed here. Select the text and copy it yourself."),
     gettext_noop("The server does not answer. Trying again."),
     gettext_noop(
+        "The server does not answer. What has arrived is kept: upload again to go on from there."
+    ),
+    gettext_noop(
         "What had arrived of this file is not kept any more. It is sent from the beginning."
     ),
     gettext_noop("Nothing to draw yet"),
