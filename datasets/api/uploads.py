@@ -97,12 +97,8 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
             created_by=actor(request),
             filename=told.get("filename", "file"),
             path=told.get("path", ""),
-<<<<<<< HEAD
-            size=size,
-=======
             modified=told.get("modified", ""),
-            size=int(length),
->>>>>>> w-up
+            size=size,
         )
         address = reverse("api-upload-detail", args=[upload.pk])
         return Response(
