@@ -24,6 +24,7 @@ COLUMNS_MAX = 200
 SIGNS = ("\t", ";", "|", ",")  # between columns; text has the first ones least
 _OTHER_SIGNS = ("^", "~", "\x01", "\x1f", "¦", "‖", "、")  # that people and programs use, too
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_ZERO = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")  # not behind a backslash of its own
 _BRACKET = re.compile(rb"[\[\]{}]")
 # What stands before the rows of `{"data": [{…}, …]}`.
 _WRAPPING = re.compile(rb'\s*\{\s*"((?:[^"\\]|\\.){1,200})"\s*:\s*(?=\[\s*\{)')
@@ -151,10 +152,13 @@ def _line_rows(
 
 
 def parsed(data: bytes, line: int, column: int) -> Any:
-    """The value of one piece of JSON that begins at this place."""
+    """The value of one piece of JSON that begins at this place, without zero characters.
+
+    Names and labels of rows come into the database, and PostgreSQL takes no zero in a text.
+    """
     _refuse_costly(data, line)
     try:
-        return orjson.loads(data)
+        return orjson.loads(_ZERO.sub(rb"\1", data) if b"\\u0000" in data else data)
     except orjson.JSONDecodeError as error:
         reason = error.msg.split(": line ")[0]
         at = error.colno + (column - 1 if error.lineno == 1 else 0)

@@ -91,6 +91,15 @@ def test_a_broken_line_is_told(tmp_path: Path) -> None:
     assert refused.value.data["line"] == 3
 
 
+def test_zero_characters_are_left_out(tmp_path: Path) -> None:
+    """In names and texts, single and in a row; a text that only looks so stays."""
+    wanted = {"role": "us\0er\0\0", "te\0xt": r"a \u0000 \\u0000", "n": ["\0"]}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(wanted) + "\n")
+    [row] = rows_read(path, "jsonl", limit=1000)
+    assert row.value == {"role": "user", "text": wanted["te\0xt"], "n": [""]}
+
+
 def test_an_array_that_ends_early(tmp_path: Path) -> None:
     """A file that was cut off says where it ends."""
     path = tmp_path / "a.json"
