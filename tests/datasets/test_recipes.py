@@ -512,7 +512,8 @@ def test_the_api_does_all_of_it(people, make) -> None:
     path = f"/api/v1/recipes/{made.json()['id']}/"
     for odd in ("a\0b", "\ud800"):
         steps = [{"kind": "mask", "parameters": {"rules": odd}}]
-        assert "steps" in api.patch(path, {"steps": steps}, format="json").json()
+        sent = json.dumps({"steps": steps})
+        assert "steps" in api.patch(path, sent, content_type="application/json").json()
     assert api.patch(path, {"remark": "r"}, format="json").json()["remark"] == "r"
     seen = api.get(f"{path}preview/", {"version": str(dataset.latest.pk)}).json()
     assert seen["rows"][30]["dropped_by"] == 2

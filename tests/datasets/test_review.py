@@ -269,7 +269,7 @@ def test_the_way_through_the_pages(client, people, make) -> None:
     assert "not yours any more" in late.content.decode()
     following = client.get(f"{url}?edit=1").context
     form = following["form"]
-    sent = {"act": "edit", "decision": following["decision"].pk, "edition": "0", "note": "ni\0cer",
+    sent = {"act": "edit", "decision": following["decision"].pk, "edition": "0", "note": "nicer",
             "text-0": "question", "text-1": "", "text-2": "<better>"}  # fmt: skip
     assert [role for role, _field in form.said] == ["user", "user", "assistant"]
     part = client.post(url, sent, headers={"HX-Request": "true"})
