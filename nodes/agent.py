@@ -22,10 +22,12 @@ from django.db import Error, connection
 from django.utils import timezone
 
 from common.errors import DomainError
+from common.phrases import dump
+from common.phrases import gettext as _
 from common.version import VERSION
 from nodes import forwarding, services
 from nodes.following import Follower
-from nodes.machine import Machine, ancestors, machine_id
+from nodes.machine import Machine, ancestors, lacks_room, machine_id
 from nodes.models import Node, Workload
 from nodes.runners import Unfit, Unreachable, runner
 from nodes.services import follow, machines
@@ -65,7 +67,7 @@ class Agent(Follower):
         self.orphans: dict[tuple[uuid.UUID, int], float] = {}
         self.heard_since = time.monotonic()
         self.shares_home = True
-        self.devices_at = 0.0
+        self.devices_at, self.gpu_count = 0.0, 0
         self.planned_at = 0.0
         self.leads = False  # whether this agent looks after what concerns all nodes
 
@@ -146,16 +148,37 @@ class Agent(Follower):
                 services.engines_of_images() if self.is_contained else services.engines_installed()
             )
         except (Unreachable, Unfit) as error:
-            if str(error) != self.trouble:
-                logger.warning("node %s: %s", self.name, error)
-            self.trouble = str(error)
-            return self.engines, {"trouble": self.trouble}
-        self.trouble, self.engines = "", engines
-        return engines, {**facts, "trouble": ""}
+            self._note(str(error))
+            return self.engines, {"trouble": dump(self.trouble)}
+        self.engines = engines
+        self._note(self._what_lacks(facts))
+        return engines, {**facts, "trouble": dump(self.trouble)}
+
+    def _note(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:
+            logger.warning("node %s: %s", self.name, trouble)
+        self.trouble = trouble
+
+    def _what_lacks(self, facts: dict[str, Any]) -> str:
+        """What every start would fail of; empty when nothing is missing."""
+        reserve = settings.NODE_RESERVE_BYTES
+        for path in (settings.TRAINER_HOME, facts.get("docker_root")):
+            if path and lacks_room(Path(path), reserve):
+                return _(
+                    "The disk of %(path)s is full: less than %(size)s MB, or no file, is free on"
+                    " it. Make room there; how much has to stay free is set by %(setting)s."
+                ) % {"size": reserve >> 20, "path": path, "setting": "TRAINER_NODE_RESERVE_BYTES"}
+        if self.gpu_count and not facts.get("docker_gives_gpus", True):
+            return _(
+                "Docker cannot give containers the GPUs of this machine. Install NVIDIA's container"
+                " toolkit, run “%(command)s” and start Docker again."
+            ) % {"command": "nvidia-ctk runtime configure --runtime=docker"}
+        return ""
 
     def register(self) -> None:
         """Enters the node with what it has. Raises DomainError when it may not."""
         self.machine.load()  # the next answer covers the time since this one, in this thread
+        devices = self._devices()
         engines, facts = self.offer()
         node = services.node_register(
             self.name,
@@ -164,7 +187,7 @@ class Agent(Follower):
             memory_bytes=self.machine.memory_bytes,
             disk_bytes=self.machine.disk_bytes,
             facts={**self.machine.facts(), **facts, "engines": engines, "version": VERSION},
-            devices=self._devices(),
+            devices=devices,
             address=socket.gethostname(),
             shares_home=not settings.CONTROL_URL,
             identity=machines.Identity(
@@ -198,12 +221,13 @@ class Agent(Follower):
             self.carrier = carrier_make(settings.CONTROL_URL, key)
 
     def _devices(self) -> list[machines.Device]:
-        self.devices_at = time.monotonic()
+        gpus = self.machine.gpus()
+        self.devices_at, self.gpu_count = time.monotonic(), len(gpus)
         return [
             machines.Device(
                 gpu.index, gpu.uuid, gpu.name, gpu.memory_bytes, gpu.health, gpu.health_codes
             )
-            for gpu in self.machine.gpus()
+            for gpu in gpus
         ]
 
     def socket_of(self, workload: uuid.UUID) -> Path | None:
@@ -293,6 +317,7 @@ class Agent(Follower):
             await self._patiently(partial(self._leave_active, found))
             for workload in found:
                 await asyncio.to_thread(carrier.tidy_up, workload)
+            await carrier.keep_reserve()
 
     def _leave_active(self, found: set[uuid.UUID]) -> None:
         """Takes those out that may still write something here."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 from common.phrases import gettext as _
 from nodes import services
 from nodes.models import Workload
-from nodes.runners import Place, Runner, Sight, Unreachable
+from nodes.runners import NoRoom, Place, Runner, Sight, Unreachable
 from nodes.services import follow
 from nodes.signals import workload_progressed
 from nodes.staging.carrier import Carrier, NotBrought
@@ -121,10 +121,14 @@ class Follower:
             return False
         try:
             inputs = carrier.inputs_of(row)
-        except NotBrought as error:
+        except (NotBrought, NoRoom) as error:
             why = _("Its inputs could not be brought to %(node)s: %(error)s")
             reason = why % {"node": self.name, "error": error}
-            services.workload_end(row.pk, row.epoch, outcome=Workload.Outcome.ERROR, reason=reason)
+            if isinstance(error, NoRoom):
+                follow.workload_return(row.pk, row.epoch, reason=reason)
+            else:
+                outcome = Workload.Outcome.ERROR
+                services.workload_end(row.pk, row.epoch, outcome=outcome, reason=reason)
             self._forget(row)
             return True
         if inputs is not None:

@@ -142,6 +142,18 @@ class Machine:
         }
 
 
+def lacks_room(path: Path, reserve: int) -> bool:
+    """Whether less than that many bytes, or no file, is left on the disk of a directory.
+
+    A directory that is not seen from here, as out of a container, is nobody's reason.
+    """
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < reserve or (disk.f_files > 0 and disk.f_favail == 0)
+
+
 def _control_groups() -> list[tuple[int, int]]:
     """Limit and use of the memory of the control group, by the one or the other version of it."""
     root, found = Path("/sys/fs/cgroup"), []

@@ -19,6 +19,7 @@ from nodes.services.sentences import (
     exclusion_text,
     health_text,
     node_trouble,
+    start_trouble,
     throttle_text,
 )
 
@@ -165,6 +166,11 @@ class Card:
     def trouble(self) -> str:
         """Why it takes no new work, where that is not plain from its state."""
         return node_trouble(self.node)
+
+    @property
+    def start_trouble(self) -> str:
+        """Why nothing can be started here now, for operators."""
+        return start_trouble(self.node, to_operator=True)
 
     @property
     def gist(self) -> str:

@@ -49,6 +49,8 @@ def deployment_sync(deployment_id: uuid.UUID) -> Deployment:
     started = workload.state in {Workload.State.STARTING, Workload.State.RUNNING}
     if started and deployment.state == State.WAITING:
         return move(deployment, State.LOADING)
+    if workload.state == Workload.State.WAITING and deployment.state == State.LOADING:
+        return move(deployment, State.WAITING, reason=workload.reason)  # its node had no room
     stopping = workload.state == Workload.State.STOPPING and not workload.goes_on
     if stopping and deployment.state != State.STOPPING:
         return move(deployment, State.STOPPING, reason=workload.reason)
@@ -178,7 +180,11 @@ def _sweep_one(replica: Replica, node_id: uuid.UUID | None) -> None:
     deployment, workload = replica.deployment, replica.workload
     moved = workload.state in {Workload.State.ENDED, Workload.State.STOPPING}
     running = workload.state in {Workload.State.STARTING, Workload.State.RUNNING}
-    if moved or (running and deployment.state == State.WAITING):
+    waits = workload.state == Workload.State.WAITING
+    late = (running and deployment.state == State.WAITING) or (
+        waits and deployment.state == State.LOADING
+    )
+    if moved or late:
         deployment = deployment_sync(deployment.pk)
     if deployment.state == State.LOADING and running:
         if node_id is None or workload.node_id == node_id:

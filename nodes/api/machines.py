@@ -15,6 +15,9 @@ from accounts.http import actor
 from accounts.permissions import within_reach
 from nodes import curves, services
 from nodes.models import Gpu, Node, NodeSample, Workload
+from nodes.services.sentences import start_trouble
+
+PATHS = ("disks", "docker_root")  # among a node's facts
 
 
 class GpuSerializer(serializers.ModelSerializer[Gpu]):
@@ -135,9 +138,10 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
     @extend_schema_field(serializers.DictField())
     def get_facts(self, node: Node) -> dict[str, Any]:
         """What it is made of; its paths are for operators."""
-        if actor(self.context["request"]).is_staff:
-            return dict(node.facts)
-        return {name: value for name, value in node.facts.items() if name != "disks"}
+        is_staff = actor(self.context["request"]).is_staff
+        hidden = () if is_staff else PATHS
+        facts = {name: value for name, value in node.facts.items() if name not in hidden}
+        return {**facts, "trouble": start_trouble(node, to_operator=is_staff)}
 
 
 class NodeChangeSerializer(serializers.Serializer[Any]):

@@ -70,7 +70,7 @@ class Workload(ProjectOwned):
     MOVES: ClassVar[dict[str, set[str]]] = {
         State.WAITING: {State.PLACED, State.ENDED},
         State.PLACED: {State.STARTING, State.WAITING, State.ENDED},
-        State.STARTING: {State.RUNNING, State.STOPPING, State.ENDED},
+        State.STARTING: {State.RUNNING, State.WAITING, State.STOPPING, State.ENDED},
         State.RUNNING: {State.STOPPING, State.ENDED},
         State.STOPPING: {State.ENDED},
         State.ENDED: set(),

@@ -16,6 +16,10 @@ class CannotStart(Exception):
     """The start failed for a reason that trying again does not remove; the text says which."""
 
 
+class NoRoom(Exception):
+    """A disk of this machine is full, and nothing was started: later or elsewhere it may be."""
+
+
 class Unreachable(Exception):
     """What runs the workloads does not answer now. Nothing is known, nothing may be concluded."""
 
@@ -116,7 +120,7 @@ class Runner(Protocol):
         """Facts worth showing about what runs the workloads. Raises `Unfit`."""
 
     def start(self, launch: Launch) -> None:
-        """Starts it once. Raises `AlreadyStarted` or `CannotStart`."""
+        """Starts it once. Raises `AlreadyStarted`, `CannotStart` or `NoRoom`."""
 
     def call_off(self, place: Place) -> None:
         """Makes sure that a start which has begun and left no process will not bring one."""

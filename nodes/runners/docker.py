@@ -6,6 +6,7 @@ file. What the Engine says counts only where those files are missing. The contai
 lock against a second start; its labels tell whose it is. DOCKER_HOST names the Engine's socket.
 """
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ from nodes.runners.files import (
     facts_of,
     first,
     is_void,
+    not_started,
     renew_marker,
     take_marker,
     void_marker,
@@ -46,6 +48,9 @@ START_SECONDS = 60.0  # for an answer to a create or a start, on a busy machine
 LOOK_SECONDS = 5.0  # for an answer to a question
 REST_SECONDS = 2.0  # without a question to an Engine that did not answer
 UNKNOWN = 255  # what an Engine notes of an end that it knows nothing of
+GPU_KIND = "nvidia.com/gpu="
+IN_CONTAINER = Path("/.dockerenv")
+GPU_HOOKS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook")  # the Engine looks for them, too
 SEEN_SECONDS = 1.0  # how long a container that was seen running counts as running
 
 
@@ -127,6 +132,8 @@ class DockerRunner:
             "docker_cgroups": str(info.get("CgroupVersion", "")),
             "docker_runtimes": sorted(info.get("Runtimes") or ()),
             "docker_live_restore": bool(info.get("LiveRestoreEnabled")),
+            "docker_root": str(info.get("DockerRootDir", "")),
+            "docker_gives_gpus": _gives_gpus(info),
         }
 
     def start(self, launch: Launch) -> None:
@@ -144,7 +151,7 @@ class DockerRunner:
                     raise AlreadyStarted(str(place.workload))
                 _start(container)
         except OSError as error:
-            raise CannotStart(f"{error.strerror or error}: {error.filename or ''}") from error
+            raise not_started(error) from error
 
     def _description(self, launch: Launch) -> dict[str, Any]:
         with self._engine() as engine:
@@ -286,30 +293,44 @@ class DockerRunner:
         self.remove(place.workload, place.epoch, force=True)
 
 
+def _gives_gpus(info: dict[str, Any]) -> bool:
+    """Whether it hands NVIDIA's devices on: by their runtime, by CDI, or by the tools beside it.
+
+    Who is in a container cannot see the tools, and has the devices that it sees from the Engine.
+    """
+    devices = [str(one.get("ID", "")) for one in info.get("DiscoveredDevices") or ()]
+    return (
+        "nvidia" in (info.get("Runtimes") or ())
+        or any(name.startswith(GPU_KIND) for name in devices)
+        or any(map(shutil.which, GPU_HOOKS))
+        or IN_CONTAINER.exists()
+    )
+
+
 def _is_unknown(container: Container) -> bool:
     """Whether it vanished while no Engine looked, as when the machine lost its power."""
     return bool(container.attrs["State"].get("ExitCode") == UNKNOWN)
 
 
 def _create(engine: docker.DockerClient, description: dict[str, Any], place: Place) -> Container:
-    """The container, not started yet. Raises `AlreadyStarted` or `CannotStart`."""
+    """The container, not started yet. Raises `AlreadyStarted`, `CannotStart` or `NoRoom`."""
     try:
         return engine.containers.create(**description)
     except APIError as error:
         if error.status_code == 409:
             raise AlreadyStarted(str(place.workload)) from error
-        raise CannotStart(said(error)) from error
+        raise not_started(said(error)) from error
 
 
 def _start(container: Container) -> None:
-    """Starts it. Raises `AlreadyStarted` or `CannotStart`, and leaves no container then."""
+    """Starts it, or raises `AlreadyStarted`, `CannotStart` or `NoRoom` and leaves no container."""
     try:
         container.start()
     except NotFound as error:  # called off in the meantime
         raise AlreadyStarted(str(container.name)) from error
     except APIError as error:
         _discard(container)
-        raise CannotStart(said(error)) from error
+        raise not_started(said(error)) from error
 
 
 def _discard(container: Container) -> None:

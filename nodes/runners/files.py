@@ -4,6 +4,7 @@ A workload may have run before in the same directory and left there what it like
 follows a link below that directory.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -16,10 +17,19 @@ from typing import Any
 from uuid import uuid4
 
 from common.phrases import gettext as _
-from nodes.runners.base import AlreadyStarted, CannotStart, Launch, Place
+from nodes.runners.base import AlreadyStarted, CannotStart, Launch, NoRoom, Place
 
 VOID = "void"
 FACTS_MAX_BYTES = 2**20
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def not_started(why: str | OSError) -> CannotStart | NoRoom:
+    """What a start raises that brought nothing: an Engine and a supervisor tell only by words."""
+    if isinstance(why, OSError):
+        why = f"{why.strerror or why}: {why.filename or ''}"
+    is_full = any(os.strerror(number).lower() in why.lower() for number in FULL)
+    return NoRoom(why) if is_full else CannotStart(why)
 
 
 def take_marker(place: Place) -> None:

@@ -20,13 +20,14 @@ from uuid import UUID
 import psutil
 
 from common.phrases import gettext as _
-from nodes.runners.base import CannotStart, Exit, Launch, Place, Sight
+from nodes.runners.base import Exit, Launch, Place, Sight
 from nodes.runners.files import (
     facts_of,
     first,
     folders,
     input_path,
     labels_of,
+    not_started,
     renew_marker,
     take_marker,
     void_marker,
@@ -61,7 +62,7 @@ class ProcessRunner:
             _lay_out(launch)
             self._spawn(launch)
         except OSError as error:
-            raise CannotStart(f"{error.strerror or error}: {error.filename or ''}") from error
+            raise not_started(error) from error
 
     def _spawn(self, launch: Launch) -> None:
         place = launch.place
@@ -91,7 +92,7 @@ class ProcessRunner:
             check=False,
         )
         if done.returncode != 0:
-            raise CannotStart(
+            raise not_started(
                 done.stderr.strip()[-500:] or _("The process that watches over it did not come up.")
             )
 

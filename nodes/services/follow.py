@@ -13,14 +13,16 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from common.phrases import dump
 from common.phrases import gettext as _
-from nodes.models import Gpu, Workload
+from nodes.models import Gpu, Node, Workload
 from nodes.runners import (
     AlreadyStarted,
     CannotStart,
     Container,
     Exit,
     Launch,
+    NoRoom,
     Place,
     Unreachable,
     runner,
@@ -48,6 +50,7 @@ logger = logging.getLogger(__name__)
 State = Workload.State
 Outcome = Workload.Outcome
 MAX_EPOCHS = 3  # a start that takes its worker down with it is not tried for ever
+MAX_RETURNS = 10  # nor one for which no node has room, though all say so
 LEASE_SHARE = 0.8  # of the time after which others give a silent node's workloads up
 MEMORY_RESERVE_BYTES = 2 * 2**30  # of a node's memory, for the node itself; a tenth at most
 
@@ -86,7 +89,7 @@ def workload_reclaim(workload_id: uuid.UUID, epoch: int) -> Workload | None:
     workload = _held(workload_id, epoch, State.STARTING, State.STOPPING)
     if workload is None:
         return None
-    if workload.state == State.STOPPING or workload.epoch >= MAX_EPOCHS:
+    if workload.state == State.STOPPING or workload.epoch - _returns(workload) >= MAX_EPOCHS:
         stopped = workload.state == State.STOPPING
         _end(
             workload,
@@ -136,6 +139,10 @@ def workload_launch(workload: Workload, inputs: Mapping[str, Path] | None = None
         return False
     except ImageRefused as error:
         workload_end(workload.pk, workload.epoch, outcome=Outcome.ERROR, reason=str(error))
+        return False
+    except NoRoom as error:
+        why = _("It could not be started: %(error)s") % {"error": error}
+        workload_return(workload.pk, workload.epoch, reason=why)
         return False
     except CannotStart as error:
         why = _("It could not be started: %(error)s") % {"error": error}
@@ -299,6 +306,36 @@ def _end(workload: Workload, outcome: str, reason: str, *fields: str) -> None:
     workload.outcome = outcome
     move(workload, State.ENDED, reason=reason, fields=("outcome", *fields))
     schedule_soon()
+
+
+@transaction.atomic
+def workload_return(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
+    """Sends one for which its node had no room, and of which nothing runs, back to the queue.
+
+    The node gets nothing until it has looked at its disks anew. What came back too often ends.
+    """
+    workload = _held(workload_id, epoch, State.STARTING, State.STOPPING)
+    if workload is None or workload.node_id is None:
+        return False
+    if workload.state == State.STOPPING:
+        _end(workload, Outcome.STOPPED, workload.reason)
+        return True
+    if _returns(workload) >= MAX_RETURNS:
+        _end(workload, Outcome.ERROR, reason)
+        return True
+    node = Node.objects.select_for_update(no_key=True).get(pk=workload.node_id)
+    node.facts = {**node.facts, "trouble": dump(reason)}
+    node.save(update_fields=["facts"])
+    workload.end_facts = {**workload.end_facts, "returns": _returns(workload) + 1}
+    workload.node, workload.placed_at = None, None
+    move(workload, State.WAITING, reason=reason, fields=("node", "placed_at", "end_facts"))
+    schedule_soon()
+    return True
+
+
+def _returns(workload: Workload) -> int:
+    """How often it came back to the queue from a node without room."""
+    return int(workload.end_facts.get("returns", 0))
 
 
 @transaction.atomic

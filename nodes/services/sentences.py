@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.formats import number_format
 
 from common.phrases import gettext as _
-from common.phrases import ngettext
+from common.phrases import load, ngettext
 from nodes.models import Alert, AlertRule, Gpu, Node
 
 Kind = AlertRule.Kind
@@ -115,6 +115,12 @@ _GPU_TEXTS: dict[str, Callable[[], str]] = {
 }
 
 
+def start_trouble(node: Node, *, to_operator: bool = False) -> str:
+    """Why nothing can be started on it now; empty when it can. Operators learn what is wrong."""
+    found = load(str(node.facts.get("trouble") or ""))
+    return found if to_operator or not found else _("Nothing can be started here now.")
+
+
 def node_trouble(node: Node) -> str:
     """Why a node takes no new work, where that is not plain from its state."""
     if node.excluded_at is not None:
@@ -123,4 +129,4 @@ def node_trouble(node: Node) -> str:
         return _("Its clock is off by %(time)s. It takes no new work until that is right.") % {
             "time": _time(abs(node.clock_skew_seconds))
         }
-    return _("Nothing can be started here now.") if node.facts.get("trouble") else ""
+    return start_trouble(node)

@@ -14,23 +14,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from common.phrases import gettext as _
+from nodes.runners import NoRoom
 from nodes.staging.trees import Entry, identity, sha256_of
 
-RESERVE_BYTES = 512 * 2**20  # left free on the disk
 FILES = "files"
 USED = "used"
 
 
-class NoRoom(Exception):
-    """The node's disk is too full, also without everything that could go."""
-
-
 class InputCache:
-    """The cache of one node."""
+    """The cache of one node: `limit` bytes at most, and `reserve` are left free on the disk."""
 
-    def __init__(self, root: Path, limit: int) -> None:
+    def __init__(self, root: Path, limit: int, reserve: int) -> None:
         self.root = root
         self.limit = limit
+        self.reserve = reserve
         for name in ("blobs", "parts", "trees", "uses"):
             (root / name).mkdir(parents=True, exist_ok=True)
         for path in (root / "trees").glob(".*"):  # drafts of an agent that was killed
@@ -119,9 +116,10 @@ class InputCache:
         return sum(_size(path) for folder in folders for path in _files(folder))
 
     def make_room(self, needed: int, keep: Iterable[str] = ()) -> None:
-        """Lets the least recently used go until `needed` bytes fit. Raises `NoRoom`.
+        """Lets the least recently used go until `needed` bytes fit.
 
-        `keep` are the SHA-256 of contents that are wanted, whoever else reads them or not.
+        `keep` are the SHA-256 of contents that are wanted, whoever else reads them or not. Raises
+        `NoRoom` when the disk is too full, also without everything that could go.
         """
         wanted = set(keep)
         if self._fits(needed):
@@ -139,8 +137,8 @@ class InputCache:
                 return
         self._drop_blobs(wanted)
         free = shutil.disk_usage(self.root).free
-        if free < needed + RESERVE_BYTES:
-            facts = {"needed": needed >> 20, "free": free >> 20, "kept": RESERVE_BYTES >> 20}
+        if free < needed + self.reserve:
+            facts = {"needed": needed >> 20, "free": free >> 20, "kept": self.reserve >> 20}
             raise NoRoom(
                 _(
                     "%(needed)s MB are to come, and of the %(free)s MB free on its disk %(kept)s MB"
@@ -151,7 +149,7 @@ class InputCache:
 
     def _fits(self, needed: int) -> bool:
         free = shutil.disk_usage(self.root).free
-        return self.size() + needed <= self.limit and free >= needed + RESERVE_BYTES
+        return free >= needed + self.reserve and self.size() + needed <= self.limit
 
     def _drop_blobs(self, keep: set[str]) -> None:
         """Contents and beginnings that no tree is made of."""

@@ -47,6 +47,7 @@ class Carried:
     fetching: asyncio.Task[None] | None = None
     wants_inputs: bool = False
     trouble: str = ""  # why its inputs cannot be brought
+    lacks_room: bool = False  # here: elsewhere they may
     links: dict[tuple[str, str], str] = field(default_factory=dict)  # into the store
     wanted: set[str] = field(default_factory=set)
     read: int = 0  # bytes of the metric file looked through for announcements

@@ -13,12 +13,15 @@ import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
 
 from nodes.models import Workload
-from nodes.staging.cache import InputCache, NoRoom
+from nodes.runners import NoRoom
+from nodes.runners.files import FULL
+from nodes.staging.cache import InputCache
 from nodes.staging.carried import (
     PIECE_BYTES,
     Carried,
@@ -67,18 +70,23 @@ class Carrier:
             known = self._carried.get(row.pk)
             if known is None or known.epoch != row.epoch:
                 known = carried(row)
-                self._cache.note(row.pk)
+                try:
+                    self._cache.note(row.pk)
+                except OSError as error:
+                    if error.errno not in FULL:
+                        raise
+                    known.lacks_room, known.trouble = True, str(error)
             present[row.pk] = known
         self._carried = present
 
     def inputs_of(self, row: Workload) -> dict[str, Path] | None:
-        """Where its inputs lie; None while they are brought. Raises `NotBrought`."""
+        """Where its inputs lie; None while they are brought. Raises `NotBrought` or `NoRoom`."""
         known = self._of(row)
         if known is None:
             return None
         known.wants_inputs = True
         if known.trouble:
-            raise NotBrought(known.trouble)
+            raise (NoRoom if known.lacks_room else NotBrought)(known.trouble)
         return known.fetched
 
     def is_home(self, row: Workload) -> bool:
@@ -157,6 +165,8 @@ class Carrier:
                 one.is_over = error.code in {"over", "not_yours"}
                 one.trouble = error.detail
             except (NoRoom, NotBrought, OSError) as error:
+                full = isinstance(error, OSError) and error.errno in FULL
+                one.lacks_room = full or isinstance(error, NoRoom)
                 one.trouble = str(error)
             except Exception as error:
                 logger.exception("workload %s: its inputs cannot be fetched", one.workload)
@@ -175,9 +185,8 @@ class Carrier:
         one.wanted = {entry.sha256 for entry in entries}
         missing = await asyncio.to_thread(self._cache.missing, entries)
         if missing:
-            keep = {sha256 for other in self._carried.values() for sha256 in other.wanted}
             size = sum(entry.size for entry in missing)
-            await asyncio.to_thread(self._cache.make_room, size, keep | one.wanted)
+            await asyncio.to_thread(self._cache.make_room, size, self._wanted() | one.wanted)
             await self._fetch_files(one, trees, missing)
             seconds = time.monotonic() - started
             _say(one.paths["log"], f"fetched {size / 2**20:.1f} MB of inputs in {seconds:.1f} s")
@@ -185,6 +194,15 @@ class Carrier:
             name: await asyncio.to_thread(self._cache.tree, one.workload, tree)
             for name, tree in trees.items()
         }
+
+    def _wanted(self) -> set[str]:
+        """The SHA-256 of all that is on its way."""
+        return {sha256 for one in self._carried.values() for sha256 in one.wanted}
+
+    async def keep_reserve(self) -> None:
+        """Lets inputs go that nobody reads, where outputs have taken what is to be left free."""
+        with suppress(NoRoom):
+            await asyncio.to_thread(self._cache.make_room, 0, self._wanted())
 
     async def _fetch_files(
         self, one: Carried, trees: dict[str, list[Entry]], missing: Sequence[Entry]
@@ -350,7 +368,8 @@ class Carrier:
 def carrier_make(url: str, key: str) -> Carrier:
     """The carrier of this machine's node."""
     home = Path(settings.TRAINER_HOME)
-    return Carrier(Control(url, key), home, InputCache(home / CACHE, settings.NODE_CACHE_BYTES))
+    cache = InputCache(home / CACHE, settings.NODE_CACHE_BYTES, settings.NODE_RESERVE_BYTES)
+    return Carrier(Control(url, key), home, cache)
 
 
 def carrier_made() -> bool:

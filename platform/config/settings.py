@@ -334,6 +334,8 @@ AGENT_CA = env.text("TRAINER_AGENT_CA", "")  # on the control plane: who signed 
 # How long a node may be silent until its work is given up and begun elsewhere; the same everywhere.
 NODE_LOST_SECONDS = env.integer("TRAINER_NODE_LOST_SECONDS", 300, least=75)
 NODE_CACHE_BYTES = env.integer("TRAINER_NODE_CACHE_BYTES", 200 * 2**30)
+# On a node: with less free on its disks it starts nothing.
+NODE_RESERVE_BYTES = env.integer("TRAINER_NODE_RESERVE_BYTES", 512 * 2**20, least=0)
 # What a machine gets when it joins: secrets among it, so it is handed on sealed and never shown.
 # Database and Redis as other machines reach them, where that differs from here. Not the keys of the
 # S3-compatible storage: nodes get links into it.

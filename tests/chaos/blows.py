@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from random import Random
 
+from django.utils import timezone
+
 from tests.chaos.machines import Machine, Part, until
 from tests.chaos.world import LOST_SECONDS, World
 
@@ -135,13 +137,14 @@ def training(world: World, chance: Random) -> Iterator[tuple[str, float]]:
 
 @blow
 def disk(world: World, chance: Random) -> Iterator[tuple[str, float]]:
-    """A node's disk is full."""
+    """A node's disk is full. What comes there later waits again; only what ran already may fail."""
     node = chance.choice(world.engines)
-    world.excuse(node, "error")
-    big = node.home / "big"
-    node.inside("sh", "-c", f"dd if=/dev/zero of={big} bs=64k 2>/dev/null; sync; true")
+    big, began = node.home / "big", timezone.now()
+    fill = "dd if=/dev/zero bs={0} oflag=append conv=notrunc of={1} 2>/dev/null"
+    steps = [fill.format(size, big) for size in ("64k", "1k")]  # the last block, too
+    node.inside("sh", "-c", f"{'; '.join(steps)}; sync; true")
+    world.excuse(node, "error", since=began)
     yield f"disk of {node.name} full", chance.uniform(5, 15)
-    world.excuse(node, "error")  # also what came there meanwhile
     node.inside("rm", "-f", str(big))
 
 

@@ -13,14 +13,24 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import docker
 import psycopg
 import redis
+from django.utils import timezone
 
-from tests.chaos.machines import BRIDGE, GATEWAY, Machine, Part, call, network
+from tests.chaos.machines import (
+    BRIDGE,
+    GATEWAY,
+    SMALL_DISK,
+    Machine,
+    Part,
+    call,
+    network,
+)
 from tests.dockerd import BASE, built
 from tests.e2e.running import Platform
 from tests.services import engines_dir
@@ -90,6 +100,7 @@ class World:
             "TRAINER_NODE": f"node-{name}",
             "TRAINER_CONTROL_URL": f"http://{GATEWAY}:{WEB}",
             "TRAINER_RUNNER": "docker" if contained else "process",
+            "TRAINER_NODE_RESERVE_BYTES": str(SMALL_DISK // 20),
             "DOCKER_HOST": f"unix://{folder}/run/docker.sock",
         }
         return Machine(f"node-{name}", number, folder, env, contained)
@@ -232,11 +243,12 @@ class World:
         """Where the API tells of the training."""
         return f"/api/v1/jobs/{self.job['id']}/"
 
-    def excuse(self, node: Machine, *outcomes: str) -> None:
-        """What stands on the node now may end so."""
+    def excuse(self, node: Machine, *outcomes: str, since: datetime | None = None) -> None:
+        """What stands on the node now, or has done so since then, may end so."""
         from nodes.models import Workload
 
-        rows = Workload.objects.filter(node__name=node.name).exclude(state__in=("placed", "ended"))
+        rows = Workload.objects.filter(node__name=node.name).exclude(state="placed")
+        rows = rows.exclude(ended_at__lt=since or timezone.now())
         self.excuses.append(
             Excuse({str(pk) for pk in rows.values_list("pk", flat=True)}, set(outcomes))
         )

@@ -118,6 +118,13 @@ def test_viewers_do_not_deploy(people) -> None:
     assert not Deployment.objects.exists()
 
 
+def test_what_its_node_had_no_room_for_waits_again(people) -> None:
+    deployment = deploy(people)
+    assert set_workload(deployment, state="starting").state == State.LOADING
+    assert set_workload(deployment, state="waiting").state == State.WAITING
+    assert set_workload(deployment, state="starting").state == State.LOADING
+
+
 def test_the_state_follows_the_workload(people, django_capture_on_commit_callbacks) -> None:
     deployment = deploy(people)
     assert set_workload(deployment, state="placed").state == State.WAITING

@@ -15,6 +15,7 @@ from common import store
 from nodes.models import Workload
 from nodes.services import reach, route_to
 from tests.nodes.conftest import until
+from tests.nodes.disks import enlarge, fill, small_disk
 from tests.nodes.far import far_platform, free_port
 from tests.s3 import bucket
 
@@ -195,6 +196,32 @@ def test_inputs_that_are_gone(far, submit) -> None:
     workload = ended(submit({}, inputs={"model": "models/none"}), control, node)
     assert workload.outcome == "error"
     assert "“model” are not there any more" in workload.reason
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_inputs_for_which_there_is_no_room_wait_for_it(far, submit, home, full) -> None:
+    """The disk is too small for them, or full: the workload waits again, and starts with room."""
+    control, node, _other = far
+    model(home, weights=b"w" * 3 * 2**20)
+    cache = node.home / "cache"
+    cache.mkdir()
+    node.env["TRAINER_NODE_RESERVE_BYTES"] = "0"
+    with small_disk(cache):
+        node.agent()
+        node.ready()
+        big = fill(cache) if full else cache / "nothing"
+        workload = submit({"read": True}, inputs={"model": "models/m"})
+
+        def came_back() -> bool:
+            workload.refresh_from_db()
+            return bool(workload.end_facts.get("returns"))
+
+        until(came_back, 60)
+        big.unlink(missing_ok=True)
+        enlarge(cache)
+        ended(workload, control, node)
+        assert workload.outcome == "ok"
+        node.kill("agent")
 
 
 def test_a_file_that_came_half(far, submit, home) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nodes.staging import cache as caching
-from nodes.staging.cache import InputCache, NoRoom
+from nodes.runners import NoRoom
+from nodes.staging.cache import InputCache
 from nodes.staging.trees import Entry
 
 MIB = 2**20
@@ -31,7 +31,7 @@ def bring(cache: InputCache, workload: uuid.UUID, files: dict[str, bytes], used:
 
 @pytest.fixture
 def cache(tmp_path) -> InputCache:
-    return InputCache(tmp_path / "cache", 10 * MIB)
+    return InputCache(tmp_path / "cache", 10 * MIB, reserve=0)
 
 
 def test_the_least_recently_used_go_first(cache) -> None:
@@ -47,12 +47,12 @@ def test_the_least_recently_used_go_first(cache) -> None:
     assert cache.size() == 6 * MIB
 
 
-def test_what_runs_never_goes(cache, monkeypatch) -> None:
+def test_what_runs_never_goes(cache) -> None:
     running = uuid.uuid4()
     tree = bring(cache, running, {"weights": b"a" * (8 * MIB)}, used=1)
     cache.make_room(9 * MIB)  # over the limit, and there is nothing to take away
     assert (tree / "weights").read_bytes()[:1] == b"a"
-    monkeypatch.setattr(caching, "RESERVE_BYTES", 2**60)
+    cache.reserve = 2**60
     with pytest.raises(NoRoom):
         cache.make_room(1)
     assert tree.exists()
