@@ -264,7 +264,8 @@ class Agent(Follower):
     def sample(self) -> None:
         """A point of the curves, what the driver complains of, and what is wrong by now."""
         figures = self.machine.load().figures()
-        self._name_processes(figures["gpus"])
+        with suppress(Unreachable):  # then nobody knows whose they are, and all else is known
+            self._name_processes(figures["gpus"])
         try:
             services.sample_record(self.node_id, figures)
         except DomainError as refused:  # a driver that tells nonsense must not end the agent
