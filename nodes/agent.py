@@ -27,7 +27,7 @@ from common.phrases import gettext as _
 from common.version import VERSION
 from nodes import forwarding, services
 from nodes.following import Follower
-from nodes.machine import Machine, ancestors, lacks_room, machine_id
+from nodes.machine import Machine, lacks_room, machine_id
 from nodes.models import Node, Workload
 from nodes.runners import Unfit, Unreachable, runner
 from nodes.services import follow, machines
@@ -281,12 +281,10 @@ class Agent(Follower):
         if not processes:
             return
         mine = {row.pk for row in self.rows}
-        owners = {pid: workload for workload, _epoch, pid in self.driver.owned()}
+        owners = self.driver.owners({process["pid"] for process in processes})
         for process in processes:
-            for pid in (process["pid"], *ancestors(process["pid"])):
-                if owners.get(pid) in mine:
-                    process["workload"] = str(owners[pid])
-                    break
+            if owners.get(process["pid"]) in mine:
+                process["workload"] = str(owners[process["pid"]])
 
     def roll(self) -> None:
         """Makes the long curves and keeps their table small."""

@@ -193,13 +193,6 @@ def _processor() -> str:
     return platform.processor()
 
 
-def ancestors(pid: int) -> list[int]:
-    """The processes from which a process comes, the nearest first; none when it is gone."""
-    with suppress(psutil.Error):
-        return [parent.pid for parent in psutil.Process(pid).parents()]
-    return []
-
-
 def machine_id() -> str:
     """Tells this machine from others, also from a copy with another name."""
     text = socket.gethostname()

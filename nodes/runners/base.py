@@ -143,6 +143,9 @@ class Runner(Protocol):
     def owned(self) -> Iterable[tuple[UUID, int, int]]:
         """Workload, epoch and process number (0: unknown) of all that this node's start left."""
 
+    def owners(self, pids: Iterable[int]) -> dict[int, UUID]:
+        """To which of them the machine's processes of these numbers belong; others are left out."""
+
     def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
         """Ends all that carries these labels, whatever is known of it, and what is left of it."""
 

@@ -6,9 +6,10 @@ file. What the Engine says counts only where those files are missing. The contai
 lock against a second start; its labels tell whose it is. DOCKER_HOST names the Engine's socket.
 """
 
+import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +52,7 @@ UNKNOWN = 255  # what an Engine notes of an end that it knows nothing of
 GPU_KIND = "nvidia.com/gpu="
 IN_CONTAINER = Path("/.dockerenv")
 GPU_HOOKS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook")  # the Engine looks for them, too
+CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 SEEN_SECONDS = 1.0  # how long a container that was seen running counts as running
 
 
@@ -201,14 +203,14 @@ class DockerRunner:
         if time.monotonic() - self._running_at > SEEN_SECONDS:
             self._running = {
                 name_of(workload, epoch)
-                for workload, epoch, state in self._list()
+                for workload, epoch, state, _id in self._list()
                 if state == "running"
             }
             self._running_at = time.monotonic()
         return name_of(place.workload, place.epoch) in self._running
 
-    def _list(self) -> list[tuple[UUID, int, str]]:
-        """Workload, epoch and state of all containers of this installation's node."""
+    def _list(self) -> list[tuple[UUID, int, str, str]]:
+        """Workload, epoch, state and id of all containers of this installation's node."""
         mine = {"label": f"{LABEL}installation={self.installation}"}
         found = []
         with self._engine() as engine:
@@ -216,7 +218,8 @@ class DockerRunner:
                 labels = entry.get("Labels") or {}
                 with suppress(KeyError, ValueError):
                     workload = UUID(labels[f"{LABEL}workload"])
-                    found.append((workload, int(labels[f"{LABEL}epoch"]), str(entry["State"])))
+                    epoch = int(labels[f"{LABEL}epoch"])
+                    found.append((workload, epoch, str(entry["State"]), str(entry["Id"])))
         return found
 
     def _find(self, place: Place) -> Container | None:
@@ -274,8 +277,19 @@ class DockerRunner:
 
     def owned(self) -> Iterator[tuple[UUID, int, int]]:
         """All containers with this label, whatever their state."""
-        for workload, epoch, _state in self._list():
+        for workload, epoch, _state, _id in self._list():
             yield workload, epoch, 0
+
+    def owners(self, pids: Iterable[int]) -> dict[int, UUID]:
+        """By the control group of a process, which has its container's id in its path."""
+        mine = {container: workload for workload, _epoch, _state, container in self._list()}
+        found = {}
+        for pid in pids:
+            with suppress(OSError, UnicodeDecodeError):
+                group = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+                for container in mine.keys() & CONTAINER_ID.findall(group):
+                    found[pid] = mine[container]
+        return found
 
     def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
         """Asks a running container to end; takes one away that does not run, or with force any."""

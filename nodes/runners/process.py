@@ -11,7 +11,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -218,6 +218,16 @@ class ProcessRunner:
                     yield workload, int(pairs[b"TRAINER_EPOCH"]), int(entry[0])
         self._others = others
 
+    def owners(self, pids: Iterable[int]) -> dict[int, UUID]:
+        """By the labels of a process, or of one from which it comes."""
+        owned = {pid: workload for workload, _epoch, pid in self.owned()}
+        found = {}
+        for pid in pids:
+            mine = [owned[one] for one in (pid, *_ancestors(pid)) if one in owned]
+            if mine:
+                found[pid] = mine[0]
+        return found
+
     def remove(self, workload: UUID, epoch: int, *, force: bool) -> None:
         """Signals by label, so that it works without any file."""
         for owner, its_epoch, pid in self.owned():
@@ -244,6 +254,13 @@ def _environment(launch: Launch) -> dict[str, str]:
     if launch.socket is not None:
         env["TRAINER_SOCKET"] = str(launch.socket)
     return env
+
+
+def _ancestors(pid: int) -> list[int]:
+    """The processes from which a process comes, the nearest first; none when it is gone."""
+    with suppress(psutil.Error):
+        return [parent.pid for parent in psutil.Process(pid).parents()]
+    return []
 
 
 def _is_zombie(pid: int) -> bool:
