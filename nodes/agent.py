@@ -85,6 +85,7 @@ class Agent(Follower):
             self._every(BEAT_SECONDS, self.beat),
             self._every(SAMPLE_SECONDS, self.sample, later=True),
             self._every(ROLL_SECONDS, self.roll, later=True),
+            self._every(ROLL_SECONDS, services.images_cut_off, later=True),
             self._every(TICK_SECONDS, self.tick),
             self._every(SWEEP_SECONDS, self.sweep),
             self._look_for_orphans(),

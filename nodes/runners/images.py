@@ -6,8 +6,10 @@ the engine's name, and the label `trainer.description` with the directory of its
 
 import io
 import json
+import logging
 import re
 import tarfile
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +23,10 @@ from docker.models.images import Image
 from nodes.runners.base import CannotStart
 from nodes.runners.docker import LOOK_SECONDS, answers, connect, said
 
+logger = logging.getLogger(__name__)
+
 FETCH_SECONDS = 600.0  # without a word from the Engine
+AGAIN_SECONDS = (3.0, 12.0)  # between the tries to fetch: a registry may be away for a moment
 ENGINE_LABEL, DESCRIPTION_LABEL = "trainer.engine", "trainer.description"
 DESCRIPTION = ("engine.json", "arguments.json", "templates.json", "catalogue.json")
 ENGINE_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
@@ -58,15 +63,29 @@ def fetch(reference: str, tell: Tell) -> Found:
     client = connect(FETCH_SECONDS)
     with answers():
         try:
-            return _found(client, client.images.get(reference))
-        except ImageNotFound:
-            pass
-        try:
-            parts = client.api.pull(*_repository_and_tag(reference), stream=True, decode=True)
-            _follow_pull(parts, tell)
-            return _found(client, client.images.get(reference))
+            try:
+                image = client.images.get(reference)
+            except ImageNotFound:
+                image = _pulled(client, reference, tell, AGAIN_SECONDS)
+            return _found(client, image)
         except APIError as error:
             raise CannotFetch(said(error)) from error
+
+
+def _pulled(
+    client: docker.DockerClient, reference: str, tell: Tell, again: tuple[float, ...]
+) -> Image:
+    """Pulls it, and tries again after so many seconds; what its registry does not have is final."""
+    try:
+        parts = client.api.pull(*_repository_and_tag(reference), stream=True, decode=True)
+        _follow_pull(parts, tell)
+        return client.images.get(reference)
+    except (APIError, CannotFetch) as error:
+        if not again or isinstance(error, NotFound):
+            raise
+        logger.warning("image %s: %s; tried again in %.0f s", reference, error, again[0])
+    time.sleep(again[0])
+    return _pulled(client, reference, tell, again[1:])
 
 
 def _repository_and_tag(reference: str) -> tuple[str, str]:

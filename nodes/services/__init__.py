@@ -1,6 +1,7 @@
 """Everything that changes nodes and workloads."""
 
 from nodes.services.alerts import alerts_forget, alerts_measure, alerts_silence
+from nodes.services.builds import image_build_held, images_cut_off
 from nodes.services.channels import (
     channel_create,
     channel_delete,
@@ -95,6 +96,7 @@ __all__ = [
     "files_are_here",
     "image_add",
     "image_build_begin",
+    "image_build_held",
     "image_claim",
     "image_failed",
     "image_is_here",
@@ -106,6 +108,7 @@ __all__ = [
     "image_retry",
     "image_switch",
     "image_tool_run",
+    "images_cut_off",
     "images_give_back",
     "images_publish",
     "installation_id",

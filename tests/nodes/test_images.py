@@ -2,8 +2,10 @@
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -16,7 +18,7 @@ from nodes import services
 from nodes.fetching import Fetcher
 from nodes.models import Image, Node, Workload
 from nodes.runners.images import CannotFetch, Found, _follow_pull
-from nodes.services import follow
+from nodes.services import builds, follow
 from tests.e2e.running import free_port
 from tests.nodes.conftest import followed, until
 from tests.nodes.contained import SMALL, listed
@@ -149,6 +151,54 @@ def test_progress_of_a_pull() -> None:
         _follow_pull([{"error": "denied"}], lambda doing, percent: None)
 
 
+HOLDER = """
+import fcntl, sys
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_build_whose_process_died_has_failed() -> None:
+    """A lock that nobody holds any more tells it, on the machine where it was built."""
+    image, elsewhere = (services.image_build_begin(name) for name in ("lab/engine:1", "lab/b:1"))
+    command = [sys.executable, "-c", HOLDER, str(builds._lock(image))]
+    builder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == b"held\n"
+        services.images_cut_off()
+        image.refresh_from_db()
+        assert image.state == State.BUILDING
+    finally:
+        builder.kill()
+        builder.communicate()
+    services.images_cut_off()
+    image.refresh_from_db()
+    elsewhere.refresh_from_db()
+    assert (image.state, elsewhere.state) == (State.FAILED, State.BUILDING)
+    assert "cut off" in image.error
+
+
+def test_a_build_holds_its_lock_and_fails_with_it(home) -> None:
+    image = services.image_build_begin("lab/engine:1")
+    with pytest.raises(KeyboardInterrupt), services.image_build_held(image):
+        services.images_cut_off()
+        image.refresh_from_db()
+        assert image.state == State.BUILDING
+        raise KeyboardInterrupt
+    image.refresh_from_db()
+    assert (image.state, image.error) == (State.FAILED, "The build was cut off. Start it again.")
+    done = services.image_build_begin("lab/engine:1")
+    with services.image_build_held(done):
+        services.image_ready(done.pk, found(1))
+    services.images_cut_off()
+    done.refresh_from_db()
+    assert done.state == State.READY
+    assert list((home / "temp").iterdir()) == []
+
+
 # --- page, API, administration
 
 
@@ -212,31 +262,51 @@ def test_in_the_administration(operator) -> None:
 # --- with a real registry and a real Docker Engine
 
 
+class Registry:
+    """One of its own on a free port of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        self.host = f"127.0.0.1:{port}"
+        self.config, self.log = folder / "registry.yml", folder / "registry.log"
+        self.config.write_text(
+            f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/registry\n"
+            f"http:\n  addr: 127.0.0.1:{port}\n"
+        )
+
+    def start(self) -> None:
+        """Comes back when it answers."""
+        with self.log.open("w") as log:
+            command = ["docker-registry", "serve", str(self.config)]
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        until(lambda: "listening on" in self.log.read_text())
+
+    def stop(self) -> None:
+        """Ends it; what was pushed stays."""
+        self.process.kill()
+        self.process.wait()
+
+
 @pytest.fixture
-def registry(docker_host, tmp_path) -> Iterator[str]:
-    """A registry of its own on a free port of this machine."""
-    port = free_port()
-    config = tmp_path / "registry.yml"
-    config.write_text(
-        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {tmp_path}/registry\n"
-        f"http:\n  addr: 127.0.0.1:{port}\n"
-    )
-    process = subprocess.Popen(
-        ["docker-registry", "serve", str(config)],
-        stdout=subprocess.DEVNULL,
-        stderr=(tmp_path / "registry.log").open("w"),
-    )
-    host = f"127.0.0.1:{port}"
+def registry_server(docker_host, tmp_path) -> Iterator[Registry]:
+    """A registry that can be away."""
+    server = Registry(tmp_path)
+    server.start()
+    host = server.host
     try:
-        until(lambda: "listening on" in (tmp_path / "registry.log").read_text())
-        yield host
+        yield server
     finally:
-        process.kill()
-        process.wait()
+        server.stop()
         for image in docker_host.images.list():
             for tag in image.tags:
                 if tag.startswith(host):
                     docker_host.images.remove(tag, force=True)
+
+
+@pytest.fixture
+def registry(registry_server) -> str:
+    """Where it listens."""
+    return registry_server.host
 
 
 def pushed(docker_host, registry: str) -> str:
@@ -271,14 +341,35 @@ def test_a_node_fetches_what_is_listed(contained, submit, docker_host, registry,
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", ["{registry}/nothing:1", "127.0.0.1:1/small:1"])
-def test_an_image_that_cannot_be_fetched(contained, registry, people, name) -> None:
+@pytest.mark.parametrize(
+    ("name", "again"), [("{registry}/nothing:1", (600.0,)), ("127.0.0.1:1/small:1", (0.1, 0.1))]
+)
+def test_an_image_that_cannot_be_fetched(
+    contained, registry, people, name, again, monkeypatch
+) -> None:
+    """What a registry does not have is final; one that does not answer is asked a few times."""
+    monkeypatch.setattr("nodes.runners.images.AGAIN_SECONDS", again)
     image = services.image_add(name.format(registry=registry), by=people.operator)
     node = Node.objects.get(name=contained.name)
     stepped(Fetcher(), node, lambda: not Image.objects.get(pk=image.pk).is_busy)
     image.refresh_from_db()
     assert (image.state, image.is_enabled) == (State.FAILED, False)
     assert image.error
+
+
+@pytest.mark.docker
+def test_a_registry_that_is_away_for_a_moment(
+    contained, docker_host, registry_server, people, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr("nodes.runners.images.AGAIN_SECONDS", (0.5, 5.0))
+    image = services.image_add(pushed(docker_host, registry_server.host), by=people.operator)
+    node, fetcher = Node.objects.get(name=contained.name), Fetcher()
+    registry_server.stop()
+    stepped(fetcher, node, lambda: caplog.text.count("tried again") == 2)
+    registry_server.start()
+    stepped(fetcher, node, lambda: not Image.objects.get(pk=image.pk).is_busy)
+    image.refresh_from_db()
+    assert (image.state, image.error) == (State.READY, "")
 
 
 @pytest.mark.docker

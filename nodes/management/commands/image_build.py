@@ -47,6 +47,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Builds one after the other."""
+        services.images_cut_off()
         for engine in options["engines"] or options["known"]:
             try:
                 self._build(engine, options)
@@ -77,19 +78,20 @@ class Command(BaseCommand):
                 noted = time.monotonic()
                 services.image_progress(image.pk, line, percent)
 
-        try:
-            found = build(
-                deploy,
-                f"images/{engine}/Dockerfile",
-                reference,
-                args=args,
-                network=options["network"],
-                tell=tell,
-            )
-        except (CannotFetch, Unreachable) as error:
-            services.image_failed(image.pk, str(error))
-            raise
-        services.image_ready(image.pk, found)
+        with services.image_build_held(image):
+            try:
+                found = build(
+                    deploy,
+                    f"images/{engine}/Dockerfile",
+                    reference,
+                    args=args,
+                    network=options["network"],
+                    tell=tell,
+                )
+            except (CannotFetch, Unreachable) as error:
+                services.image_failed(image.pk, str(error))
+                raise
+            services.image_ready(image.pk, found)
         size = found.size / 2**30
         self.stdout.write(f"{reference} is ready and may run ({size:.1f} GiB, {found.id[7:19]})")
 
