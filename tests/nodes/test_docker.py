@@ -131,6 +131,8 @@ except OSError as error:
     assert seen["input"] == "w"
     assert seen["refused"] == 9
     assert (seen["memory"], seen["pids"]) == (str(256 * MIB), "4096")
+    # 512 shares, or the weight that older and newer versions of runc make of them.
+    assert seen["cpu"] in {"512", "20", "59"}
     assert seen["score"] >= 100
     assert seen["shm"] == 128 * MIB
     assert "secret_key" not in " ".join(seen["home"])
