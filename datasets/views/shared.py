@@ -112,7 +112,9 @@ def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
     tokens = report.get("tokens", {})
     wanted = whole(request.GET.get("cutoff", ""))
     cutoff = wanted or CUTOFF
-    cut = services.version_cut_count(version, key=tokens.get("key", ""), cutoff_len=cutoff) or 0
+    cut = services.version_cut_count(version, key=tokens.get("key", ""), cutoff_len=cutoff)
+    if cut is None:  # not counted, or the count is lost
+        tokens, cut = {}, 0
     rows, dropped = report["rows"], report["dropped"]
     spread = tokens or report.get("characters", {})
     return {
