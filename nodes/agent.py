@@ -28,6 +28,7 @@ from nodes.following import Follower
 from nodes.machine import Machine, ancestors, machine_id
 from nodes.models import Node, Workload
 from nodes.runners import Unfit, Unreachable, runner
+from nodes.runners.shim import since_boot
 from nodes.services import follow, machines
 from nodes.services.reach import node_reach_set
 from nodes.services.sharing import home_id, node_key, node_shares_home_set
@@ -52,7 +53,6 @@ ORPHAN_SECONDS = 10.0
 TIDY_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what may pass
-TRUST_SECONDS = 60.0  # how long the database must have answered before others count as silent
 
 
 class Agent(Follower):
@@ -63,7 +63,7 @@ class Agent(Follower):
         self.machine = Machine(Path(settings.TRAINER_HOME))
         self.engines: list[str] = []
         self.orphans: dict[tuple[uuid.UUID, int], float] = {}
-        self.heard_since = time.monotonic()
+        self.witness = services.Witness()
         self.shares_home = True
         self.devices_at = 0.0
         self.planned_at = 0.0
@@ -109,7 +109,6 @@ class Agent(Follower):
                 await sync_to_async(step)()
             except Error as error:
                 logger.warning("node %s: the database does not answer: %s", self.name, error)
-                self.heard_since = time.monotonic()
                 await sync_to_async(lambda: connection.close())()  # that thread's, not this one's
                 await asyncio.sleep(RETRY_SECONDS)
             except OSError as error:
@@ -273,15 +272,17 @@ class Agent(Follower):
             agent_tick.send_robust(sender=Agent, node_id=self.node_id)
 
     def sweep(self) -> None:
-        """The safety net for all nodes; one agent's is enough."""
+        """The safety net for all nodes; one agent's is enough, but all look who is silent.
+
+        So the next one knows as much when the one that leads is gone.
+        """
+        self.witness.look(since_boot())
         self.leads = services.node_leads(self.node_id)
         if self.leads:
-            judge = time.monotonic() - self.heard_since > TRUST_SECONDS
             due = time.monotonic() - self.planned_at > PLAN_SECONDS
             self.planned_at = time.monotonic() if due else self.planned_at
-            services.nodes_sweep(judge=judge, plan=due)
-            if judge:
-                services.alerts_silence()
+            services.nodes_sweep(self.witness, plan=due)
+            services.alerts_silence(self.witness)
 
     async def _tidy_up(self) -> None:
         """Removes what ended workloads left on a node that does not share the directory."""

@@ -28,10 +28,11 @@ def workload_stop(workload_id: str, epoch: int) -> None:
 
 def sweep() -> None:
     """On the control plane's queue, every minute: works while no agent does."""
-    services.nodes_sweep()
+    witness = services.witness_of_control()
+    services.nodes_sweep(witness)
     incoming_sweep()
     digests_sweep()
-    services.alerts_silence()
+    services.alerts_silence(witness)
     services.deliveries_sweep()
 
 

@@ -63,6 +63,7 @@ from nodes.services.restored import restored
 from nodes.services.rules import rule_set, rules, rules_seed
 from nodes.services.samples import sample_record, samples_roll
 from nodes.services.sharing import files_are_here, node_of_key
+from nodes.services.silence import Witness, witness_of_control
 from nodes.services.tokens import (
     node_hello,
     node_join,
@@ -77,6 +78,7 @@ __all__ = [
     "ImageRefused",
     "NodeRemoved",
     "Route",
+    "Witness",
     "alerts_forget",
     "alerts_measure",
     "alerts_silence",
@@ -135,6 +137,7 @@ __all__ = [
     "samples_roll",
     "schedule",
     "serve_key",
+    "witness_of_control",
     "workload_claim",
     "workload_end",
     "workload_ended",

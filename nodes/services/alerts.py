@@ -21,6 +21,7 @@ from nodes.models import (
 from nodes.services.channels import deliveries_create
 from nodes.services.clock import database_now
 from nodes.services.rules import BOUNDS, EXCLUSION_HOURS, rules
+from nodes.services.silence import Witness
 from nodes.services.states import node_event
 
 Kind, State = AlertRule.Kind, Alert.State
@@ -49,16 +50,20 @@ def alerts_measure(node_id: uuid.UUID) -> None:
     _weigh_all(node, kinds, findings, database_now())
 
 
-def alerts_silence() -> None:
-    """Looks for nodes that do not report; they cannot do it themselves."""
+def alerts_silence(witness: Witness) -> None:
+    """Looks for nodes that do not report; they cannot do it themselves.
+
+    What the witness has not seen to be silent is not, whatever the database's clock says; how long
+    a silence has lasted, that clock may know better than one who has not looked for as long.
+    """
     now = database_now()
     limit = next(rule for rule in rules() if rule.kind == Kind.SILENCE)
-    least = now - timedelta(seconds=min(limit.threshold, limit.clear))
+    silent = witness.silent(min(limit.threshold, limit.clear))
     told = Alert.objects.current().filter(kind=Kind.SILENCE).values("node")
-    concerned = Q(heartbeat_at__lt=least) | Q(pk__in=told)
-    for node in Node.objects.present().filter(concerned):
+    for node in Node.objects.present().filter(Q(pk__in=silent) | Q(pk__in=told)):
         if node.heartbeat_at is not None:
-            seconds = max(0.0, (now - node.heartbeat_at).total_seconds())
+            seen = witness.signs[node.pk].seconds if node.pk in silent else 0.0
+            seconds = max(seen, (now - node.heartbeat_at).total_seconds())
             _weigh_all(node, {Kind.SILENCE}, [Finding(Kind.SILENCE, seconds)], now)
 
 

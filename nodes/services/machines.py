@@ -22,6 +22,7 @@ from nodes.services.follow import workload_lost
 from nodes.services.keys import secret_hash
 from nodes.services.planning import schedule_asked, schedule_soon
 from nodes.services.queue import requeue_unclaimed
+from nodes.services.silence import Witness
 from nodes.services.states import node_event, settle, state_set
 
 logger = logging.getLogger(__name__)
@@ -260,18 +261,20 @@ def node_leads(node_id: uuid.UUID) -> bool:
     The first of those that beat lately: when it falls silent the next one takes over. For a moment
     two may lead, so what they do must bear that.
     """
-    living = Node.objects.present().filter(heartbeat_at__gt=database_now() - LEADS_FOR)
+    # One that was found silent does not lead, whatever the database's clock says of its last beat.
+    living = Node.objects.present().exclude(state=Node.State.LOST)
+    living = living.filter(heartbeat_at__gt=database_now() - LEADS_FOR)
     return living.order_by("pk").values_list("pk", flat=True).first() == node_id
 
 
-def nodes_sweep(*, judge: bool = True, plan: bool = True) -> None:
+def nodes_sweep(witness: Witness | None = None, *, plan: bool = True) -> None:
     """The safety net: silent nodes, their workloads, starts that nobody made, the queue.
 
-    `judge` is False while the caller cannot tell silence from its own deafness, for example just
-    after the database was away. Without `plan` there is a plan only where one was asked for.
+    Without a witness of silence nobody is judged. Without `plan` there is a plan only where one was
+    asked for.
     """
-    if judge:
-        _give_up_silent()
+    if witness is not None:
+        _give_up_silent(witness)
     drains_advance()
     requeue_unclaimed()
     if plan and Workload.objects.waiting().exists():
@@ -280,35 +283,36 @@ def nodes_sweep(*, judge: bool = True, plan: bool = True) -> None:
         schedule_asked()
 
 
-def _give_up_silent() -> None:
-    now = database_now()
+def _give_up_silent(witness: Witness) -> None:
+    silent = witness.silent(SILENT_AFTER.total_seconds())
     judged = Node.objects.exclude(state__in=(Node.State.LOST, Node.State.REMOVED))
-    silent = judged.filter(heartbeat_at__lt=now - SILENT_AFTER)
-    for pk in silent.values_list("pk", flat=True):
+    for pk in judged.filter(pk__in=silent).values_list("pk", flat=True):
         with transaction.atomic():
-            node = Node.objects.select_for_update().get(pk=pk)
-            if node.heartbeat_at is None or node.heartbeat_at < now - SILENT_AFTER:
+            node = _still_silent(pk, silent[pk])
+            if node is not None:
                 state_set(node, Node.State.LOST, reason=_("No sign of life for a minute."))
-    limit = now - timedelta(seconds=settings.NODE_LOST_SECONDS)
-    lost = Workload.objects.active().filter(
-        node__state=Node.State.LOST, node__heartbeat_at__lt=limit
-    )
+    gone = witness.silent(settings.NODE_LOST_SECONDS)
+    lost = Workload.objects.active().filter(node__state=Node.State.LOST, node__in=gone)
     for workload in lost.exclude(state=Workload.State.PLACED):
-        _give_up(workload, limit)
+        if workload.node_id is not None:
+            _give_up(workload, gone[workload.node_id])
+
+
+def _still_silent(node_id: uuid.UUID, beat: datetime) -> Node | None:
+    """The node, which cannot beat from now on, unless it has beaten since then."""
+    return Node.objects.select_for_update().filter(pk=node_id, heartbeat_at=beat).first()
 
 
 @transaction.atomic
-def _give_up(workload: Workload, limit: datetime) -> None:
-    """Ends a workload of a node without a beat since then, unless the node beats just now.
+def _give_up(workload: Workload, beat: datetime) -> None:
+    """Ends a workload of a node whose last beat that was, unless the node beats just now.
 
     Either the beat comes first and the node renews the leases of what runs there, or this does, and
     the workload is not the node's any more when it looks.
     """
     row = Workload.objects.select_for_update().get(pk=workload.pk)  # before nodes, as everywhere
-    if row.node_id is None:
-        return
-    node = Node.objects.select_for_update().get(pk=row.node_id)
-    if node.heartbeat_at is None or node.heartbeat_at >= limit:
+    node = _still_silent(row.node_id, beat) if row.node_id is not None else None
+    if node is None:
         return
     seconds = settings.NODE_LOST_SECONDS
     why = _("The node %(node)s was silent for more than %(seconds)s seconds.")

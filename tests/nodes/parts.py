@@ -5,6 +5,7 @@ from typing import Any
 from nodes import services
 from nodes.models import Node, Workload
 from nodes.services.machines import Device
+from nodes.services.silence import Witness
 
 GIB = 2**30
 
@@ -66,3 +67,11 @@ def figures(*gpus: dict[str, Any], **values: Any) -> dict[str, Any]:
         "gpus": list(gpus),
     }
     return {**found, **values}
+
+
+def witnessed(seconds: int, *, every: int = 2) -> Witness:
+    """A judge that has heard of no node for so long; its clock is simulated."""
+    witness = Witness()
+    for now in range(0, seconds + every, every):
+        witness.look(float(now))
+    return witness

@@ -29,8 +29,9 @@ from nodes.models import Alert, AlertChannel, AlertDelivery, AlertRule, Gpu, Nod
 from nodes.nvml import Fault
 from nodes.services import channels
 from nodes.services.sentences import alert_text
+from nodes.services.silence import Witness
 from nodes.tasks import alert_deliver
-from tests.nodes.parts import GIB, figures, load, register, runs, submit
+from tests.nodes.parts import GIB, figures, load, register, runs, submit, witnessed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -136,15 +137,17 @@ def test_memory_errors_and_what_follows(people) -> None:
 
 def test_silence_is_noticed_by_others() -> None:
     node = register()
-    services.alerts_silence()
+    services.alerts_silence(Witness())
     assert not Alert.objects.exists()
     Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=3))
-    services.alerts_silence()
-    services.alerts_silence()
-    assert states("silence") == ["open"]
-    assert alert_text(Alert.objects.get()) == "gpu-01 has not reported for 3 min."
+    services.alerts_silence(witnessed(58))
+    assert not Alert.objects.exists()  # whatever the database's clock says
+    for witness in (witnessed(60), witnessed(180), Witness()):  # the last one has just begun
+        services.alerts_silence(witness)
+        assert states("silence") == ["open"]
+        assert alert_text(Alert.objects.get()) == "gpu-01 has not reported for 3 min."
     services.node_beat(node.pk, engines=["small"])
-    services.alerts_silence()
+    services.alerts_silence(Witness())
     assert states("silence") == ["closed"]
 
 
@@ -162,12 +165,12 @@ def test_two_that_notice_at_once_open_one(people) -> None:
     register()
     Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=3))
     services.channel_create(kind="email", target="ops@example.org", by=people.operator)
-    start = threading.Barrier(4)
+    start, witness = threading.Barrier(4), witnessed(180)
 
     def notice() -> None:
         try:
             start.wait()
-            services.alerts_silence()
+            services.alerts_silence(witness)
         finally:
             connection.close()
 
@@ -213,10 +216,11 @@ def test_operators_set_the_rules(people) -> None:
 def test_a_removed_node_leaves_no_alert(people) -> None:
     node = register()
     Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=3))
-    services.alerts_silence()
+    witness = witnessed(180)
+    services.alerts_silence(witness)
     services.node_remove(node.pk, by=people.operator)
     assert states("silence") == ["closed"]
-    services.alerts_silence()
+    services.alerts_silence(witness)
     assert states("silence") == ["closed"]
 
 
@@ -285,7 +289,7 @@ def deliver() -> list[bool]:
 
 def silent(node: Node) -> None:
     Node.objects.filter(pk=node.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=3))
-    services.alerts_silence()
+    services.alerts_silence(witnessed(180))
 
 
 def test_a_webhook_gets_both_ends_signed(people, receiver) -> None:
@@ -298,7 +302,7 @@ def test_a_webhook_gets_both_ends_signed(people, receiver) -> None:
     silent(node)
     assert deliver() == [True]
     services.node_beat(node.pk, engines=[])
-    services.alerts_silence()
+    services.alerts_silence(Witness())
     assert deliver() == [True]
     assert deliver() == []
     opened, closed = receiver.got
@@ -358,7 +362,7 @@ def test_what_does_not_arrive_is_tried_again_later_and_given_up_in_the_end(
     assert len({got.headers["webhook-id"] for got in receiver.got}) == 1  # the same news
     receiver.answers += [500] * 20
     services.node_beat(node.pk, engines=[])
-    services.alerts_silence()
+    services.alerts_silence(Witness())
     for _attempt in range(channels.MOST_ATTEMPTS):
         deliver()
         AlertDelivery.objects.filter(state="waiting").update(next_at=timezone.now())

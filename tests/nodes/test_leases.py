@@ -9,7 +9,7 @@ import pytest
 
 from nodes import services
 from nodes.agent import Agent
-from nodes.models import Workload
+from nodes.models import Node, Workload
 from tests.nodes.conftest import process_facts, running, start, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -115,10 +115,12 @@ def test_a_beat_at_the_last_moment_keeps_it(agent, submit, settings) -> None:
     """Whoever would give the node up looks once more, while the node cannot beat."""
     workload = start(submit({**STEPS, "steps": 5000}))
     running(workload)
-    found = services.machines.database_now()
-    services.machines._give_up(workload, found.replace(year=2000))
+    seen = Node.objects.get(pk=agent.node_id).heartbeat_at
+    agent.beat()
+    services.machines._give_up(workload, seen)
     workload.refresh_from_db()
     assert workload.state == Workload.State.RUNNING
-    services.machines._give_up(workload, found.replace(year=3000))
+    seen = Node.objects.get(pk=agent.node_id).heartbeat_at
+    services.machines._give_up(workload, seen)
     workload.refresh_from_db()
     assert workload.outcome == "lost"

@@ -15,7 +15,7 @@ from nodes.nvml import Fault
 from nodes.services.clock import database_now
 from nodes.services.machines import Identity
 from nodes.services.samples import KEEP
-from tests.nodes.parts import GIB, device, ends, figures, load, register, runs, submit
+from tests.nodes.parts import GIB, device, ends, figures, load, register, runs, submit, witnessed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NAN, INFINITY = math.nan, math.inf
@@ -294,6 +294,9 @@ def test_one_of_those_that_beat_leads() -> None:
     silent = database_now() - timedelta(seconds=20)
     Node.objects.filter(pk=nodes[0]).update(heartbeat_at=silent)
     assert [services.node_leads(pk) for pk in nodes] == [False, True, False]
+    # Its last beat lies ahead: the database's clock was set back since.
+    Node.objects.filter(pk=nodes[0]).update(heartbeat_at=silent + timedelta(hours=1), state="lost")
+    assert [services.node_leads(pk) for pk in nodes] == [False, True, False]
 
 
 def test_draining_waits_for_what_runs(people) -> None:
@@ -335,8 +338,9 @@ def test_a_drain_that_was_cut_short_goes_on(people) -> None:
     services.nodes_sweep()
     running.refresh_from_db()
     assert running.stop_mode == "checkpoint"
-    Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=2))
-    services.nodes_sweep()
+    services.nodes_sweep(witnessed(90))
+    node.refresh_from_db()
+    assert node.state == "lost"
     services.node_beat(node.pk, engines=["small"])
     node.refresh_from_db()
     assert node.state == "draining"  # a silence does not end it

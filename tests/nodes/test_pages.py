@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Event
 from nodes import services
 from nodes.models import Gpu, Lease, Node, NodeSample, Workload
-from tests.nodes.parts import GIB, figures, load, register, runs, submit
+from tests.nodes.parts import GIB, figures, load, register, runs, submit, witnessed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -236,7 +236,7 @@ def test_a_silent_nodes_workloads_are_given_up_after_a_grace(node, people) -> No
 
     def silent(seconds: int) -> None:
         Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=seconds))
-        services.nodes_sweep()
+        services.nodes_sweep(witnessed(seconds))
         for row in (node, waiting, running):
             row.refresh_from_db()
 
@@ -253,7 +253,7 @@ def test_a_silent_nodes_workloads_are_given_up_after_a_grace(node, people) -> No
     assert (running.state, running.outcome) == ("ended", "lost")
     assert not running.leases.filter(released_at=None).exists()
     Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=400), state="ready")
-    services.nodes_sweep(judge=False)
+    services.nodes_sweep()  # without a witness
     node.refresh_from_db()
     assert node.state == "ready"
 
@@ -261,7 +261,7 @@ def test_a_silent_nodes_workloads_are_given_up_after_a_grace(node, people) -> No
 def test_a_cordoned_node_stays_so_after_a_silence(node, people) -> None:
     services.node_cordon(node.pk, cordoned=True, by=people.operator)
     Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=90))
-    services.nodes_sweep()
+    services.nodes_sweep(witnessed(90))
     services.node_beat(node.pk, engines=["small"])
     node.refresh_from_db()
     assert node.state == "cordoned"
@@ -372,7 +372,7 @@ def test_emptying_and_removing_on_pages_and_over_the_api(node, people, client) -
 
 def test_alerts_on_pages_and_over_the_api(node, people, client) -> None:
     Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=3))
-    services.alerts_silence()
+    services.alerts_silence(witnessed(180))
     client.force_login(people.stranger)
     for url in (
         reverse("nodes:node_list"),
