@@ -8,12 +8,14 @@ even when nothing else of the platform is alive, leaves no process of the engine
 
 The start's marker is a lease, which the node's agent renews by touching it. When nobody has for
 `lease_seconds`, others may soon take the node for lost and start the work elsewhere: the engine is
-held still until the lease is renewed, so that it never works in two places at once.
+held still until the lease is renewed, so that it never works in two places at once. A full disk
+keeps it from nothing: it acts before it says so, and has room for its last file.
 
 In a container it is the first program: the description is its argument, the environment is the
 container's own, and it stays, and ends with the engine's status.
 """
 
+import errno
 import json
 import os
 import signal
@@ -24,7 +26,10 @@ from contextlib import suppress
 KILL_GRACE_SECONDS = 30.0  # between the polite and the final signal at the time limit
 LEASE_LOOK_SECONDS = 5.0
 LEFT_OVER_SECONDS = 2.0  # for processes that outlive the engine's main one
+ROOM_BYTES = 4096  # for the facts of an end, taken at the start
+REPORT_SECONDS = 600.0  # how long the end is tried to be written down
 EXIT_NOT_STARTED = 127
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what may pass
 PR_SET_CHILD_SUBREAPER = 36
 CONTAINER_EVENTS = (  # of control groups, second and first version
     "/sys/fs/cgroup/memory.events",
@@ -53,14 +58,19 @@ def boot_id() -> str:
         return ""
 
 
-def write_atomically(path: str, content: Json) -> None:
-    """A reader sees the whole file or none."""
-    draft = f"{path}.{os.getpid()}"
-    with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123
-        json.dump(content, file)
+def draft(path: str, content: Json) -> str:
+    """Writes beside the file, over what is there, which a full disk takes too; the draft's path."""
+    beside = f"{path}.{os.getpid()}"
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT, 0o666), "wb") as file:
+        file.write(json.dumps(content).encode().ljust(ROOM_BYTES))  # to JSON blanks are nothing
         file.flush()
         os.fsync(file.fileno())
-    os.replace(draft, path)  # noqa: PTH105
+    return beside
+
+
+def write_atomically(path: str, content: Json) -> None:
+    """A reader sees the whole file or none."""
+    os.replace(draft(path, content), path)  # noqa: PTH105
 
 
 def oom_kills(*, contained: bool) -> int:
@@ -127,12 +137,13 @@ class Watch:
         return str(self.spec[name])
 
     def say(self, line: str) -> None:
-        """Adds a line of ours to the workload's log."""
-        with open(self.text("log"), "ab") as log:  # noqa: PTH123
+        """Adds a line of ours to the workload's log, if the disk takes it."""
+        with suppress(OSError), open(self.text("log"), "ab") as log:  # noqa: PTH123
             log.write(f"trainer: {line}\n".encode())
 
     def spawn(self) -> None:
         """Starts the engine in a group of its own; it waits until its identity is on the disk."""
+        draft(self.text("exit_file"), {})
         gate, opener = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -198,8 +209,8 @@ class Watch:
                 continue
             if not self.timeout:
                 self.timeout = True
-                self.say(f"the time limit of {wall} s is over, stopping")
                 self.send(signal.SIGTERM)
+                self.say(f"the time limit of {wall} s is over, stopping")
                 deadline = time.monotonic() + KILL_GRACE_SECONDS
             elif not forced:
                 forced = True
@@ -215,12 +226,12 @@ class Watch:
             self.renewed, self.renewed_at = renewed, now
             if self.is_held:
                 self.is_held = False
-                self.say("the node is heard of again, going on")
                 self.hold(signal.SIGCONT)
+                self.say("the node is heard of again, going on")
         elif not self.is_held and now - self.renewed_at > self.lease_seconds:
             self.is_held = True
-            self.say(f"the node was not heard of for {self.lease_seconds:.0f} s, holding still")
             self.hold(signal.SIGSTOP)
+            self.say(f"the node was not heard of for {self.lease_seconds:.0f} s, holding still")
 
     def marked(self) -> int:
         """When the marker was touched last, as its file system says."""
@@ -277,7 +288,7 @@ class Watch:
                 time.sleep(0.02)
 
     def report(self) -> None:
-        """The last act."""
+        """The last act. While the disk does not take it, this process stays and tries again."""
         killed = self.signal == signal.SIGKILL or self.code == 128 + signal.SIGKILL
         # In a container no other's memory is counted: any failure after a kill is due to it.
         suspect = self.status() != 0 if self.contained else killed
@@ -293,7 +304,16 @@ class Watch:
             and oom_kills(contained=self.contained) > self.kills_before,
             "timeout": self.timeout,
         }
-        write_atomically(self.text("exit_file"), content)
+        until = since_boot() + REPORT_SECONDS
+        while True:
+            try:
+                write_atomically(self.text("exit_file"), content)
+            except OSError as error:
+                if error.errno not in DISK_REFUSES or since_boot() > until:
+                    raise
+                time.sleep(1.0)
+            else:
+                return
 
     def status(self) -> int:
         """The engine's status as a shell would give it."""

@@ -19,7 +19,7 @@ from nodes.staging.trees import files_below
 METRICS_SECONDS = 0.25  # between two pieces of a metric file; the receiver works on each
 PIECE_BYTES = 1024 * 1024
 # Made by runners and entrypoints to know themselves by; of no meaning elsewhere.
-LOCAL = re.compile(r"(start|stop|process|epoch)-\d+\.\w+")
+LOCAL = re.compile(r"(start|stop|process|epoch)-\d+\.\w+|exit-\d+\.json\.\d+")
 FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 ANNOUNCED = b'"checkpoint"'
 
