@@ -9,6 +9,7 @@ from typing import Any
 from common.version import VERSION
 
 SECONDS = 30
+HELLO_SECONDS = 5  # a node that starts has work to look after
 
 
 class Refused(Exception):
@@ -19,7 +20,9 @@ class Unanswered(Exception):
     """The control plane cannot be reached, or is none."""
 
 
-def call(url: str, message: dict[str, Any], *, key: str = "") -> dict[str, Any]:
+def call(
+    url: str, message: dict[str, Any], *, key: str = "", seconds: float = SECONDS
+) -> dict[str, Any]:
     """The answer to a message, both JSON. Raises `Refused` and `Unanswered`."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if key:
@@ -28,7 +31,7 @@ def call(url: str, message: dict[str, Any], *, key: str = "") -> dict[str, Any]:
         raise Unanswered("an address begins with https:// or http://")
     request = urllib.request.Request(url, json.dumps(message).encode(), headers)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
             found = json.load(answer)
     except urllib.error.HTTPError as error:
         raise _refusal(error) from None
@@ -40,12 +43,12 @@ def call(url: str, message: dict[str, Any], *, key: str = "") -> dict[str, Any]:
 
 
 def _refusal(error: urllib.error.HTTPError) -> Exception:
-    """What the answer says, where it is one of the platform's."""
+    """What the answer says, where it is the platform's and not its trouble."""
     try:
         content = json.load(error)
     except (OSError, ValueError):
         content = None
-    if isinstance(content, dict) and "detail" in content:
+    if error.code < 500 and isinstance(content, dict) and "detail" in content:
         return Refused(str(content["detail"]))
     return Unanswered(f"HTTP {error.code}")
 
@@ -53,4 +56,4 @@ def _refusal(error: urllib.error.HTTPError) -> Exception:
 def hello(url: str, key: str) -> dict[str, Any]:
     """Asks whether this node may start: key, version and clock are looked at."""
     message = {"version": VERSION, "clock": time.time()}
-    return call(f"{url}/api/v1/agent/hello/", message, key=key)
+    return call(f"{url}/api/v1/agent/hello/", message, key=key, seconds=HELLO_SECONDS)

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands
 
-from nodes.management.commands.node_agent import EX_CONFIG
+from nodes.management.permission import EX_CONFIG
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 
@@ -32,8 +32,9 @@ def test_the_worker_is_given_time_for_the_step_it_is_in() -> None:
     assert int(unit["TimeoutStopSec"]) > settings.Q_CLUSTER["timeout"]
 
 
-def test_an_agent_that_is_refused_is_not_started_again_and_again() -> None:
-    unit = service("llm-cloud-trainer-node-agent.service")
+@pytest.mark.parametrize("part", ["worker", "agent"])
+def test_what_is_refused_is_not_started_again_and_again(part: str) -> None:
+    unit = service(f"llm-cloud-trainer-node-{part}.service")
     assert int(unit["RestartPreventExitStatus"]) == EX_CONFIG
 
 

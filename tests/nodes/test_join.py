@@ -20,7 +20,9 @@ from common.sealing import Unsealable, seal_with, unseal_with
 from common.version import VERSION
 from nodes import services
 from nodes.envfile import env_read, env_write
+from nodes.management.permission import ask
 from nodes.models import Node, NodeToken
+from nodes.services.keys import KEY_PREFIX, secret_hash
 from nodes.services.machines import Identity
 from nodes.services.tokens import token_parts
 from tests.nodes.conftest import ROOT, until
@@ -211,7 +213,33 @@ def manage(*arguments: str, home: Path, **env: str) -> subprocess.CompletedProce
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
+
+
+@pytest.mark.parametrize("command", ["node_agent", "node_worker"])
+def test_what_does_not_fit_starts_nothing(command, live_server, tmp_path, monkeypatch) -> None:
+    """The units of systemd start these two by themselves."""
+    Node.objects.filter(pk=register("gpu-07").pk).update(key_hash=secret_hash(f"{KEY_PREFIX}mine"))
+    before = everything()
+
+    def start(key: str) -> str:
+        env = {"TRAINER_NODE_KEY": key, "TRAINER_CONTROL_URL": live_server.url}
+        done = manage(command, home=tmp_path, TRAINER_NODE="gpu-07", **env)
+        assert done.returncode == 78, done.stderr
+        return done.stderr
+
+    assert "key of a node" in start(f"{KEY_PREFIX}another")
+    for module in ("common.version", "nodes.services.tokens"):
+        monkeypatch.setattr(f"{module}.VERSION", "0.0.9")
+    assert f"has version {VERSION} of the platform, the control plane has 0.0.9" in start(
+        f"{KEY_PREFIX}mine"
+    )
+    assert everything() == before
+
+
+def test_a_control_plane_that_is_away_keeps_no_node_from_starting() -> None:
+    assert ask("http://127.0.0.1:9", "nk_any") is None
 
 
 @grown

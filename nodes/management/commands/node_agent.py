@@ -9,9 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from common.errors import DomainError
 from nodes import agent
+from nodes.management.permission import EX_CONFIG, ask_for_this_node
 from nodes.priority import give_way
-
-EX_CONFIG = 78  # as in sysexits.h: trying again does not help, an operator has to act
 
 
 class Command(BaseCommand):
@@ -25,8 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("--name", default=settings.NODE_NAME, help="the node's name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Runs until SIGTERM or SIGINT."""
+        """Runs until SIGTERM or SIGINT, if the control plane does not refuse this node."""
         give_way()
+        ask_for_this_node()
         try:
             asyncio.run(self._run(options["name"]))
         except DomainError as refused:

@@ -19,9 +19,8 @@ from config.management.commands.serve import (
     check_runner,
     lock_or_refuse,
 )
-from nodes.calls import Refused, Unanswered, hello
 from nodes.envfile import env_path, env_read
-from nodes.management.commands.node_agent import EX_CONFIG
+from nodes.management.permission import ask
 
 
 class Command(BaseCommand):
@@ -48,7 +47,7 @@ class Command(BaseCommand):
         manage = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py")]
         os.environ.update(values)  # for the parts, which inherit them
         parts = [
-            Part("worker", [*manage, "node_worker"]),
+            Part("worker", [*manage, "node_worker"], gives_up=True),
             Part("agent", [*manage, "node_agent"], gives_up=True),
         ]
         try:
@@ -61,16 +60,10 @@ class Command(BaseCommand):
     def _ask(self, values: dict[str, str]) -> None:
         """A refusal ends the start; a control plane that is away does not: the database counts."""
         try:
-            answer = hello(values["TRAINER_CONTROL_URL"], values["TRAINER_NODE_KEY"])
-        except Refused as refused:
-            raise CommandError(
-                f"The control plane refuses this node: {refused}", returncode=EX_CONFIG
-            ) from None
+            answer = ask(values["TRAINER_CONTROL_URL"], values["TRAINER_NODE_KEY"])
         except KeyError as missing:
             raise CommandError(f"The settings lack {missing}. Join again.") from None
-        except Unanswered as error:
-            self._say(f"The control plane does not answer ({error}); starting all the same.")
-        else:
+        if answer is not None:
             self._say(f"This is {answer['name']}, {answer['state']}.")
 
     def _say(self, line: str) -> None:

@@ -28,7 +28,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
-from nodes.management.commands.node_agent import EX_CONFIG
+from nodes.management.permission import EX_CONFIG
 from nodes.runners import RUNNERS, Unfit, Unreachable, runner
 from nodes.runners.shim import boot_id, start_time_of
 
