@@ -48,10 +48,11 @@ class Witness:
             return
         sure = gap if gap <= SURE_SECONDS else 0.0
         doubted = gap if SURE_SECONDS < gap <= self.most else 0.0
-        living = Node.objects.present().filter(heartbeat_at__isnull=False)
         signs: dict[uuid.UUID, Sign] = {}
-        for pk, beat in living.values_list("pk", "heartbeat_at"):
+        for pk, beat in Node.objects.present().values_list("pk", "heartbeat_at"):
             old = self.signs.get(pk)
+            if beat is None:
+                continue
             if old is None or old.beat != beat:
                 signs[pk] = Sign(beat)
             else:
