@@ -202,7 +202,7 @@ class AgentInputFile(NodeView):
         path = input_file(workload, name, request.query_params.get("path", ""))
         size = path.stat().st_size
         header = request.headers.get("Range", "")
-        span = span_of(header, size) if header else span_of("", size)
+        span = span_of(header, size)
         if span is None:
             return HttpResponse(
                 status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -213,7 +213,7 @@ class AgentInputFile(NodeView):
         )
         response["Accept-Ranges"] = "bytes"
         response["Content-Length"] = span.end - span.start
-        if header:
+        if span.end - span.start < size:
             response.status_code = HTTPStatus.PARTIAL_CONTENT
             response["Content-Range"] = span.content_range
         return response

@@ -40,8 +40,9 @@ os._exit(0)"""
 
 
 @pytest.fixture
-def small_disk(home: Path) -> Iterator[Path]:
+def small_disk(home: Path, settings) -> Iterator[Path]:
     """The installation's directory on a disk of a megabyte."""
+    settings.NODE_RESERVE_BYTES = 0
     folders = [path.name for path in home.iterdir()]
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "trainer-test", str(home)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
