@@ -20,6 +20,8 @@ _SECONDS = 20  # of processor time that any file gets, and so many more for each
 _SECONDS_A_MB = 10
 _BYTES = 64 * 2**20  # that may come of any file, and so many times its own size
 _TIMES = 100
+_UNPACKED_BYTES = 4 * 2**30  # that a small file may become, and a big one so many times itself
+_UNPACKED_TIMES = 8
 _PATIENCE = 5  # times its processor time that a parser may take when the machine is busy
 _ENDS: dict[int, str] = {
     signal.SIGXCPU: "parser_time",
@@ -50,7 +52,11 @@ def foreign_parse(
     limits = (
         settings.PARSER_MEMORY_BYTES,
         seconds,
-        min(_BYTES + _TIMES * size, settings.UPLOAD_MAX_BYTES),
+        min(
+            _BYTES + _TIMES * size,
+            max(_UNPACKED_BYTES, _UNPACKED_TIMES * size),
+            settings.UPLOAD_MAX_BYTES,
+        ),
     )
     given = [kind, source, target, name, *limits]
     until = time.monotonic() + _PATIENCE * seconds

@@ -350,12 +350,12 @@ NODE_ENVIRONMENT = {
 }
 NODE_DATABASE_HOST = urlsplit(NODE_ENVIRONMENT["TRAINER_DATABASE_URL"]).hostname or ""
 ENGINES_DIR = Path(env.text("TRAINER_ENGINES_DIR", str(TRAINER_HOME / "engines"))).resolve()
-UPLOAD_MAX_BYTES = env.integer("TRAINER_UPLOAD_MAX_BYTES", 4 * 2**30)
+UPLOAD_MAX_BYTES = env.integer("TRAINER_UPLOAD_MAX_BYTES", 32 * 2**30)
 UPLOAD_LINE_MAX_BYTES = env.integer("TRAINER_UPLOAD_LINE_MAX_BYTES", 16 * 2**20)
-# How long an unfinished upload may stand still.
 # What projects without a rule of their own keep; None keeps everything.
 RETENTION_KEEP_NEWEST = env.integer("TRAINER_RETENTION_KEEP_NEWEST", 0, least=0) or None
 RETENTION_UNUSED_DAYS = env.integer("TRAINER_RETENTION_UNUSED_DAYS", 0, least=0) or None
+# How long an unfinished upload may stand still.
 UPLOAD_KEEP_SECONDS = env.integer("TRAINER_UPLOAD_KEEP_SECONDS", 2 * 24 * 3600, least=60)
 # What the process may use that reads a foreign file: address space, and processor time at most.
 PARSER_MEMORY_BYTES = env.integer("TRAINER_PARSER_MEMORY_BYTES", 2 * 2**30, least=2**29)
