@@ -12,7 +12,7 @@ from common.phrases import dump, ngettext
 from common.phrases import gettext as _
 from datasets.parsing.archives import MEMBERS
 from datasets.reading.foreign import foreign_parse
-from datasets.reading.kinds import ARCHIVES, BOOKS, DOCUMENTS, LINES, TEXTS, kind_of
+from datasets.reading.kinds import ARCHIVES, BOOKS, DOCUMENTS, LINES, TEXTS, kind_of, named_kind
 from datasets.reading.kinds import ROWS as ROW_KINDS
 from datasets.reading.refusals import BadFile, NotRead
 from datasets.reading.rows import json_kind, rows_read
@@ -42,6 +42,7 @@ class Source:
     read_as: str  # json, jsonl or csv
     encoding: str
     problem: str = ""  # what of it is left out
+    named: bool = True  # whether its name has the ending of a kind
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,14 @@ def source_prepare(
             (lines_transcode if by_lines else transcode)(source, encoding, path)
     if kind in ROW_KINDS:
         read_as = kind if kind == "csv" else json_kind(path, kind)
-        return Source(name, path, read_as, read_as, encoding)
+        return Source(name, path, read_as, read_as, encoding, named=bool(named_kind(name)))
     if kind in LINES:
         source, path = path, work / f"{number}.lines"
         problem = lines_left_out(lines_decoded(source, path))
     target = work / f"{number}.rows"
     waiting = partial(progress, "reading", 0)
     problem = foreign_parse(kind, path, target, name, waiting=waiting) or problem
-    return Source(name, target, kind, "jsonl", encoding, problem)
+    return Source(name, target, kind, "jsonl", encoding, problem, bool(named_kind(name)))
 
 
 def sheets_prepare(
@@ -149,8 +150,8 @@ def members_prepare(work: Path, folder: Path, line_limit: int, progress: Progres
             left_out += others
             progress("reading", 0)
     looks, unread = _looks(sources, line_limit)
-    _refuse_mixed(looks)
-    return [source for source, _look in looks], left_out + unread
+    fitting, strays = _fitting(looks)
+    return fitting, left_out + unread + strays
 
 
 def no_sheet_left(left_out: list[LeftOut]) -> BadFile:
@@ -214,12 +215,23 @@ def _looks(
     return looks, left_out
 
 
-def _refuse_mixed(looks: list[tuple[Source, Look]]) -> None:
-    """`BadFile` names the files whose rows do not fit those of most."""
-    usual = Counter(look for _source, look in looks).most_common(1)
-    others = [source.name for source, look in looks if look != usual[0][0]]
+def _fitting(looks: list[tuple[Source, Look]]) -> Sorted:
+    """The files whose rows fit those of most, and the others whose names are of no kind, such as a
+    licence beside tables. `BadFile` names the others that should have fitted.
+    """
+    named = [look for source, look in looks if source.named] or [look for _source, look in looks]
+    usual = dict(Counter(named).most_common(1))
+    apart = BadFile(
+        _("Its rows do not fit those of the other files. Upload it apart."), code="mixed"
+    )
+    strays = [
+        LeftOut(source.name, source.kind, apart)
+        for source, look in looks
+        if look not in usual and not source.named
+    ]
+    others = [source.name for source, look in looks if look not in usual and source.named]
     if not others:
-        return
+        return [source for source, look in looks if look in usual], strays
     raise BadFile(
         _(
             "Not all files fit together: %(names)s (%(count)s of %(total)s) are documents among"

@@ -2,14 +2,18 @@
 
 import errno
 import os
+import re
 import resource
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from datasets.parsing.refusals import Refused
+
 _FLOATS = {"float", "double"}
 _NESTED = {"list", "array", "struct", "map"}
+_UNKNOWN = re.compile(r"(\S+) not yet supported in IPC reader")  # kinds of newer columns
 
 
 def parquet_parse(source: Path, target: Path, _name: str, _size: int) -> None:
@@ -23,7 +27,13 @@ def arrow_parse(source: Path, target: Path, _name: str, _size: int) -> None:
 
     with source.open("rb") as stream:
         stream.seek(8 if stream.read(6) == b"ARROW1" else 0)
-        with nanoarrow.ArrayStream.from_readable(stream) as batches:
+        try:
+            opened = nanoarrow.ArrayStream.from_readable(stream)
+        except RuntimeError as error:
+            if found := _UNKNOWN.search(str(error)):
+                raise Refused("arrow_column", kind=found[1]) from error
+            raise
+        with opened as batches:
             database = _confined(source.parent, target.parent)
             database.register("batches", batches)
             _copy(database, "batches", [], target)

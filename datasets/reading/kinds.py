@@ -1,10 +1,11 @@
-"""What kind of file came: by its first bytes where these say it, by its name where it is text."""
+"""What kind of file came: by its first bytes, and by its name where these leave a choice."""
 
 import re
 from pathlib import Path
 
 from common.phrases import gettext as _
 from datasets.reading.refusals import BadFile
+from datasets.reading.sniffing import HEAD, text_kind
 
 ROWS = frozenset({"json", "jsonl", "csv"})
 COLUMNS = frozenset({"parquet", "arrow"})
@@ -43,7 +44,6 @@ KINDS = {
     ".xz": "xz",
 }
 _TAIL = 64 * 1024
-_HEAD = 1024  # bytes; a PDF may begin so late, and a tar says what it is after 257
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "zip"),
     (rb"\x1f\x8b", "gzip"),
@@ -56,11 +56,13 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (rb"\s*%PDF-", "pdf"),
 )
 # What is not taken: said by its name, so that nobody wonders what is wrong with it.
-_REFUSED: tuple[tuple[bytes, str], ...] = (
-    (rb"\x28\xb5\x2f\xfd", "zstd"),
+_PACKED: tuple[tuple[bytes, str], ...] = (
+    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "zstd"),  # some begin with a frame to skip
     (rb"7z\xbc\xaf\x27\x1c", "7z"),
     (rb"Rar!\x1a\x07", "rar"),
     (rb"\x04\x22\x4d\x18", "lz4"),
+)
+_REFUSED: tuple[tuple[bytes, str], ...] = (
     (rb"SQLite format 3\x00", "SQLite"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "image"),
     (rb"\x7fELF|MZ[\x00-\xff]{2}\x00", "program"),
@@ -68,13 +70,18 @@ _REFUSED: tuple[tuple[bytes, str], ...] = (
 _OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
+def named_kind(filename: str) -> str:
+    """The kind that the ending of a name stands for; empty for another ending, or none."""
+    return KINDS.get(Path(filename).suffix.lower(), "")
+
+
 def kind_of(path: Path, filename: str) -> str:
     """One of the values of `KINDS`. `BadFile` for an empty file and for any other kind."""
     with path.open("rb") as file:
-        head = file.read(_HEAD)
+        head = file.read(HEAD)
     if not head.strip():
         raise BadFile(_("The file is empty."), code="empty")
-    named = KINDS.get(Path(filename).suffix.lower(), "")
+    named = named_kind(filename)
     found = next((kind for magic, kind in _MAGIC if re.match(magic, head)), "")
     if found == "zip":
         return _zipped(path, head, named)
@@ -83,6 +90,9 @@ def kind_of(path: Path, filename: str) -> str:
     if head.startswith(_OFFICE) and named in BOOKS:
         return named  # an old one, or one with a password, which its reader finds
     _refuse(head)
+    # Of JSON the reader itself tells an array from lines.
+    if named not in {"json", "jsonl"} and (found := text_kind(head, filename, named)):
+        return found
     if named in TEXTS or named == "arrow":
         return named
     if named:
@@ -134,6 +144,16 @@ def _refuse(head: bytes) -> None:
             ),
             code="office",
         )
+    for magic, name in _PACKED:
+        if re.match(magic, head):
+            raise BadFile(
+                _(
+                    "This is a file of the kind %(kind)s, which cannot be opened. Unpack it and"
+                    " upload what is in it; several files also as zip or tar.gz."
+                )
+                % {"kind": name},
+                code="binary",
+            )
     for magic, name in _REFUSED:
         if re.match(magic, head):
             raise BadFile(

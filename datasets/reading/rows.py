@@ -27,7 +27,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ZERO = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")  # not behind a backslash of its own
 _BRACKET = re.compile(rb"[\[\]{}]")
 # What stands before the rows of `{"data": [{…}, …]}`.
-_WRAPPING = re.compile(rb'\s*\{\s*"((?:[^"\\]|\\.){1,200})"\s*:\s*(?=\[\s*\{)')
+WRAPPING = re.compile(rb'\s*\{\s*"((?:[^"\\]|\\.){1,200})"\s*:\s*(?=\[\s*\{)')
 
 Progress = Callable[[int], None]  # called with the bytes read so far
 
@@ -78,7 +78,7 @@ def _is_wrapped(file: BinaryIO) -> bool:
     conversation.
     """
     head = file.read(PIECE)
-    found = _WRAPPING.match(head)
+    found = WRAPPING.match(head)
     if not found or found[1].decode("utf-8", "replace").lower() in NAMES["messages"]:
         return False
     first, end, rest = head.lstrip().partition(b"\n")
@@ -113,7 +113,7 @@ def _first_sign(file: BinaryIO) -> bytes:
 
 def _array_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
     piece = file.read(PIECE)
-    wrapping = _WRAPPING.match(piece)
+    wrapping = WRAPPING.match(piece)
     splitter = ArraySplitter(limit=limit, depth_limit=DEPTH_MAX, after=b"}" if wrapping else b"")
     if wrapping:  # spaces keep the places of what comes after
         piece = re.sub(rb"[^\n]", b" ", wrapping[0]) + piece[wrapping.end() :]
@@ -226,7 +226,7 @@ def _csv_rows(
 ) -> Iterator[Row]:
     csv.field_size_limit(limit)
     head = file.read(PIECE)
-    delimiter = _delimiter(head)
+    delimiter = delimiter_of(head.decode("utf-8", "ignore"))
     _refuse_other_sign(head, delimiter)
     file.seek(0)
     lines = _Lines(file, limit, progress)
@@ -262,9 +262,9 @@ def _csv_rows(
     refuse_mostly_broken(left_out, rows)
 
 
-def _delimiter(head: bytes) -> str:
+def delimiter_of(text: str) -> str:
     """The sign between columns: the one that parts the first lines alike, and into the most."""
-    lines = head.decode("utf-8", "ignore").splitlines(keepends=True)
+    lines = text.splitlines(keepends=True)
     best, best_fit = ",", (0.0, 0)
     for sign in SIGNS:
         with contextlib.suppress(csv.Error):

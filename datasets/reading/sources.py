@@ -41,7 +41,7 @@ def encoding_of(path: Path, *, by_lines: bool = False) -> str:
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
         if b"\0" in head:
-            return _utf16_by_zeros(head)
+            return utf16_by_zeros(head)
         file.seek(0)
         bad, good_before = _first_bad_byte(file)
     utf8 = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
@@ -177,8 +177,10 @@ def _beyond_ascii(text: str) -> int:
     return 0 if text.isascii() else sum(1 for letter in text if ord(letter) > 127)
 
 
-def _utf16_by_zeros(head: bytes) -> str:
-    """UTF-16 without a mark: most characters of JSON and CSV have a zero half."""
+def utf16_by_zeros(head: bytes) -> str:
+    """UTF-16 without a mark: most characters of JSON and CSV have a zero half. `BadFile` names the
+    first zero of what is none.
+    """
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if odd > 4 * even + 4:
         return "utf-16-le"

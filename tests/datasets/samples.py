@@ -123,11 +123,11 @@ def parquet(folder: Path, query: str = QUERY) -> bytes:
     return path.read_bytes()
 
 
-def arrow(*, as_file: bool) -> bytes:
+def arrow(*, as_file: bool, query: str = QUERY) -> bytes:
     """The same table as a stream, or as a file, which holds the stream between two marks."""
     stream = io.BytesIO()
     with StreamWriter.from_writable(stream) as writer:
-        writer.write_stream(nanoarrow.c_array_stream(duckdb.sql(QUERY)))
+        writer.write_stream(nanoarrow.c_array_stream(duckdb.sql(query)))
     data = stream.getvalue()
     return b"ARROW1\0\0" + data + b"ARROW1" if as_file else data
 
