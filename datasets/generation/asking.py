@@ -20,7 +20,7 @@ import orjson
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.generation.doors import Busy, Door, Refused, Terms
-from datasets.generation.events import answer_read, tokens_guess
+from datasets.generation.events import Answer, tokens_guess
 from datasets.generation.journal import Journal
 from datasets.generation.pace import Pace
 
@@ -223,50 +223,29 @@ class Asking:
             "stream_options": {"include_usage": True},
         }
         async with line.pace.place():
-            held = await self._hold(line.door.terms, texts, sampling.max_tokens)
-            try:
-                return await self._put(line, question, key, texts)
-            finally:
-                self._under_way.discard(asyncio.current_task())
-                await self._release(held)
+            return await self._put(line, question, key, texts)
 
     async def _put(
         self, line: Line, question: dict[str, Any], key: str, texts: Sequence[str]
     ) -> str:
         trouble = ""
         for number in range(TRIES):
-            await line.pace.turn()
-            self._under_way.add(asyncio.current_task())
             try:
-                async with line.door.ask(question, key) as chunks:
-                    answered = await answer_read(chunks, texts)
+                text = await self._try(line, question, key, texts)
             except Busy as busy:
                 if self._closing:
                     raise asyncio.CancelledError from None
                 trouble = busy.message
-                pause = busy.after
-                if pause is None:
-                    pause = min(FIRST_PAUSE * 2**number, PAUSE_MOST) * random.uniform(0.5, 1)  # noqa: S311
-                else:
-                    line.pace.hold(pause)
-                self._under_way.discard(asyncio.current_task())
-                self._tell(
-                    _("%(label)s: %(why)s. Asked again in %(seconds)s s.")
-                    % {"label": line.door.label, "why": trouble, "seconds": f"{pause:.1f}"}
-                )
-                await asyncio.sleep(pause)
-                continue
+                await self._pause(line, busy, number)
             except Refused as refused:
                 self._tell(_("A question was refused: %(why)s") % {"why": refused.message})
                 line.refused += 1
                 if line.refused >= REFUSALS:
                     raise _all_refused(line, refused) from None
                 raise
-            line.refused = 0
-            cost = _cost(line.door.terms, answered.tokens_in, answered.tokens_out)
-            self._journal.put(key, answered, cost)
-            self.spent.add(answered, cost)
-            return answered.text
+            else:
+                line.refused = 0
+                return text
         raise DomainError(
             _(
                 "%(label)s did not answer a question that was put %(tries)s times; the last time:"
@@ -275,6 +254,46 @@ class Asking:
             % {"label": line.door.label, "tries": TRIES, "why": trouble},
             code="no_answer",
         )
+
+    async def _try(
+        self, line: Line, question: dict[str, Any], key: str, texts: Sequence[str]
+    ) -> str:
+        """Puts the question once. What came of the answer is spent, also when it was cut off."""
+        terms, most = line.door.terms, question["max_tokens"]
+        held = await self._hold(terms, texts, most)
+        try:
+            await line.pace.turn()
+            self._under_way.add(asyncio.current_task())
+            answer = Answer(texts)
+            try:
+                async with line.door.ask(question, key) as chunks:
+                    answered = await answer.read(chunks)
+            except BaseException:  # also when the run ends meanwhile
+                if (part := answer.cut_off(most)) is not None:
+                    cost = _cost(terms, part.tokens_in, part.tokens_out)
+                    self._journal.put_cut_off(part, cost)
+                    self.spent.add_cut_off(part, cost)
+                raise
+            cost = _cost(terms, answered.tokens_in, answered.tokens_out)
+            self._journal.put(key, answered, cost)
+            self.spent.add(answered, cost)
+            return answered.text
+        finally:
+            self._under_way.discard(asyncio.current_task())
+            await self._release(held)
+
+    async def _pause(self, line: Line, busy: Busy, number: int) -> None:
+        """Says why a question is put again, and waits until it may be."""
+        pause = busy.after
+        if pause is None:
+            pause = min(FIRST_PAUSE * 2**number, PAUSE_MOST) * random.uniform(0.5, 1)  # noqa: S311
+        else:
+            line.pace.hold(pause)
+        self._tell(
+            _("%(label)s: %(why)s. Asked again in %(seconds)s s.")
+            % {"label": line.door.label, "why": busy.message, "seconds": f"{pause:.1f}"}
+        )
+        await asyncio.sleep(pause)
 
     async def _hold(
         self, terms: Terms, texts: Sequence[str], max_tokens: int

@@ -17,7 +17,7 @@ from common.outbound import BadTarget, target_read, target_resolve
 from common.phrases import gettext as _
 from common.sealing import Unsealable, seal, unseal
 from datasets.generation.doors import Busy, HttpDoor, Refused, Server, Terms, target_trouble
-from datasets.generation.events import answer_read
+from datasets.generation.events import Answer
 from datasets.models import Provider, RecipeRun
 from datasets.recipes.kinds import models_named
 from datasets.recipes.parameters import MODEL_NAME_MAX
@@ -127,7 +127,7 @@ async def _probe(door: HttpDoor) -> str:
     question = {"messages": messages, "max_tokens": 16, "temperature": 0, "stream": True}
     try:
         async with door.ask(question, f"probe-{uuid.uuid4().hex}") as chunks:
-            return (await answer_read(chunks, [messages[0]["content"]])).text
+            return (await Answer([messages[0]["content"]]).read(chunks)).text
     finally:
         await door.close()
 

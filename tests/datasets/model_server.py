@@ -24,7 +24,8 @@ def pairs(prompt: str) -> str:
 
 
 class Simulated(ThreadingHTTPServer):
-    """`troubles` is what goes wrong, drawn for each request: 429, 500, hang, cut, nonsense, none.
+    """`troubles` is what goes wrong, drawn for each request: 429, 500, hang, cut, stall, nonsense,
+    none.
 
     An answer is charged once for each idempotency key, and given again for the same key.
     """
@@ -45,6 +46,7 @@ class Simulated(ThreadingHTTPServer):
         self.keys: Counter[str] = Counter()
         self.nonsense: Counter[str] = Counter()  # by prompt
         self.answers: dict[str, str] = {}  # by idempotency key: these were charged
+        self.halves = 0  # answers of which a part was sent
         self.at_once = self.most_at_once = 0
 
     @property
@@ -101,15 +103,20 @@ class Handler(BaseHTTPRequestHandler):
                 server.nonsense[prompt] += refuses
                 server.answers[key] = "I had rather not." if refuses else server.answer(prompt)
             text = server.answers[key]
-        return self._stream(text, cut=trouble == "cut")
+        return self._stream(text, trouble)
 
-    def _stream(self, text: str, *, cut: bool) -> None:
+    def _stream(self, text: str, trouble: str) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
         middle = len(text) // 2
+        if trouble in {"cut", "stall"}:
+            with self.server.guard:
+                self.server.halves += 1
         self._event({"choices": [{"delta": {"content": text[:middle]}}]})
-        if cut:
+        if trouble == "stall":
+            time.sleep(3)
+        if trouble in {"cut", "stall"}:
             return
         last = {"delta": {"content": text[middle:]}, "finish_reason": "stop"}
         self._event({"choices": [last]})

@@ -1,0 +1,138 @@
+"""Asking a server, and what answers cost that were cut off."""
+
+import asyncio
+from decimal import Decimal
+
+import orjson
+import pytest
+
+from common.errors import DomainError
+from datasets.generation.asking import UNLIMITED, Asking, Limits, Sampling
+from datasets.generation.doors import Busy, HttpDoor, Server, Terms
+from datasets.generation.events import Answer, tokens_guess
+from datasets.generation.journal import Journal
+from tests.datasets.model_server import KEY, Simulated, simulated
+
+TEXTS = [f"question {number:02}" for number in range(12)]
+WORDS = "an answer of many words, and some more of them"
+HALF = tokens_guess(TEXTS[0]) + tokens_guess(WORDS[: len(WORDS) // 2])  # tokens of one cut off
+PARALLEL = 3
+
+
+class Asked:
+    """The texts put to a server: what came, what was told, what was spent."""
+
+    def __init__(
+        self, server: Simulated, folder, texts=TEXTS, limits=UNLIMITED, timeout=5, look=None
+    ) -> None:
+        self.refused: list[str] = []
+        self.answers: list[str] = []
+        terms = Terms(PARALLEL, 60_000, Decimal(10), Decimal(20))
+        door = HttpDoor(
+            Server(server.url, "m", "sim", terms, key=KEY, timeout=timeout, allows_private=True)
+        )
+        asking = Asking(
+            {"m": door},
+            Journal(folder / "journal"),
+            salt="s",
+            limits=limits,
+            look=look or (lambda: None),
+        )
+        self.spent = asking.spent
+
+        async def one(text: str) -> str:
+            messages = [{"role": "user", "content": text}]
+            return await asking.ask("m", messages, Sampling(0.7, 100), place=[])
+
+        def failed(text: str, _reason: str) -> None:
+            self.refused.append(text)
+
+        with asking:
+            for _text, answer in asking.each(iter(texts), one, source="m", failed=failed):
+                self.answers.append(answer)
+
+
+def test_answers_that_were_cut_off_are_spent_and_shown_apart(tmp_path) -> None:
+    with simulated(lambda _prompt: WORDS, ["none", "none", "cut"]) as server:
+        asked = Asked(server, tmp_path)
+    spent = asked.spent
+    assert asked.answers == [WORDS] * len(TEXTS)
+    assert spent.cut_off == server.halves > 0
+    assert spent.cut_off_tokens == HALF * server.halves
+    assert spent.tokens == 150 * len(TEXTS) + spent.cut_off_tokens
+    assert spent.cost - spent.cut_off_cost == Decimal(100 * 10 + 50 * 20) * len(TEXTS) / 10**6
+    assert (spent.answers, spent.estimated) == (len(TEXTS), 0)
+
+
+def test_a_time_out_after_the_first_bytes_is_spent_one_before_is_not(tmp_path) -> None:
+    with simulated(lambda _prompt: WORDS, ["none", "stall", "hang"]) as server:
+        spent = Asked(server, tmp_path, TEXTS[:4], timeout=2).spent
+    assert server.halves < len(server.requests) - 4  # something hung, too
+    assert spent.cut_off == server.halves > 0
+    assert spent.cut_off_tokens == HALF * server.halves
+
+
+def test_the_limit_covers_answers_that_are_cut_off_and_going_on_keeps_them(tmp_path) -> None:
+    limits = Limits(tokens=100 + tokens_guess(TEXTS[0]) + 2 * HALF)
+    with simulated(lambda _prompt: WORDS, ["cut"]) as server:
+        with pytest.raises(DomainError) as ended:
+            Asked(server, tmp_path, TEXTS[:1], limits)
+        assert ended.value.code == "spending_limit"
+        assert server.halves == 3  # the first, and as many as still fitted
+        spent = Journal(tmp_path / "journal").spent()
+        assert (spent.answers, spent.cut_off, spent.tokens) == (0, 3, 3 * HALF)
+        assert spent.cut_off_tokens == spent.tokens <= limits.tokens
+        assert spent.cost == spent.cut_off_cost > 0
+        server.troubles = ["none"]
+        asked = Asked(server, tmp_path)
+        assert len(asked.answers) == len(TEXTS)
+        assert (asked.spent.cut_off, asked.spent.cut_off_tokens) == (3, 3 * HALF)
+        assert asked.spent.tokens == 150 * len(TEXTS) + 3 * HALF
+        assert Journal(tmp_path / "journal").spent() == asked.spent
+
+
+def test_an_answer_that_a_cancelled_run_does_not_wait_for_is_spent(tmp_path) -> None:
+    with simulated(lambda _prompt: WORDS, ["stall"]) as server:
+        looks = []
+
+        def look() -> None:
+            looks.append(server.halves)
+            if looks[-3:] == [1, 1, 1]:  # what was sent has arrived for long
+                raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            Asked(server, tmp_path, TEXTS[:1], look=look)
+    spent = Journal(tmp_path / "journal").spent()
+    assert (spent.cut_off, spent.tokens) == (1, HALF)
+
+
+def part(*raw: bytes, most: int = 1000) -> int | None:
+    """The tokens out of what came before it was cut off; None: nothing is spent."""
+
+    async def chunks():
+        for one in raw:
+            yield one
+
+    answer = Answer(["a question"])
+    with pytest.raises(Busy):
+        asyncio.run(answer.read(chunks()))
+    found = answer.cut_off(most)
+    assert found is None or (found.tokens_in, found.estimated) == (tokens_guess("a question"), True)
+    return found and found.tokens_out
+
+
+def test_what_counts_as_an_answer_that_was_cut_off() -> None:
+    def event(**delta: str) -> bytes:
+        return b"data: " + orjson.dumps({"choices": [{"delta": delta}]}) + b"\n\n"
+
+    error = b'data: {"error": {"message": "overloaded"}}\n\n'
+    assert part() is None
+    assert part(error) is None
+    assert part(b'{"error": {"message": "overloaded"}}') is None
+    assert part(event(role="assistant", content="")) == 1
+    assert part(event(content="x" * 30), error) == 11
+    assert part(event(reasoning_content="x" * 30), event(content="y" * 30)) == 21
+    assert part(event(content="x" * 30), event(content="y" * 30)[:25]) == 11
+    whole = orjson.dumps({"choices": [{"message": {"content": "x" * 300}}]})
+    assert 100 < part(whole[:320]) < 120
+    assert part(whole[:320], most=64) == 64
