@@ -19,10 +19,11 @@ import orjson
 
 from common.errors import DomainError
 from common.phrases import gettext as _
-from datasets.generation.doors import Busy, Door, Refused, Terms
+from datasets.generation.doors import Busy, Door, Refused, Reworded, Terms
 from datasets.generation.events import Answer, tokens_guess
 from datasets.generation.journal import Journal
 from datasets.generation.pace import Pace
+from datasets.generation.parameters import change_told
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -284,6 +285,10 @@ class Asking:
 
     async def _pause(self, line: Line, busy: Busy, number: int) -> None:
         """Says why a question is put again, and waits until it may be."""
+        if isinstance(busy, Reworded):
+            for name in busy.names:
+                self._tell(change_told(line.door.label, name))
+            return
         pause = busy.after
         if pause is None:
             pause = min(FIRST_PAUSE * 2**number, PAUSE_MOST) * random.uniform(0.5, 1)  # noqa: S311

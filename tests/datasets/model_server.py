@@ -25,7 +25,7 @@ def pairs(prompt: str) -> str:
 
 class Simulated(ThreadingHTTPServer):
     """`troubles` is what goes wrong, drawn for each request: 429, 500, hang, cut, stall, nonsense,
-    none.
+    none. `objection` tells in which words a request is refused, which are no text for some APIs.
 
     An answer is charged once for each idempotency key, and given again for the same key.
     """
@@ -40,6 +40,7 @@ class Simulated(ThreadingHTTPServer):
         self.pause = 0.0
         self.status = 0  # answered to all, if not 0
         self.said = ""
+        self.objection: Callable[[dict[str, Any]], Any] = lambda _body: None
         self.guard = threading.Lock()
         self.drawn = random.Random(7)
         self.requests: list[dict[str, Any]] = []
@@ -91,6 +92,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._refuse(server.status, server.said)
         if self.headers["authorization"] != f"Bearer {KEY}":
             return self._refuse(401, f"wrong key {self.headers['authorization']}")
+        if objection := server.objection(body):
+            return self._refuse(400 if isinstance(objection, str) else 422, objection)
         if trouble in {"429", "500"}:
             return self._refuse(int(trouble), "later")
         if trouble == "hang":
@@ -128,8 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
         self.wfile.flush()
 
-    def _refuse(self, status: int, said: str) -> None:
-        data = json.dumps({"error": {"message": said}}).encode()
+    def _refuse(self, status: int, said: Any) -> None:
+        told = {"error": {"message": said}} if isinstance(said, str) else {"detail": said}
+        data = json.dumps(told).encode()
         self.send_response(status)
         if status == 429:
             self.send_header("retry-after", "0")

@@ -1,4 +1,4 @@
-"""Asking a server, and what answers cost that were cut off."""
+"""Asking a server that takes other parameters, and what answers cost that were cut off."""
 
 import asyncio
 from decimal import Decimal
@@ -25,6 +25,7 @@ class Asked:
     def __init__(
         self, server: Simulated, folder, texts=TEXTS, limits=UNLIMITED, timeout=5, look=None
     ) -> None:
+        self.told: list[str] = []
         self.refused: list[str] = []
         self.answers: list[str] = []
         terms = Terms(PARALLEL, 60_000, Decimal(10), Decimal(20))
@@ -37,6 +38,7 @@ class Asked:
             salt="s",
             limits=limits,
             look=look or (lambda: None),
+            tell=self.told.append,
         )
         self.spent = asking.spent
 
@@ -50,6 +52,98 @@ class Asked:
         with asking:
             for _text, answer in asking.each(iter(texts), one, source="m", failed=failed):
                 self.answers.append(answer)
+
+
+def extra(name: str) -> list:
+    place = {"type": "extra_forbidden", "loc": ["body", name]}
+    return [place | {"msg": "Extra inputs are not permitted", "input": {"include_usage": True}}]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "max_tokens",
+            "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens'.",
+        ),
+        ("max_tokens", "#: extraneous key [max_tokens] is not permitted, please reformat"),
+        (
+            "temperature",
+            "Unsupported value: 'temperature' does not support 0.7. Only the default (1) value is.",
+        ),
+        ("temperature", "invalid temperature: only 1 is allowed for this model"),
+        ("temperature", "`temperature` is deprecated for this model."),
+        ("temperature", "This model doesn't support temperature=0.7. Only 1 is."),
+        ("temperature", "参数temperature不支持"),
+        ("stream_options", "Unknown parameter: 'stream_options'."),
+        ("stream_options", "Unrecognized request argument supplied: stream_options"),
+        ("stream_options", "Extra parameters ['stream_options'] are not allowed when"),
+        ("stream_options", 'Unknown name "stream_options": Cannot find field.'),
+        ("stream_options", extra("stream_options")),
+    ],
+)
+def test_a_parameter_that_is_not_taken_is_left_out_from_then_on(name, words, tmp_path) -> None:
+    with simulated(lambda _prompt: WORDS) as server:
+        server.objection = lambda body: words if name in body else None
+        asked = Asked(server, tmp_path)
+    assert asked.answers == [WORDS] * len(TEXTS)
+    assert asked.spent.answers == len(TEXTS)
+    assert len(asked.told) == 1
+    assert f"does not take {name}" in asked.told[0]
+    wrong = [request for request in server.requests if name in request]
+    right = [request for request in server.requests if name not in request]
+    assert 1 <= len(wrong) <= PARALLEL  # those that were under way at once
+    assert len(right) == len(TEXTS)
+    for request in right:
+        others = {"max_tokens": 100, "temperature": 0.7, "stream_options": {"include_usage": True}}
+        del others[name]
+        assert {key: request[key] for key in others} == others
+        assert request.get("max_completion_tokens") == (100 if name == "max_tokens" else None)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_several_at_once_and_one_after_the_other(together, tmp_path) -> None:
+    def objection(body: dict) -> str:
+        names = [name for name in ("max_tokens", "temperature", "stream_options") if name in body]
+        names = names if together else names[:1]
+        return f"Unsupported parameter(s): {', '.join(f'`{name}`' for name in names)}" * any(names)
+
+    with simulated(lambda _prompt: WORDS) as server:
+        server.objection = objection
+        asked = Asked(server, tmp_path)
+    assert asked.answers == [WORDS] * len(TEXTS)
+    assert len(asked.told) == 3
+    assert len(server.requests) - len(TEXTS) <= PARALLEL * (1 if together else 3)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Unsupported parameter: 'seed'",
+        "max_tokens is too large: 100. This model supports at most 64 completion tokens.",
+        "'temperature' must be between 0 and 0.5",
+        "Unknown model m. The usual temperature is fine",
+    ],
+)
+def test_a_refusal_for_another_reason_stays_one(words, tmp_path) -> None:
+    with simulated() as server, pytest.raises(DomainError) as ended:
+        server.objection = lambda _body: words
+        Asked(server, tmp_path)
+    assert ended.value.code == "all_refused"
+    assert words in ended.value.message
+    for request in server.requests:
+        assert {"max_tokens", "temperature", "stream_options"} <= request.keys()
+
+
+def test_a_server_that_takes_neither_name_ends_the_run_with_its_words(tmp_path) -> None:
+    def objection(body: dict) -> str:
+        name = next(name for name in body if name.startswith("max_"))
+        return f"Unsupported parameter: '{name}'"
+
+    with simulated() as server, pytest.raises(DomainError) as ended:
+        server.objection = objection
+        Asked(server, tmp_path)
+    assert "Unsupported parameter: 'max_completion_tokens'" in ended.value.message
 
 
 def test_answers_that_were_cut_off_are_spent_and_shown_apart(tmp_path) -> None:

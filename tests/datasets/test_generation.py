@@ -21,7 +21,7 @@ from datasets.generation.asking import UNLIMITED, Limits
 from datasets.models import DatasetVersion, Provider, RecipeRun
 from datasets.services import runlog
 from tests.datasets import children
-from tests.datasets.model_server import KEY, simulated
+from tests.datasets.model_server import KEY, pairs, simulated
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ALL = ["none"] * 5 + ["429", "500", "cut", "nonsense"]
@@ -406,3 +406,23 @@ def test_the_page_tells_what_was_spent_on_answers_that_were_cut_off(
     page = client.get(reverse("datasets:run_detail", args=[run.pk])).content.decode()
     assert f"of it about {run.spent['cut_off_tokens']:,} tokens for answers" in page
     assert '(<span class="num">0.0' in page
+
+
+def test_an_api_that_takes_other_parameters_is_asked_and_the_log_says_so(
+    make, provider, start
+) -> None:
+    def objection(body: dict) -> str:
+        names = [name for name in ("max_tokens", "temperature") if name in body]
+        return f"Unsupported parameters: {', '.join(names)}" if names else ""
+
+    with simulated() as server:
+        server.objection = objection
+        server.answer = lambda prompt: "OK" if "OK" in prompt else pairs(prompt)
+        asked = provider(server)
+        assert services.provider_test(asked.pk, by=asked.created_by).text == "OK"
+        run = ended(start(asked, make(texts(20)).latest, [{"kind": "generate"}]))
+        assert (run.state, run.report[0]["dropped"]) == ("succeeded", {})
+        assert (run.spent["answers"], run.spent["cut_off"]) == (20, 0)
+        said = [line["text"] for line in runlog.log_lines(run.log)]
+        assert len([line for line in said if "does not take" in line]) == 2
+        assert not any("Asked again" in line for line in said)
