@@ -100,6 +100,7 @@ class Asking:
         self.spent = journal.spent()
         self._held: tuple[int, Decimal] = (0, Decimal(0))  # for what is under way
         self._closing = False
+        self._tasks: set[asyncio.Task[Any] | None] = set()
         self._under_way: set[asyncio.Task[Any] | None] = set()
 
     def __enter__(self) -> Self:
@@ -130,12 +131,12 @@ class Asking:
 
     async def _end(self, *, kept: bool) -> None:
         self._closing = True
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks - (self._under_way if kept else set()):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = {task for task in self._tasks if task}
+        await _ended(tasks, cancelled=tasks - self._under_way if kept else tasks)
         for door in self._doors.values():
             await door.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # those that doors have of their own
+        await _ended(left, cancelled=left)
 
     def each(
         self,
@@ -153,11 +154,20 @@ class Asking:
         width = 2 * self._doors[source].terms.parallel
         waiting: deque[tuple[R, Future[T]]] = deque()
         for row in islice(rows, self._sample):
-            waiting.append((row, asyncio.run_coroutine_threadsafe(one(row), self._loop)))
+            work = self._known(one(row))
+            waiting.append((row, asyncio.run_coroutine_threadsafe(work, self._loop)))
             if len(waiting) >= width:
                 yield from self._next(waiting, failed)
         while waiting:
             yield from self._next(waiting, failed)
+
+    async def _known(self, work: Coroutine[Any, Any, T]) -> T:
+        """What is worked at, known as a task until it is done."""
+        self._tasks.add(asyncio.current_task())
+        try:
+            return await work
+        finally:
+            self._tasks.discard(asyncio.current_task())
 
     def _next(
         self, waiting: deque[tuple[R, Future[T]]], failed: Callable[[R, str], None]
@@ -264,6 +274,8 @@ class Asking:
         held = await self._hold(terms, texts, most)
         try:
             await line.pace.turn()
+            if self._closing:
+                raise asyncio.CancelledError
             self._under_way.add(asyncio.current_task())
             answer = Answer(texts)
             try:
@@ -342,6 +354,13 @@ class Asking:
             % values,
             code="spending_limit",
         )
+
+
+async def _ended(tasks: set[asyncio.Task[Any]], *, cancelled: set[asyncio.Task[Any]]) -> None:
+    """Waits until all have ended, some of them because they are cancelled."""
+    for task in cancelled:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _all_refused(line: Line, refused: Refused) -> DomainError:

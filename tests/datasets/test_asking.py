@@ -1,14 +1,15 @@
 """Asking a server that takes other parameters, and what answers cost that were cut off."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import orjson
 import pytest
 
 from common.errors import DomainError
-from datasets.generation.asking import UNLIMITED, Asking, Limits, Sampling
-from datasets.generation.doors import Busy, HttpDoor, Server, Terms
+from datasets.generation.asking import REFUSALS, UNLIMITED, Asking, Limits, Sampling
+from datasets.generation.doors import Busy, HttpDoor, Refused, Server, Terms
 from datasets.generation.events import Answer, tokens_guess
 from datasets.generation.journal import Journal
 from tests.datasets.model_server import KEY, Simulated, simulated
@@ -52,6 +53,55 @@ class Asked:
         with asking:
             for _text, answer in asking.each(iter(texts), one, source="m", failed=failed):
                 self.answers.append(answer)
+
+
+class SlowDoor:
+    """Answers one question, in a task of its own; the others are refused once it has begun."""
+
+    label, terms = "slow", Terms(REFUSALS + 1, 60_000)
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.slow = 0
+
+    @asynccontextmanager
+    async def ask(self, question, _key):
+        if question["messages"][0]["content"] != "slow":
+            await self.begun.wait()
+            raise Refused("no")
+        self.slow += 1
+        self.begun.set()
+        await asyncio.create_task(asyncio.sleep(0.5))
+
+        async def chunks():
+            yield b'{"choices": [{"message": {"content": "late"}, "finish_reason": "stop"}]}'
+
+        yield chunks()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_what_is_under_way_when_refusals_end_the_work_is_kept_and_nothing_asked_after(
+    tmp_path,
+) -> None:
+    door = SlowDoor()
+    asking = Asking({"m": door}, Journal(tmp_path / "journal"), salt="s")
+
+    async def one(text: str) -> None:
+        for place in range(2):
+            messages = [{"role": "user", "content": text}]
+            await asking.ask("m", messages, Sampling(0.7, 100), place=[place])
+
+    texts = [f"refused {number}" for number in range(REFUSALS)]
+    with pytest.raises(DomainError) as ended, asking:
+        rows = asking.each(
+            iter([*texts, "slow"]), one, source="m", failed=lambda _text, _reason: None
+        )
+        list(rows)
+    assert ended.value.code == "all_refused"
+    assert Journal(tmp_path / "journal").spent().answers == 1
+    assert door.slow == 1
 
 
 def extra(name: str) -> list:
