@@ -19,10 +19,11 @@ import orjson
 
 from common.errors import DomainError
 from common.phrases import gettext as _
-from datasets.generation.doors import Busy, Door, Refused, Terms
-from datasets.generation.events import answer_read, tokens_guess
+from datasets.generation.doors import Busy, Door, Refused, Reworded, Terms
+from datasets.generation.events import Answer, tokens_guess
 from datasets.generation.journal import Journal
 from datasets.generation.pace import Pace
+from datasets.generation.parameters import change_told
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -99,6 +100,7 @@ class Asking:
         self.spent = journal.spent()
         self._held: tuple[int, Decimal] = (0, Decimal(0))  # for what is under way
         self._closing = False
+        self._tasks: set[asyncio.Task[Any] | None] = set()
         self._under_way: set[asyncio.Task[Any] | None] = set()
 
     def __enter__(self) -> Self:
@@ -129,12 +131,12 @@ class Asking:
 
     async def _end(self, *, kept: bool) -> None:
         self._closing = True
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks - (self._under_way if kept else set()):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = {task for task in self._tasks if task}
+        await _ended(tasks, cancelled=tasks - self._under_way if kept else tasks)
         for door in self._doors.values():
             await door.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # those that doors have of their own
+        await _ended(left, cancelled=left)
 
     def each(
         self,
@@ -152,11 +154,20 @@ class Asking:
         width = 2 * self._doors[source].terms.parallel
         waiting: deque[tuple[R, Future[T]]] = deque()
         for row in islice(rows, self._sample):
-            waiting.append((row, asyncio.run_coroutine_threadsafe(one(row), self._loop)))
+            work = self._known(one(row))
+            waiting.append((row, asyncio.run_coroutine_threadsafe(work, self._loop)))
             if len(waiting) >= width:
                 yield from self._next(waiting, failed)
         while waiting:
             yield from self._next(waiting, failed)
+
+    async def _known(self, work: Coroutine[Any, Any, T]) -> T:
+        """What is worked at, known as a task until it is done."""
+        self._tasks.add(asyncio.current_task())
+        try:
+            return await work
+        finally:
+            self._tasks.discard(asyncio.current_task())
 
     def _next(
         self, waiting: deque[tuple[R, Future[T]]], failed: Callable[[R, str], None]
@@ -223,50 +234,29 @@ class Asking:
             "stream_options": {"include_usage": True},
         }
         async with line.pace.place():
-            held = await self._hold(line.door.terms, texts, sampling.max_tokens)
-            try:
-                return await self._put(line, question, key, texts)
-            finally:
-                self._under_way.discard(asyncio.current_task())
-                await self._release(held)
+            return await self._put(line, question, key, texts)
 
     async def _put(
         self, line: Line, question: dict[str, Any], key: str, texts: Sequence[str]
     ) -> str:
         trouble = ""
         for number in range(TRIES):
-            await line.pace.turn()
-            self._under_way.add(asyncio.current_task())
             try:
-                async with line.door.ask(question, key) as chunks:
-                    answered = await answer_read(chunks, texts)
+                text = await self._try(line, question, key, texts)
             except Busy as busy:
                 if self._closing:
                     raise asyncio.CancelledError from None
                 trouble = busy.message
-                pause = busy.after
-                if pause is None:
-                    pause = min(FIRST_PAUSE * 2**number, PAUSE_MOST) * random.uniform(0.5, 1)  # noqa: S311
-                else:
-                    line.pace.hold(pause)
-                self._under_way.discard(asyncio.current_task())
-                self._tell(
-                    _("%(label)s: %(why)s. Asked again in %(seconds)s s.")
-                    % {"label": line.door.label, "why": trouble, "seconds": f"{pause:.1f}"}
-                )
-                await asyncio.sleep(pause)
-                continue
+                await self._pause(line, busy, number)
             except Refused as refused:
                 self._tell(_("A question was refused: %(why)s") % {"why": refused.message})
                 line.refused += 1
                 if line.refused >= REFUSALS:
                     raise _all_refused(line, refused) from None
                 raise
-            line.refused = 0
-            cost = _cost(line.door.terms, answered.tokens_in, answered.tokens_out)
-            self._journal.put(key, answered, cost)
-            self.spent.add(answered, cost)
-            return answered.text
+            else:
+                line.refused = 0
+                return text
         raise DomainError(
             _(
                 "%(label)s did not answer a question that was put %(tries)s times; the last time:"
@@ -275,6 +265,52 @@ class Asking:
             % {"label": line.door.label, "tries": TRIES, "why": trouble},
             code="no_answer",
         )
+
+    async def _try(
+        self, line: Line, question: dict[str, Any], key: str, texts: Sequence[str]
+    ) -> str:
+        """Puts the question once. What came of the answer is spent, also when it was cut off."""
+        terms, most = line.door.terms, question["max_tokens"]
+        held = await self._hold(terms, texts, most)
+        try:
+            await line.pace.turn()
+            if self._closing:
+                raise asyncio.CancelledError
+            self._under_way.add(asyncio.current_task())
+            answer = Answer(texts)
+            try:
+                async with line.door.ask(question, key) as chunks:
+                    answered = await answer.read(chunks)
+            except BaseException:  # also when the run ends meanwhile
+                if (part := answer.cut_off(most)) is not None:
+                    cost = _cost(terms, part.tokens_in, part.tokens_out)
+                    self._journal.put_cut_off(part, cost)
+                    self.spent.add_cut_off(part, cost)
+                raise
+            cost = _cost(terms, answered.tokens_in, answered.tokens_out)
+            self._journal.put(key, answered, cost)
+            self.spent.add(answered, cost)
+            return answered.text
+        finally:
+            self._under_way.discard(asyncio.current_task())
+            await self._release(held)
+
+    async def _pause(self, line: Line, busy: Busy, number: int) -> None:
+        """Says why a question is put again, and waits until it may be."""
+        if isinstance(busy, Reworded):
+            for name in busy.names:
+                self._tell(change_told(line.door.label, name))
+            return
+        pause = busy.after
+        if pause is None:
+            pause = min(FIRST_PAUSE * 2**number, PAUSE_MOST) * random.uniform(0.5, 1)  # noqa: S311
+        else:
+            line.pace.hold(pause)
+        self._tell(
+            _("%(label)s: %(why)s. Asked again in %(seconds)s s.")
+            % {"label": line.door.label, "why": busy.message, "seconds": f"{pause:.1f}"}
+        )
+        await asyncio.sleep(pause)
 
     async def _hold(
         self, terms: Terms, texts: Sequence[str], max_tokens: int
@@ -318,6 +354,13 @@ class Asking:
             % values,
             code="spending_limit",
         )
+
+
+async def _ended(tasks: set[asyncio.Task[Any]], *, cancelled: set[asyncio.Task[Any]]) -> None:
+    """Waits until all have ended, some of them because they are cancelled."""
+    for task in cancelled:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _all_refused(line: Line, refused: Refused) -> DomainError:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from common.errors import DomainError
 from common.outbound import BadTarget, Target, target_read, target_resolve
 from common.phrases import gettext as _
+from datasets.generation.parameters import not_taken, put_without
 
 CONNECT_SECONDS = 10
 REFUSAL_BYTES = 64 * 1024
@@ -23,6 +24,7 @@ REFUSAL_SHOWN = 300
 RETRY_AFTER_MOST = 300.0
 _BUSY = frozenset({408, 409, 425, 429})
 _REFUSES = frozenset({400, 413, 415, 422, 451})
+_MALFORMED = frozenset({400, 422})
 
 
 class Busy(Exception):
@@ -32,6 +34,17 @@ class Busy(Exception):
         super().__init__(message)
         self.message = message
         self.after = after
+
+
+class Reworded(Busy):
+    """The server does not take parameters of the question, which is put without them from now on.
+
+    `names` are those that nobody was told about before. The question may be put again at once.
+    """
+
+    def __init__(self, message: str, names: Collection[str]) -> None:
+        super().__init__(message, 0.0)
+        self.names = names
 
 
 class Refused(Exception):
@@ -107,10 +120,14 @@ def target_trouble(bad: BadTarget) -> str:
 
 
 class HttpDoor:
-    """The way to a model behind an address. The address is checked at each connection."""
+    """The way to a model behind an address. The address is checked at each connection.
+
+    Parameters that the server refuses are left out, or called otherwise, as long as the door lives.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._not_taken: frozenset[str] = frozenset()
         self._session: aiohttp.ClientSession | None = None
         self.label = server.label
         self.terms = server.terms
@@ -152,13 +169,14 @@ class HttpDoor:
         if self._server.key:
             headers["Authorization"] = f"Bearer {self._server.key}"
         url = f"{self._server.base_url.rstrip('/')}/chat/completions"
-        body = orjson.dumps({"model": self._server.model, **question})
+        put = put_without(question, self._not_taken)
+        body = orjson.dumps({"model": self._server.model, **put})
         try:
             async with self._opened().post(
                 url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 if response.status != 200:
-                    await self._refuse(response)
+                    await self._refuse(response, put)
                 yield response.content.iter_any()
         except TimeoutError:
             raise Busy(
@@ -172,7 +190,7 @@ class HttpDoor:
                 _("the connection failed (%(error)s)") % {"error": type(error).__name__}
             ) from None
 
-    async def _refuse(self, response: aiohttp.ClientResponse) -> None:
+    async def _refuse(self, response: aiohttp.ClientResponse, put: dict[str, Any]) -> None:
         status, values = response.status, {"label": self.label, "status": response.status}
         if status in _BUSY or status >= 500:
             raise Busy(_("HTTP %(status)s") % values, _after(response.headers.get("Retry-After")))
@@ -193,7 +211,11 @@ class HttpDoor:
             )
         said = self._said(await response.content.read(REFUSAL_BYTES))
         if status in _REFUSES:
-            raise Refused(_("HTTP %(status)s: %(said)s") % {"status": status, "said": said})
+            why = _("HTTP %(status)s: %(said)s") % {"status": status, "said": said[:REFUSAL_SHOWN]}
+            if status in _MALFORMED and (names := not_taken(said, put)):
+                untold, self._not_taken = names - self._not_taken, self._not_taken | names
+                raise Reworded(why, sorted(untold))
+            raise Refused(why)
         raise DomainError(
             _(
                 "%(label)s cannot be asked there (HTTP %(status)s). Check the address and the"
@@ -211,7 +233,7 @@ class HttpDoor:
             text = raw.decode("utf-8", "replace")
         if self._server.key:
             text = text.replace(self._server.key, "…")
-        return " ".join(text.split())[:REFUSAL_SHOWN]
+        return " ".join(text.split())
 
     async def close(self) -> None:
         """See `Door`."""

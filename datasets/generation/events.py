@@ -14,64 +14,82 @@ ANSWER_BYTES = 8 << 20  # of one answer with all that stands around its words
 _THOUGHTS = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
 
 
-class _Answer:
-    def __init__(self) -> None:
-        self.words: list[str] = []
-        self.usage: dict[str, Any] = {}
-        self.ended = False
+class Answer:
+    """The answer to a question, as it arrives."""
 
-    def take(self, data: bytes) -> None:
+    def __init__(self, question: Sequence[str]) -> None:
+        self._tokens_in = sum(map(tokens_guess, question))
+        self._words: list[str] = []
+        self._thoughts: list[str] = []  # those that come apart from the words
+        self._usage: dict[str, Any] = {}
+        self._rest = b""  # of what came, not read yet
+        self._begun = self._streams = self._ended = False
+
+    async def read(self, chunks: AsyncIterator[bytes]) -> Answered:
+        """The whole answer; also one that comes in one piece. `Busy` when it is cut off or damaged.
+
+        Thoughts before it are left out. Where the server does not count tokens, they are estimated.
+        """
+        size = 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > ANSWER_BYTES:
+                raise Refused(_("the answer is too long"))
+            self._rest += chunk
+            if not self._begun and self._rest.strip():
+                self._begun, self._streams = True, not self._rest.lstrip().startswith(b"{")
+            if not self._streams:
+                continue
+            *lines, self._rest = self._rest.split(b"\n")
+            for line in lines:
+                if line.startswith(b"data:"):
+                    self._take(line[5:].strip())
+        if self._rest.strip():
+            self._take(self._rest.strip().removeprefix(b"data:").strip())
+        if not self._ended:
+            raise Busy(_("the answer was cut off"))
+        text = _THOUGHTS.sub("", "".join(self._words)).strip()
+        told = [self._usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+        if all(isinstance(number, int) and 0 <= number < 2**40 for number in told):
+            return Answered(text, *told)  # type: ignore[arg-type]
+        return Answered(text, self._tokens_in, self._tokens_out(), estimated=True)
+
+    def cut_off(self, most: int) -> Answered | None:
+        """What is likely to be charged when no more of it comes, of `most` tokens asked for; None
+        when nothing came yet, or nothing but an error.
+        """
+        if not self._begun:
+            return None
+        tokens_out = self._tokens_out("" if self._streams else self._rest.decode(errors="replace"))
+        return Answered("", self._tokens_in, min(tokens_out, most), estimated=True)
+
+    def _tokens_out(self, rest: str = "") -> int:
+        return tokens_guess("".join([*self._thoughts, *self._words, rest]))
+
+    def _take(self, data: bytes) -> None:
         """One event's data, or a whole answer."""
         if data == b"[DONE]":
-            self.ended = True
+            self._ended = True
             return
         try:
             event = orjson.loads(data)
         except orjson.JSONDecodeError:
             raise Busy(_("the answer is damaged")) from None
         if not isinstance(event, dict) or event.get("error"):
+            self._begun = bool(self._words or self._thoughts)
             raise Busy(_("the model broke off"))
         if isinstance(event.get("usage"), dict):
-            self.usage = event["usage"]
+            self._usage = event["usage"]
         choices = event.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
             return
         said = choice.get("delta") or choice.get("message")
-        if isinstance(said, dict) and isinstance(said.get("content"), str):
-            self.words.append(said["content"])
-        self.ended |= bool(choice.get("finish_reason"))
-
-
-async def answer_read(chunks: AsyncIterator[bytes], question: Sequence[str]) -> Answered:
-    """The whole answer; also one that comes in one piece. `Busy` when it was cut off or damaged.
-
-    Thoughts before it are left out. Where the server does not count tokens, they are estimated.
-    """
-    answer, rest, size, streams = _Answer(), b"", 0, None
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > ANSWER_BYTES:
-            raise Refused(_("the answer is too long"))
-        rest += chunk
-        if streams is None and rest.strip():
-            streams = not rest.lstrip().startswith(b"{")
-        if not streams:
-            continue
-        *lines, rest = rest.split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:"):
-                answer.take(line[5:].strip())
-    if rest.strip():
-        answer.take(rest.strip().removeprefix(b"data:").strip())
-    if not answer.ended:
-        raise Busy(_("the answer was cut off"))
-    text = _THOUGHTS.sub("", "".join(answer.words)).strip()
-    told = [answer.usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    if all(isinstance(number, int) and 0 <= number < 2**40 for number in told):
-        return Answered(text, *told)  # type: ignore[arg-type]
-    said = "".join(answer.words)
-    return Answered(text, sum(map(tokens_guess, question)), tokens_guess(said), estimated=True)
+        if isinstance(said, dict):
+            for name, kept in (("content", self._words), ("reasoning_content", self._thoughts)):
+                if isinstance(said.get(name), str):
+                    kept.append(said[name])
+        self._ended |= bool(choice.get("finish_reason"))
 
 
 def tokens_guess(text: str) -> int:

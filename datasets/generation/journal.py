@@ -26,6 +26,9 @@ class Spent:
     tokens_out: int = 0
     estimated: int = 0  # answers whose tokens nobody told
     cost: Decimal = Decimal(0)
+    cut_off: int = 0  # answers of which a part came; of all that is spent, by estimate:
+    cut_off_tokens: int = 0
+    cut_off_cost: Decimal = Decimal(0)
 
     @property
     def tokens(self) -> int:
@@ -40,6 +43,15 @@ class Spent:
         self.estimated += answered.estimated
         self.cost += cost
 
+    def add_cut_off(self, part: Answered, cost: Decimal) -> None:
+        """One that was cut off, for which many servers charge, too."""
+        self.tokens_in += part.tokens_in
+        self.tokens_out += part.tokens_out
+        self.cost += cost
+        self.cut_off += 1
+        self.cut_off_tokens += part.tokens_in + part.tokens_out
+        self.cut_off_cost += cost
+
     def stored(self) -> dict[str, Any]:
         """As JSON."""
         return {
@@ -48,11 +60,14 @@ class Spent:
             "tokens_out": self.tokens_out,
             "estimated": self.estimated,
             "cost": f"{self.cost:f}",
+            "cut_off": self.cut_off,
+            "cut_off_tokens": self.cut_off_tokens,
+            "cut_off_cost": f"{self.cut_off_cost:f}",
         }
 
 
 class Journal:
-    """Answers in a file. What `put` has returned from survives a kill and a power cut.
+    """Answers in a file. What a `put` has returned from survives a kill and a power cut.
 
     One process at a time uses it, from one thread at a time.
     """
@@ -64,6 +79,9 @@ class Journal:
         self._base.execute(
             "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, text TEXT NOT NULL,"
             " tokens_in INTEGER, tokens_out INTEGER, estimated INTEGER, cost TEXT) WITHOUT ROWID"
+        )
+        self._base.execute(
+            "CREATE TABLE IF NOT EXISTS cut_off (tokens_in INTEGER, tokens_out INTEGER, cost TEXT)"
         )
 
     def get(self, key: str) -> str | None:
@@ -85,12 +103,21 @@ class Journal:
             ),
         )
 
+    def put_cut_off(self, part: Answered, cost: Decimal) -> None:
+        """Keeps what an answer cost that was cut off."""
+        self._base.execute(
+            "INSERT INTO cut_off VALUES (?, ?, ?)", (part.tokens_in, part.tokens_out, str(cost))
+        )
+
     def spent(self) -> Spent:
-        """What all answers cost."""
+        """What all answers cost, and those that were cut off."""
         found = Spent()
         rows = self._base.execute("SELECT tokens_in, tokens_out, estimated, cost FROM answers")
         for tokens_in, tokens_out, estimated, cost in rows:
             found.add(Answered("", tokens_in, tokens_out, bool(estimated)), Decimal(cost))
+        rows = self._base.execute("SELECT tokens_in, tokens_out, cost FROM cut_off")
+        for tokens_in, tokens_out, cost in rows:
+            found.add_cut_off(Answered("", tokens_in, tokens_out), Decimal(cost))
         return found
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +17,16 @@ from common.errors import Conflict, DomainError
 from common.outbound import BadTarget, target_read, target_resolve
 from common.phrases import gettext as _
 from common.sealing import Unsealable, seal, unseal
-from datasets.generation.doors import Busy, HttpDoor, Refused, Server, Terms, target_trouble
-from datasets.generation.events import answer_read
+from datasets.generation.doors import (
+    Busy,
+    HttpDoor,
+    Refused,
+    Reworded,
+    Server,
+    Terms,
+    target_trouble,
+)
+from datasets.generation.events import Answer
 from datasets.models import Provider, RecipeRun
 from datasets.recipes.kinds import models_named
 from datasets.recipes.parameters import MODEL_NAME_MAX
@@ -123,13 +132,21 @@ def provider_test(provider_id: uuid.UUID, *, by: User) -> Probe:
 
 
 async def _probe(door: HttpDoor) -> str:
-    messages = [{"role": "user", "content": "Reply with the word OK."}]
-    question = {"messages": messages, "max_tokens": 16, "temperature": 0, "stream": True}
     try:
-        async with door.ask(question, f"probe-{uuid.uuid4().hex}") as chunks:
-            return (await answer_read(chunks, [messages[0]["content"]])).text
+        return await asyncio.wait_for(_probed(door), PROBE_SECONDS)
+    except TimeoutError:
+        raise Busy(_("no answer within %(seconds)s seconds") % {"seconds": PROBE_SECONDS}) from None
     finally:
         await door.close()
+
+
+async def _probed(door: HttpDoor) -> str:
+    messages = [{"role": "user", "content": "Reply with the word OK."}]
+    question = {"messages": messages, "max_tokens": 16, "temperature": 0, "stream": True}
+    while True:  # once more for each parameter that the server does not take
+        with suppress(Reworded):
+            async with door.ask(question, f"probe-{uuid.uuid4().hex}") as chunks:
+                return (await Answer([messages[0]["content"]]).read(chunks)).text
 
 
 def server_of(provider: Provider, model: str, *, timeout: int | None = None) -> Server:

@@ -24,7 +24,8 @@ def pairs(prompt: str) -> str:
 
 
 class Simulated(ThreadingHTTPServer):
-    """`troubles` is what goes wrong, drawn for each request: 429, 500, hang, cut, nonsense, none.
+    """`troubles` is what goes wrong, drawn for each request: 429, 500, hang, cut, stall, nonsense,
+    none. `objection` tells in which words a request is refused, which are no text for some APIs.
 
     An answer is charged once for each idempotency key, and given again for the same key.
     """
@@ -39,12 +40,14 @@ class Simulated(ThreadingHTTPServer):
         self.pause = 0.0
         self.status = 0  # answered to all, if not 0
         self.said = ""
+        self.objection: Callable[[dict[str, Any]], Any] = lambda _body: None
         self.guard = threading.Lock()
         self.drawn = random.Random(7)
         self.requests: list[dict[str, Any]] = []
         self.keys: Counter[str] = Counter()
         self.nonsense: Counter[str] = Counter()  # by prompt
         self.answers: dict[str, str] = {}  # by idempotency key: these were charged
+        self.halves = 0  # answers of which a part was sent
         self.at_once = self.most_at_once = 0
 
     @property
@@ -89,6 +92,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._refuse(server.status, server.said)
         if self.headers["authorization"] != f"Bearer {KEY}":
             return self._refuse(401, f"wrong key {self.headers['authorization']}")
+        if objection := server.objection(body):
+            return self._refuse(400 if isinstance(objection, str) else 422, objection)
         if trouble in {"429", "500"}:
             return self._refuse(int(trouble), "later")
         if trouble == "hang":
@@ -101,15 +106,20 @@ class Handler(BaseHTTPRequestHandler):
                 server.nonsense[prompt] += refuses
                 server.answers[key] = "I had rather not." if refuses else server.answer(prompt)
             text = server.answers[key]
-        return self._stream(text, cut=trouble == "cut")
+        return self._stream(text, trouble)
 
-    def _stream(self, text: str, *, cut: bool) -> None:
+    def _stream(self, text: str, trouble: str) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
         middle = len(text) // 2
+        if trouble in {"cut", "stall"}:
+            with self.server.guard:
+                self.server.halves += 1
         self._event({"choices": [{"delta": {"content": text[:middle]}}]})
-        if cut:
+        if trouble == "stall":
+            time.sleep(3)
+        if trouble in {"cut", "stall"}:
             return
         last = {"delta": {"content": text[middle:]}, "finish_reason": "stop"}
         self._event({"choices": [last]})
@@ -121,8 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
         self.wfile.flush()
 
-    def _refuse(self, status: int, said: str) -> None:
-        data = json.dumps({"error": {"message": said}}).encode()
+    def _refuse(self, status: int, said: Any) -> None:
+        told = {"error": {"message": said}} if isinstance(said, str) else {"detail": said}
+        data = json.dumps(told).encode()
         self.send_response(status)
         if status == 429:
             self.send_header("retry-after", "0")

@@ -12,7 +12,7 @@ import pytest
 from common.errors import DomainError
 from datasets.generation.asking import Asking, Limits
 from datasets.generation.doors import Terms
-from datasets.generation.events import answer_read
+from datasets.generation.events import Answer
 from datasets.generation.journal import Answered, Journal
 from datasets.generation.prompts import messages_of
 from datasets.generation.reading import items_found, json_found
@@ -243,7 +243,7 @@ def test_thoughts_are_left_out_and_tokens_estimated() -> None:
         for place in range(0, len(raw), 7):
             yield raw[place : place + 7]
 
-    answered = asyncio.run(answer_read(chunks(), ["a question"]))
+    answered = asyncio.run(Answer(["a question"]).read(chunks()))
     assert answered.text == "the answer"
     assert answered.estimated
     assert answered.tokens_out > 10  # thoughts are paid for, too

@@ -21,7 +21,7 @@ from datasets.generation.asking import UNLIMITED, Limits
 from datasets.models import DatasetVersion, Provider, RecipeRun
 from datasets.services import runlog
 from tests.datasets import children
-from tests.datasets.model_server import KEY, simulated
+from tests.datasets.model_server import KEY, pairs, simulated
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ALL = ["none"] * 5 + ["429", "500", "cut", "nonsense"]
@@ -107,9 +107,11 @@ def test_every_chunk_is_answered_once_whatever_fails(make, provider, start) -> N
         assert rows[4]["origin"] == "pairs: 2"
         assert usable(server) == {f"chunk {n}": 1 for n in range(40)}
         assert run.spent["answers"] == len(server.answers)
-        assert run.spent["tokens_in"] == 100 * len(server.answers)
-        cost = (100 * 10 + 50 * 20) * len(server.answers) / 10**6
-        assert float(run.spent["cost"]) == pytest.approx(cost)
+        tokens = run.spent["tokens_in"] + run.spent["tokens_out"]
+        assert tokens - run.spent["cut_off_tokens"] == (100 + 50) * len(server.answers)
+        cost = Decimal(100 * 10 + 50 * 20) * len(server.answers) / 10**6
+        assert Decimal(run.spent["cost"]) - Decimal(run.spent["cut_off_cost"]) == cost
+        assert run.spent["cut_off"] == server.halves > 0
         assert (run.cost, run.currency) == (Decimal(run.spent["cost"]), "CNY")
         assert 1 < server.most_at_once <= 6
         assert max(server.keys.values()) > 1  # something was asked again
@@ -381,6 +383,7 @@ def test_a_failed_run_goes_on_from_its_page(client, people, make, provider, star
         api = APIClient()
         api.force_authenticate(people.member)
         row = api.get(f"/api/v1/recipe-runs/{run.pk}/").json()
+        assert row["spent"]["cut_off"] == 0
         assert (row["spent"]["answers"], row["asks_models"], row["max_cost"]) == (8, True, "5.00")
         assert row["log"][0]["text"] == "24 rows are made."
         assert api.post(f"/api/v1/recipe-runs/{run.pk}/resume/").status_code == 409
@@ -390,3 +393,36 @@ def test_a_failed_run_goes_on_from_its_page(client, people, make, provider, star
         asked = api.post(f"/api/v1/recipes/{run.recipe_id}/ask/", body, format="json")
         assert asked.json()["spent"]["answers"] == 3
         assert len(asked.json()["rows"]) == 3 + 9
+
+
+def test_the_page_tells_what_was_spent_on_answers_that_were_cut_off(
+    client, people, make, provider, start
+) -> None:
+    with simulated(troubles=["none", "cut"]) as server:
+        run = ended(start(provider(server), make(texts(12)).latest, [{"kind": "generate"}]))
+        assert run.state == "succeeded", run.problem
+        assert run.spent["cut_off"] == server.halves > 0
+    client.force_login(people.viewer)
+    page = client.get(reverse("datasets:run_detail", args=[run.pk])).content.decode()
+    assert f"of it about {run.spent['cut_off_tokens']:,} tokens for answers" in page
+    assert '(<span class="num">0.0' in page
+
+
+def test_an_api_that_takes_other_parameters_is_asked_and_the_log_says_so(
+    make, provider, start
+) -> None:
+    def objection(body: dict) -> str:
+        names = [name for name in ("max_tokens", "temperature") if name in body]
+        return f"Unsupported parameters: {', '.join(names)}" if names else ""
+
+    with simulated() as server:
+        server.objection = objection
+        server.answer = lambda prompt: "OK" if "OK" in prompt else pairs(prompt)
+        asked = provider(server)
+        assert services.provider_test(asked.pk, by=asked.created_by).text == "OK"
+        run = ended(start(asked, make(texts(20)).latest, [{"kind": "generate"}]))
+        assert (run.state, run.report[0]["dropped"]) == ("succeeded", {})
+        assert (run.spent["answers"], run.spent["cut_off"]) == (20, 0)
+        said = [line["text"] for line in runlog.log_lines(run.log)]
+        assert len([line for line in said if "does not take" in line]) == 2
+        assert not any("Asked again" in line for line in said)
