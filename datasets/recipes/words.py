@@ -7,8 +7,8 @@ from datasets.recipes.parameters import Text
 MASKED: dict[str, Text] = {
     "email": gettext_lazy("E-mail addresses"),
     "phone": gettext_lazy("Phone numbers"),
-    "id_card": gettext_lazy("Chinese identity cards"),
-    "bank_card": gettext_lazy("Bank cards"),
+    "id_card": gettext_lazy("Identity and passport numbers"),
+    "bank_card": gettext_lazy("Bank cards and IBANs"),
     "ip": gettext_lazy("IP addresses"),
     "key": gettext_lazy("Keys and tokens"),
     "name": gettext_lazy("Names"),

@@ -12,9 +12,10 @@ from common.errors import DomainError
 from datasets.recipes import kinds
 from datasets.recipes.clean import repaired, repetition, symbols
 from datasets.recipes.duplicates import bands_of
+from datasets.recipes.identifiers import id_card_valid, luhn_valid
 from datasets.recipes.markup import markup_strip
 from datasets.recipes.masking import Masker
-from datasets.recipes.personal import KINDS, found_in, id_card_valid, luhn_valid
+from datasets.recipes.personal import KINDS, found_in
 from datasets.recipes.pipeline import apply, preview
 from datasets.recipes.rows import texts_change, texts_of
 from datasets.shapes.mapping import Mapping
