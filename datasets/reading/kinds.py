@@ -13,6 +13,7 @@ BOOKS = frozenset({"sheets"})
 DOCUMENTS = frozenset({"text", "markdown", "html", "pdf", "docx", "epub"})
 ARCHIVES = frozenset({"zip", "tar", "gzip", "bzip2", "xz"})
 TEXTS = ROWS | {"text", "markdown", "html"}
+_LOOSE = TEXTS - {"json", "jsonl"}  # names that many files of rows have; JSON has a reader for both
 LINES = frozenset({"jsonl", "csv", "text", "markdown"})  # of which one can be left out
 KINDS = {
     ".json": "json",
@@ -90,8 +91,7 @@ def kind_of(path: Path, filename: str) -> str:
     if head.startswith(_OFFICE) and named in BOOKS:
         return named  # an old one, or one with a password, which its reader finds
     _refuse(head)
-    # Of JSON the reader itself tells an array from lines.
-    if named not in {"json", "jsonl"} and (found := text_kind(head, filename, named)):
+    if (not named or named in _LOOSE) and (found := text_kind(head, filename, named)):
         return found
     if named in TEXTS or named == "arrow":
         return named
