@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from datasets.reading.indexed import IndexedReader
-from datasets.recipes.rows import comparable, decoded, plain, question_in, texts_of
+from datasets.recipes.rows import ORIGIN, comparable, decoded, plain, question_in, texts_of
 from datasets.shapes.mapping import Mapping
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _value_keys(
     mapping = plain(side.mapping)
     for _number, stored in reader.some(numbers.tolist()):
         value = side.value(stored)
-        values.append(_key(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)))
+        values.append(_key(orjson.dumps(_unnamed(value), option=orjson.OPT_SORT_KEYS)))
         texts = texts_of(value, mapping)
         question = question_in(texts)
         asked.append(_key(question) if question else 0)
@@ -114,6 +114,13 @@ def _value_keys(
 
 
 _ASKING = frozenset({"user", "text", "system"})
+
+
+def _unnamed(value: Any) -> Any:
+    """The row without the name of its origin, which recipes add."""
+    if isinstance(value, dict) and ORIGIN in value:
+        return {name: cell for name, cell in value.items() if name != ORIGIN}
+    return value
 
 
 def _lone(keys: "NDArray[np.uint64]") -> "NDArray[np.uint64]":

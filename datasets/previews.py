@@ -11,7 +11,7 @@ from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.parting import Seen
 from datasets.reading.indexed import PAGE_BYTES, Found, IndexedReader, Line
 from datasets.recipes.rows import plain
-from datasets.shapes.examples import Example, Turn, example_of
+from datasets.shapes.examples import Example, example_of
 from datasets.shapes.findings import Dropped, words
 from datasets.shapes.mapping import Mapping
 from datasets.sight import markup, tokens_seen
@@ -19,7 +19,6 @@ from datasets.statistics.choosing import Choice, RowFacts, chosen, chosen_among,
 from datasets.statistics.tokenizers import Tokenizer
 
 SEARCH_SECONDS = 0.6
-ANSWERING = frozenset({"assistant", "function"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,20 +248,9 @@ def turns_shown(example: Example) -> list[ShownTurn]:
         for role, text in (("system", example.system), ("tools", example.tools))
         if text
     ]
-    last = len(example.turns) - 1
-    judged = example.kto_tag is not None
     for place, turn in enumerate(example.turns):
-        shown.append(_turn_shown(turn, learnt=place == last if judged else True))
+        shown.append(ShownTurn(turn.role, turn.content, example.learns(place)))
     for role, answer in (("chosen", example.chosen), ("rejected", example.rejected)):
         if answer is not None:
-            shown.append(ShownTurn(role, answer.content, learnt=role == "chosen"))
-    if example.chosen is not None:  # of a preference only the answers count
-        shown = [
-            turn if turn.role in {"chosen", "rejected"} else ShownTurn(turn.role, turn.text)
-            for turn in shown
-        ]
+            shown.append(ShownTurn(role, answer.content, learnt=True))
     return shown
-
-
-def _turn_shown(turn: Turn, *, learnt: bool) -> ShownTurn:
-    return ShownTurn(turn.role, turn.content, learnt and turn.role in ANSWERING)

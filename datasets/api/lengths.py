@@ -25,6 +25,9 @@ class TokenizerSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField(help_text="Of the model's version.")
     name = serializers.CharField()
     template = serializers.CharField(help_text="The chat template that is counted with.")
+    words_known = serializers.BooleanField(
+        help_text="Whether rows are shown with the template's own words; else with ChatML's."
+    )
     is_base = serializers.BooleanField()
     problem = serializers.CharField(help_text="Why nothing can be counted with it; empty: it can.")
 

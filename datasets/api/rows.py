@@ -65,7 +65,10 @@ class RowSerializer(serializers.Serializer[Any]):
     warnings = serializers.ListField(child=serializers.CharField())
     facts = FactsSerializer(allow_null=True, help_text="Null until the version is counted.")
     tokens = PieceSerializer(
-        many=True, allow_null=True, help_text="The first 800 stretches, where they are asked for."
+        many=True,
+        allow_null=True,
+        help_text="The first 800 stretches, where they are asked for. Where the words of the chat"
+        " template are not known (`words_known` of `tokenizers`), they are ChatML's.",
     )
     decision = DecisionSerializer(
         allow_null=True,

@@ -13,7 +13,9 @@ ROWS_MAX = 10**9
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of step. `reads` tells how rows are read after it, from how they were before."""
+    """A kind of step. `reads` tells how rows are read after it, from how they were before; one that
+    `makes` rows of others has all rows of its recipe name their origin.
+    """
 
     name: str
     label: Text
@@ -23,6 +25,7 @@ class Kind:
     run: Callable[[Iterator[Row], Work, Mapping[str, Any]], Iterator[Row]]
     check: Callable[[Mapping[str, Any]], None] = lambda _given: None  # of all together; `Refused`
     reads: Callable[[RowMapping, Mapping[str, Any]], RowMapping] = lambda before, _given: before
+    makes: bool = False
 
     def defaults(self) -> dict[str, Any]:
         """The parameters of a new step."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets.recipes.convert import Unfit, from_turns
 from datasets.recipes.parameters import VERSIONS_MAX
-from datasets.recipes.rows import Input, Row, Work, decoded
+from datasets.recipes.rows import Input, Row, Work, decoded, origin_of
 from datasets.recipes.sampling import lot
 from datasets.recipes.spool import Spool
 from datasets.shapes.examples import example_of
@@ -55,6 +55,7 @@ def _rows_of(other: Input, source: int, work: Work) -> Iterator[Row]:
     same = other.plain == work.mapping
     for number, value in enumerate(other.values()):
         row = Row(number, decoded(value, other.mapping), source=source)
+        row.origin = origin_of(row, other.mapping, names=work.names)
         try:
             made = row.value if same else from_turns(example_of(value, other.mapping), work.mapping)
         except (Unfit, Dropped):

@@ -15,7 +15,16 @@ import orjson
 from datasets.generation.asking import Asking
 from datasets.recipes.kinds import KINDS
 from datasets.recipes.likeness import Likeness, similarity
-from datasets.recipes.rows import Input, Row, StepOutcome, Work, decoded, plain, texts_of
+from datasets.recipes.rows import (
+    Input,
+    Row,
+    StepOutcome,
+    Work,
+    decoded,
+    origin_of,
+    plain,
+    texts_of,
+)
 from datasets.shapes.mapping import Mapping
 
 SHOWN = 2000  # characters of a text that are compared in a preview
@@ -50,9 +59,8 @@ def apply(
     count tokens with, `asking` asks the models that steps name, `likeness` is for new rows and the
     ones that they were made of.
     """
-    rows: Iterator[Row] = (
-        Row(number, decoded(value, mapping)) for number, value in enumerate(values)
-    )
+    names = any(KINDS[step["kind"]].makes for step in steps)
+    rows = _rows(values, mapping, names=names)
     outcomes = []
     read_so = mappings_of(steps, mapping)
     for place, step in enumerate(steps):
@@ -68,12 +76,20 @@ def apply(
             place,
             asking,
             likeness,
+            names,
         )
         kind = KINDS[step["kind"]]
         given = kind.complete(step["parameters"])
         rows = _counted_out(kind.run(_counted_in(rows, outcome), work, given), outcome)
         outcomes.append(outcome)
     return rows, outcomes
+
+
+def _rows(values: Iterable[Any], mapping: Mapping, *, names: bool) -> Iterator[Row]:
+    for number, value in enumerate(values):
+        row = Row(number, decoded(value, mapping))
+        row.origin = origin_of(row, mapping, names=names)
+        yield row
 
 
 def mappings_of(steps: list[dict[str, Any]], mapping: Mapping) -> list[Mapping]:

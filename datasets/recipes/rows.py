@@ -22,6 +22,9 @@ _KEPT = frozenset({"tools", "kto_tag"})  # descriptions of functions, and marks:
 _NO_LETTERS = re.compile(r"[\W_]+")
 _MARKS = {"true": True, "false": False}
 KEY_BYTES = 16
+ORIGIN = "origin_id"  # the column by which rows that come of the same one are known
+_ORIGIN = re.compile("[a-p]{16}")
+_LETTERS = bytes.maketrans(b"0123456789abcdef", b"abcdefghijklmnop")
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class Row:
 
     `number` counts from 0 in the input; `source` is 0 for the version that the recipe runs on, and
     another number for each further one. Rows made of one have its number and differ by `piece`.
+    `origin` is what rows that come of the same one share, see `origin_of`.
     """
 
     number: int
@@ -37,6 +41,14 @@ class Row:
     part: str = ""
     source: int = 0
     piece: int = 0
+    origin: str = ""
+
+    @property
+    def stored(self) -> Any:
+        """The value as it is stored: with the origin, where that is known."""
+        if self.origin and isinstance(self.value, dict):
+            return {**self.value, ORIGIN: self.origin}
+        return self.value
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -95,7 +107,8 @@ class Input:
 class Work:
     """What a step works with: how rows are read, a folder of its own, the seed, its outcome, and
     further versions by their ids. `tokenizer` is the folder of the one to count tokens with,
-    `asking` asks models, `likeness` tells how alike a new row is to the one that it was made of.
+    `asking` asks models, `likeness` tells how alike a new row is to the one that it was made of,
+    `names` says whether all rows are to know their origin.
     """
 
     mapping: Mapping
@@ -108,6 +121,7 @@ class Work:
     place: int = 0  # of the step in its recipe
     asking: Asking | None = None
     likeness: Likeness = similarity
+    names: bool = False
 
     def made(self, row: Row, value: Any, number: int) -> Row:
         """A row made of another; `number` tells such rows from each other, 0 is the row itself."""
@@ -160,6 +174,21 @@ def _json(text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
+
+
+def origin_of(row: Row, mapping: Mapping, *, names: bool) -> str:
+    """What the row shares with those that come of the same one, here or in an earlier run.
+
+    That is what its column `origin_id` says. Where there is none it is empty or, with `names`, a
+    key of its own, the same in each run on the same rows; of letters, which nothing masks.
+    """
+    cell = row.value.get(ORIGIN) if isinstance(row.value, dict) else None
+    if isinstance(cell, str) and _ORIGIN.fullmatch(cell):
+        return cell
+    if not names:
+        return ""
+    key = content_key(row.value, mapping, salt=str(row.number))
+    return key[:8].hex().encode().translate(_LETTERS).decode()
 
 
 def texts_of(value: Any, mapping: Mapping) -> list[tuple[str, str]]:

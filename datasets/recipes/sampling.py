@@ -7,7 +7,7 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -16,6 +16,10 @@ from common.phrases import gettext as _
 from datasets.recipes.rows import Row, Work, content_key, question_of
 from datasets.recipes.spool import Spool
 from datasets.shapes.mapping import Mapping as RowMapping
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -46,20 +50,25 @@ def split(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Ite
     """All rows, each put into `train`, `validation` or `test`; groups are never parted.
 
     A group are rows with the same texts, with the same first question, or with the same value in
-    a column (rows without one are grouped by their texts). Each part has the share that comes
+    a column (rows without one are grouped by their texts); and rows that come of the same one, here
+    or in an earlier run, with all that are grouped with them. Each part has the share that comes
     nearest, and a group at least while there are enough. DomainError when no row has the column.
     """
     import numpy as np
 
     group = _Groups(work.mapping, parameters)
     spool = Spool(work.folder / "rows")
-    lots = bytearray()
+    lots, origins = bytearray(), bytearray()
     for row in spool.fill(rows):
         lots += lot(work.seed, group.key(row.value))
+        origins += lot(work.seed, row.origin.encode() or b"%d.%d" % (row.source, row.number))
     group.check(spool.count)
     drawn = np.frombuffer(lots, dtype=np.uint64)
-    groups, belongs, sizes = np.unique(drawn, return_inverse=True, return_counts=True)
-    sums = np.cumsum(sizes)
+    heads = _together(drawn, np.frombuffer(origins, dtype=np.uint64))
+    groups, belongs, sizes = np.unique(heads, return_inverse=True, return_counts=True)
+    order = np.argsort(drawn[groups], kind="stable")
+    belongs = np.argsort(order)[belongs]
+    sums = np.cumsum(sizes[order])
     ends: list[tuple[str, int]] = []  # of groups in the order of their lots
     begun, share = 0, 0.0
     shares = [(TEST, parameters["test_share"]), (VALIDATION, parameters["validation_share"])]
@@ -104,6 +113,29 @@ class _Groups:
                 field="steps",
                 code="no_column",
             )
+
+
+def _together(*keys: "NDArray[np.uint64]") -> "NDArray[np.int64]":
+    """Of each row the first of its group: rows with an equal key, and what these are grouped with.
+
+    All rows learn at once of an earlier one, until none does: few rounds, however long the chains.
+    """
+    import numpy as np
+
+    alike = []
+    for key in keys:
+        _keys, firsts, inverse = np.unique(key, return_index=True, return_inverse=True)
+        alike.append(firsts[inverse])
+    heads = np.arange(len(keys[0]))
+    before = None
+    while before is None or (heads != before).any():
+        before = heads.copy()
+        for firsts in alike:
+            ends = heads, heads[firsts]
+            np.minimum.at(heads, np.maximum(*ends), np.minimum(*ends))
+            while (heads[heads] != heads).any():
+                heads = heads[heads]
+    return heads
 
 
 def lot(seed: int, what: bytes) -> bytes:

@@ -36,5 +36,5 @@ class Spool:
 
 
 def _write(file: BinaryIO, row: Row) -> None:
-    fields = [row.number, row.value, row.part, row.source, row.piece]
+    fields = [row.number, row.value, row.part, row.source, row.piece, row.origin]
     file.write(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))

@@ -257,9 +257,10 @@ def _write(
                 writers[row.part] = files.enter_context(IndexedWriter(folder / "rows.jsonl"))
                 columns[row.part] = Counter()
             writer = writers[row.part]
-            writer.write(row.value, writer.count + 1)
-            if isinstance(row.value, dict) and len(columns[row.part]) < COLUMNS_MAX:
-                columns[row.part].update(row.value.keys())
+            value = row.stored
+            writer.write(value, writer.count + 1)
+            if isinstance(value, dict) and len(columns[row.part]) < COLUMNS_MAX:
+                columns[row.part].update(value.keys())
             reporter.passed(row)
     return {
         part: (

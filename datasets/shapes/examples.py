@@ -48,6 +48,17 @@ class Example:
             + max(answers, default=0)
         )
 
+    def learns(self, place: int) -> bool:
+        """Whether the turn at this place carries loss, as answers do.
+
+        Of a preference only `chosen` and `rejected` do, of a judged answer only the last turn.
+        """
+        if self.chosen is not None:
+            return False
+        if self.kto_tag is not None and place != len(self.turns) - 1:
+            return False
+        return self.turns[place].role in ANSWERING
+
 
 def example_of(value: Any, mapping: Mapping) -> Example:
     """The row as an example; `Dropped` when the engine would drop it or stop at it."""

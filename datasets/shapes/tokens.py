@@ -77,13 +77,19 @@ FRAMES = {
 # Families that share a frame, by the beginning of their name; others are counted as ChatML, whose
 # words take about as many tokens as those of most templates.
 _FAMILIES = ("qwen3_nothink", "qwen3", "qwen", "llama3", "gemma", "mistral", "deepseek3", "alpaca")
+_OTHERS = "chatml"
 
 
-def frame_of(template: str) -> Frame:
-    """The frame of a template, or that of the family it most likely belongs to."""
+def frame_name(template: str) -> str:
+    """Whose frame a template has: its own, its family's, or for want of these ChatML's."""
     if template in FRAMES:
-        return FRAMES[template]
-    return FRAMES[next((one for one in _FAMILIES if template.startswith(one)), "chatml")]
+        return template
+    return next((one for one in _FAMILIES if template.startswith(one)), _OTHERS)
+
+
+def is_known(template: str) -> bool:
+    """Whether the words that are put around texts are those of the template, not ChatML's."""
+    return template == _OTHERS or frame_name(template) != _OTHERS
 
 
 class TokenCounter:
@@ -100,7 +106,7 @@ class TokenCounter:
         self._tokenizer = Tokenizer.from_file(str(tokenizer_dir / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._frame = frame_of(template)
+        self._frame = FRAMES[frame_name(template)]
         frame = self._frame
         self._around = {
             "user": self._words(frame.user) + frame.question_ends,
@@ -127,8 +133,7 @@ class TokenCounter:
     def said(self, example: Example) -> list[tuple[str, bool]]:
         """What the model reads, in stretches, and whether it learns to say them.
 
-        The tokenizer is given each stretch whole, as the engine does. Of a preference the questions
-        carry no loss; of a judged answer only the last turn does.
+        The tokenizer is given each stretch whole, as the engine does. See `Example.learns`.
         """
         if example.text is not None:
             return [(example.text, True)]
@@ -136,10 +141,8 @@ class TokenCounter:
         found = [(frame.prefix, False)] if self._prefix else []
         if system := (example.system or frame.default_system) + example.tools:
             found.append((frame.system.replace("{}", system), False))
-        last = len(example.turns) - 1
         for place, turn in enumerate(example.turns):
-            learns = not example.chosen and (example.kto_tag is None or place == last)
-            found.append((self._framed(turn), learns and turn.role in ANSWERING))
+            found.append((self._framed(turn), example.learns(place)))
         answers = (example.chosen, example.rejected)
         found += [(self._framed(answer), True) for answer in answers if answer is not None]
         return found

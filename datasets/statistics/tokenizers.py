@@ -8,6 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from accounts.models import User
 from common.phrases import gettext as _
 from datasets.checking import counting_key
+from datasets.shapes.tokens import is_known
 
 FILE = "tokenizer.json"
 
@@ -35,6 +36,11 @@ class Tokenizer:
         if not (self.directory / FILE).is_file():
             return _("“%(name)s” has no tokenizer.json.") % {"name": self.name}
         return ""
+
+    @property
+    def words_known(self) -> bool:
+        """Whether rows are shown with the template's own words; else with ChatML's."""
+        return is_known(self.template)
 
     @property
     def key(self) -> str:

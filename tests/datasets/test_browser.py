@@ -11,8 +11,9 @@ from rest_framework.test import APIClient
 from datasets import services
 from datasets.choices import choice_of
 from datasets.models import DatasetVersion
-from datasets.previews import rows_page
-from datasets.shapes.examples import Example, Turn
+from datasets.previews import rows_page, turns_shown
+from datasets.shapes.examples import Example, Turn, example_of
+from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import FRAMES, TokenCounter
 from datasets.statistics import choosing
 from datasets.statistics.choosing import FLAGS, Choice, chosen, facts_of
@@ -215,3 +216,55 @@ def test_tokens_seen_are_those_counted(tokenizer_dir, template: str) -> None:
     assert next(text for text, learns in counter.said(judged) if learns).count("best") == 1
     pair = Example([turns[0]], chosen=Turn("assistant", "yes"), rejected=Turn("assistant", "no"))
     assert len([text for text, learns in counter.said(pair) if learns]) == 2
+
+
+CALL = '{"name": "f", "arguments": {}}'
+SAID = [
+    {"from": "system", "value": "sys"},
+    {"from": "human", "value": "q1"},
+    {"from": "function_call", "value": CALL},
+    {"from": "observation", "value": "o1"},
+    {"from": "gpt", "value": "a1"},
+]
+ANSWERS = {"chosen": {"from": "gpt", "value": "good"}, "rejected": {"from": "gpt", "value": "bad"}}
+COLUMNS = {"prompt": "q", "response": "a", "history": "h", "system": "s"}
+PARTS = {"q": "q2", "a": "a2", "h": [["q1", "a1"]], "s": "sys"}
+PAIR = {"chosen": "chosen", "rejected": "rejected"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "columns", "value", "learnt"),
+    [
+        ("text", {"prompt": "q"}, PARTS, ["q2"]),
+        ("alpaca", COLUMNS, PARTS, ["a1", "a2"]),
+        ("sharegpt", {"messages": "m"}, {"m": SAID}, [CALL, "a1"]),
+        (
+            "openai",
+            {"messages": "m"},
+            {"m": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]},
+            ["a"],
+        ),
+        (
+            "preference",
+            {"prompt": "q", "history": "h", **PAIR},
+            {**PARTS, "chosen": "good", "rejected": "bad"},
+            ["good", "bad"],
+        ),
+        (
+            "preference",
+            {"messages": "m", **PAIR},
+            {"m": [*SAID, {"from": "human", "value": "q2"}], **ANSWERS},
+            ["good", "bad"],
+        ),
+        ("kto", {**COLUMNS, "kto_tag": "k"}, {**PARTS, "k": True}, ["a2"]),
+        ("kto", {"messages": "m", "kto_tag": "k"}, {"m": SAID, "k": False}, ["a1"]),
+    ],
+)
+def test_both_views_mark_what_is_learnt(tokenizer_dir, shape, columns, value, learnt) -> None:
+    """The conversation and the tokens, with a template that adds no words."""
+    example = example_of(value, Mapping.of(shape, columns))
+    said = TokenCounter(tokenizer_dir, "empty").said(example)
+    assert [text for text, learns in said if learns] == learnt
+    turns = turns_shown(example)
+    assert [turn.text for turn in turns if turn.learnt] == learnt
+    assert [(turn.text, turn.learnt) for turn in turns] == said

@@ -117,6 +117,23 @@ def test_rows_as_tokens_of_a_chosen_model(version, by_words, client, people) -> 
         assert answer.status_code == 404
 
 
+def test_templates_whose_words_are_not_known(version, by_words, client, people) -> None:
+    """Rows are shown with the words of ChatML then, and the page and the API say so."""
+    words = published("words", "models/words")
+    client.force_login(people.viewer)
+    api = APIClient()
+    api.force_authenticate(people.viewer)
+    for template, known in (("chatml", True), ("qwen2_vl", True), ("vicuna", False)):
+        ModelVersion.objects.filter(pk=words.pk).update(template=template)
+        address = {"view": "tokens", "tokenizer": str(words.pk)}
+        page = client.get(rows_of(version), address).content.decode()
+        assert "tokens of words" in page
+        assert ("words are shown as ChatML" in page) is not known
+        offered = {one["id"]: one for one in api.get(f"{api_of(version)}tokenizers/").json()}
+        assert offered[str(words.pk)]["words_known"] is known
+    assert "words are shown as ChatML" not in client.get(rows_of(version)).content.decode()
+
+
 def test_visitors_start_no_process(version, client, people) -> None:
     """Public rows are read by anybody; parting them takes an account."""
     Dataset.objects.update(is_public=True)

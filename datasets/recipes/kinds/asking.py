@@ -116,6 +116,7 @@ GENERATE = Kind(
     generate,
     _generate_check,
     generated,
+    makes=True,
 )
 
 REWRITE = Kind(
@@ -154,6 +155,7 @@ REWRITE = Kind(
     ),
     rewrite,
     alike_check,
+    makes=True,
 )
 
 JUDGE = Kind(

@@ -83,6 +83,7 @@ SPLIT = Kind(
             "by",
             gettext_lazy("What is never parted"),
             "texts",
+            gettext_lazy("Besides rows that were made of the same one, here or in an earlier run."),
             choices=(
                 ("texts", gettext_lazy("rows with the same texts")),
                 ("question", gettext_lazy("rows with the same first question")),

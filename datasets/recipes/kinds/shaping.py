@@ -116,6 +116,7 @@ CHUNK = Kind(
     ),
     chunk,
     _sizes_check,
+    makes=True,
 )
 
 AUGMENT = Kind(
@@ -141,4 +142,5 @@ AUGMENT = Kind(
     ),
     augment,
     alike_check,
+    makes=True,
 )
