@@ -31,7 +31,11 @@ def arrow_parse(source: Path, target: Path, _name: str, _size: int) -> None:
             opened = nanoarrow.ArrayStream.from_readable(stream)
         except RuntimeError as error:
             if found := _UNKNOWN.search(str(error)):
-                raise Refused("arrow_column", kind=found[1]) from error
+                raise Refused("arrow", reason=found[1]) from error
+            stream.seek(0)
+            head = stream.read(12)
+            if head.startswith(b"ARROW1") and head[8:] != b"\xff\xff\xff\xff":  # as Polars writes
+                raise Refused("arrow", reason="no stream") from error
             raise
         with opened as batches:
             database = _confined(source.parent, target.parent)

@@ -109,10 +109,7 @@ def _refusal(code: str, values: dict[str, Any]) -> BadFile:
             " it first."
         ),
         "office": _("This Office file is no Word document and no sheet. Save slides as PDF."),
-        "arrow_column": _(
-            "A column is of the kind %(kind)s, which cannot be read. Save the table as Parquet, or"
-            " as Arrow in its older layout (Polars: compat_level=CompatLevel.oldest())."
-        ),
+        "arrow": _("Arrow of this kind cannot be read (%(reason)s). Save the table as Parquet."),
         "no_sheets": _("The workbook has no sheet with rows below a line of names."),
         "bomb": _("Unpacked, the file would have more than %(limit)s MB. Unpack and upload parts."),
         "too_many_files": _("The archive holds more than %(limit)s files. Upload it in parts."),

@@ -126,8 +126,11 @@ def test_newer_columns_of_arrow(tmp_path: Path, old: int, new: int, name: str) -
     newer = data.replace(column % old, column % new)
     assert newer != data
     refused = refusal(tmp_path, newer, "a.arrow")
-    assert refused.code == "arrow_column"
-    assert f"of the kind {name}, which cannot be read. Save the table as Parquet" in refused.message
+    assert refused.code == "arrow"
+    assert f"cannot be read ({name}). Save the table as Parquet." in refused.message
+    without = b"ARROW1\0\0" + newer[16:]
+    assert refusal(tmp_path, newer[8:60], "a.arrow").code == "damaged"
+    assert "cannot be read (no stream)" in refusal(tmp_path, without, "a.arrow").message
     parts = {"a.arrow": newer, "b.jsonl": jsonl(GOOD)}
     contents, rows = ingest(tmp_path, samples.zipped(parts), "a.zip")
     assert rows == GOOD
