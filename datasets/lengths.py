@@ -1,7 +1,7 @@
 """How long rows are by the tokenizer that a reader chose, and what a limit would cut."""
 
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import Http404
@@ -39,7 +39,7 @@ def tokenizer_named(user: Seer, text: str) -> Tokenizer | None:
         raise Http404 from None
     if not found:
         raise Http404
-    return replace(found[0], chosen_by=user)
+    return found[0]
 
 
 def tokenizer_of_check() -> Tokenizer | None:
@@ -50,10 +50,10 @@ def tokenizer_of_check() -> Tokenizer | None:
     return Tokenizer("", counting.name, counting.tokenizer_dir, counting.template, is_base=True)
 
 
-def lengths_by(version: DatasetVersion, tokenizer: Tokenizer, cutoff: int) -> Lengths:
+def lengths_by(version: DatasetVersion, tokenizer: Tokenizer, cutoff: int, *, by: Seer) -> Lengths:
     """The lengths by this tokenizer.
 
-    A count that was never made, or whose file is lost, is begun for him who chose the tokenizer.
+    A count that was never made, or whose file is lost, is begun for the reader `by`.
     """
     checked = version.report.get("tokens", {})
     key = tokenizer.key
@@ -62,7 +62,7 @@ def lengths_by(version: DatasetVersion, tokenizer: Tokenizer, cutoff: int) -> Le
         found = version.counts.get("lengths", checked)
         return Lengths(tokenizer, "done", 100, found=found, cut=cut)
     try:
-        count = services.tokens_asked(version, tokenizer, by=tokenizer.chosen_by)
+        count = services.tokens_asked(version, tokenizer, by=by)
     except DomainError as refused:
         return Lengths(tokenizer, "failed", problem=refused.message)
     if count.state == TokenCount.State.DONE and cut is not None:

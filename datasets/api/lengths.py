@@ -92,7 +92,7 @@ class LengthsMixin(GenericViewSet[DatasetVersion]):
                 problem = _("Nothing was counted at the check. Choose a tokenizer.")
                 told |= {"state": "failed", "percent": 0, "problem": problem}
         else:
-            found = lengths_by(version, tokenizer, cutoff)
+            found = lengths_by(version, tokenizer, cutoff, by=request.user)
             cut = found.cut if found.state == "done" else None
             tokens = found.found
             told = {

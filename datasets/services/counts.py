@@ -52,7 +52,7 @@ def tokenizers_of(user: Seer, *, only: uuid.UUID | None = None) -> list[Tokenize
 
 
 @transaction.atomic
-def tokens_asked(version: DatasetVersion, tokenizer: Tokenizer, *, by: Seer | None) -> TokenCount:
+def tokens_asked(version: DatasetVersion, tokenizer: Tokenizer, *, by: Seer) -> TokenCount:
     """The count of a version's rows by this tokenizer: made before, or begun now.
 
     DomainError says why it cannot be counted with, or that this reader may begin no count (now);
@@ -95,9 +95,9 @@ def _is_over(count: TokenCount, version: DatasetVersion) -> bool:
     return count.state == TokenCount.State.DONE and not lengths_path(version, count.key).exists()
 
 
-def _asker(version: DatasetVersion, by: Seer | None) -> User:
+def _asker(version: DatasetVersion, by: Seer) -> User:
     """Who begins a count, if he may."""
-    if by is None or isinstance(by, AnonymousUser):
+    if isinstance(by, AnonymousUser):
         raise DomainError(
             _("Tokens are counted for people who are logged in. Log in and try again."),
             field="tokenizer",

@@ -1,11 +1,8 @@
 """Tokenizers of models, as readers choose among them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from django.contrib.auth.models import AnonymousUser
-
-from accounts.models import User
 from common.phrases import gettext as _
 from datasets.checking import counting_key
 from datasets.shapes.tokens import is_known
@@ -17,8 +14,7 @@ FILE = "tokenizer.json"
 class Tokenizer:
     """The tokenizer of a model, known by the id of the model's version.
 
-    `directory` is None where the model's files are not on this installation's disk. `chosen_by` is
-    the reader who asks for counts with it.
+    `directory` is None where the model's files are not on this installation's disk.
     """
 
     id: str
@@ -26,7 +22,6 @@ class Tokenizer:
     directory: Path | None
     template: str
     is_base: bool
-    chosen_by: User | AnonymousUser | None = field(default=None, compare=False)
 
     @property
     def problem(self) -> str:

@@ -29,7 +29,9 @@ def version_statistics(request: HtmxRequest, version: DatasetVersion) -> HttpRes
     context = version_context(request, version, "statistics")
     cutoff = context["outlook"].get("cutoff", 0)
     tokenizer = tokenizer_named(request.user, request.GET.get("tokenizer", ""))
-    lengths = lengths_by(version, tokenizer, cutoff) if tokenizer and version.is_counted else None
+    lengths = None
+    if tokenizer and version.is_counted:
+        lengths = lengths_by(version, tokenizer, cutoff, by=request.user)
     if part and lengths and lengths.state == "waiting":
         return render(request, "datasets/_tokens_state.html", context | {"lengths": lengths})
     context |= statistics_shown(version)

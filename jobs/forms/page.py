@@ -185,9 +185,10 @@ class JobPage(Chosen):
         length = int(self.checked.order.overrides.get("cutoff_len") or defaults["cutoff_len"])
         template = self.checked.order.source.template
         directory = site.TRAINER_HOME / base
-        tokenizer = Tokenizer("", base, directory, template, is_base=True, chosen_by=self.user)
+        tokenizer = Tokenizer("", base, directory, template, is_base=True)
         # Texts for pretraining are joined and cut into blocks: nothing of them is lost.
-        found = [lengths_by(row, tokenizer, length) for row in data if row.shape != "text"]
+        others = [row for row in data if row.shape != "text"]
+        found = [lengths_by(row, tokenizer, length, by=self.user) for row in others]
         if any(one.state == "failed" for one in found):
             return None
         return {
