@@ -25,8 +25,9 @@ def jobs_sweep() -> int:
     """Follows what was missed and nudges what waits too long; how many jobs were touched."""
     touched = 0
     current = Job.objects.active().exclude(state=Job.State.FINALIZING)
-    for attempt in Attempt.objects.filter(job__in=current).select_related("workload"):
-        if attempt.workload.state == Workload.State.WAITING:
+    for attempt in Attempt.objects.filter(job__in=current).select_related("job", "workload"):
+        waits = attempt.workload.state == Workload.State.WAITING
+        if waits and attempt.job.state == Job.State.QUEUED:
             continue
         touched += 1
         try:

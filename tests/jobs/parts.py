@@ -28,8 +28,8 @@ def fresh(job: Job) -> Job:
     return Job.objects.get(pk=job.pk)
 
 
-def begin(job: Job) -> Workload:
-    """The node starts the newest attempt."""
+def place(job: Job) -> Workload:
+    """A node takes the newest attempt, and is about to start it."""
     workload = newest(job).workload
     if workload.state == Workload.State.WAITING:
         held = workload_locked(workload.pk)
@@ -38,6 +38,12 @@ def begin(job: Job) -> Workload:
         workload = held
     claimed = workload_claim(workload.pk, workload.epoch)
     assert claimed is not None
+    return claimed
+
+
+def begin(job: Job) -> Workload:
+    """The node starts the newest attempt."""
+    claimed = place(job)
     workload_started(claimed.pk, claimed.epoch)
     workload = Workload.objects.get(pk=claimed.pk)
     (workload.directory / "output").mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,9 @@ from jobs.models import Attempt, Job
 from jobs.services import reading
 from nodes.models import Gpu, HardwareError, Workload
 from nodes.services import node_drain
+from nodes.services.follow import workload_return
 from registry.models import ModelVersion
-from tests.jobs.parts import begin, checkpoint, finish, fresh, log, newest, output, write
+from tests.jobs.parts import begin, checkpoint, finish, fresh, log, newest, output, place, write
 from tests.registry.parts import answers, weights
 
 
@@ -70,6 +71,17 @@ def test_killed_while_registering_nothing_is_lost_or_doubled(submit, monkeypatch
     services.job_finish(job.pk)
     assert fresh(job).state == "succeeded"
     assert ModelVersion.objects.filter(kind="adapter").count() == 1
+
+
+def test_a_return_to_the_queue_is_noticed_though_the_message_was_lost(submit):
+    job = submit()
+    workload = place(job)
+    services.workload_follow(workload.pk)
+    assert fresh(job).state == "preparing"
+    assert workload_return(workload.pk, workload.epoch, reason="its disk is full")
+    assert services.jobs_sweep() == 1
+    assert fresh(job).state == "queued"
+    assert services.jobs_sweep() == 0
 
 
 def test_pause_and_resume_give_one_continuous_curve(people, submit):

@@ -38,6 +38,9 @@ def _settle_environment() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Threads that spin while they wait for each other take the cores that they wait for: beside
+    # other work, a training on CPUs was many times slower so.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _work_of(verb: str) -> Work:
