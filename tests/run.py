@@ -2,7 +2,8 @@
 
 Where TRAINER_TEST_POSTGRES (postgres://…) and TRAINER_TEST_REDIS (redis://…) name reachable
 servers, what needs neither browser nor engine runs on both, at the same time; what uses no database
-runs on the fresh one alone, and what needs containers on the grown one, whose Engine it may kill.
+runs on the fresh one alone, and what needs containers on the grown one, whose Engine it may kill,
+as does what PostgreSQL is stricter about (marker `grown`).
 The fresh one, which has less to do, goes on with what needs browser or engine. Arguments are handed
 to pytest, which then runs once, as a fresh installation stands.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST = [sys.executable, "-m", "pytest"]
 QUICK, HEAVY = "not browser and not engine", "browser or engine"
+FRESH = f"{QUICK} and not docker and not grown"  # where the grown one runs beside it
 sys.path.insert(0, str(ROOT))
 
 from tests import services  # noqa: E402
@@ -53,7 +55,7 @@ def on_both() -> int:
         grown = subprocess.Popen(command, cwd=ROOT, env=env, stdout=said, stderr=said)
         try:
             # A red one hides nothing: the others are run all the same.
-            ended = [fresh("-m", f"{QUICK} and not docker"), fresh("-m", HEAVY), grown.wait()]
+            ended = [fresh("-m", FRESH), fresh("-m", HEAVY), grown.wait()]
         finally:
             grown.kill()
         said.seek(0)

@@ -99,6 +99,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _differs(item: pytest.Item) -> bool:
     if item.get_closest_marker("once"):
         return False
-    if any(item.get_closest_marker(name) for name in ("django_db", *PARTS)):
+    if any(item.get_closest_marker(name) for name in ("grown", "django_db", *PARTS)):
         return True
     return bool(DATABASE & set(getattr(item, "fixturenames", ())))

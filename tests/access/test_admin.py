@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from tests.access.objects import everything
 
+pytestmark = pytest.mark.grown
 APPS = {"accounts", "nodes", "datasets", "registry", "jobs", "inference"}
 # Bookkeeping of live pages and measured points: numbers nobody administrates.
 NOT_SHOWN = {"Pulse", "Metric", "PlanRequest"}

@@ -26,6 +26,7 @@ from tests.access.addresses import METHODS, Address, addresses
 from tests.access.objects import everything
 from tests.access.table import IN, LOGIN, PEOPLE, Row
 
+pytestmark = pytest.mark.grown
 # A name may be followed by a word in brackets: a further row for another thing of the kind.
 ROWS: dict[str, Row] = {**rows_accounts.ROWS, **rows_work.ROWS}
 ADMIN = "admin:"

@@ -12,7 +12,7 @@ from tests.datasets.hubs import hub
 from tests.s3 import bucket
 
 __all__ = ["bucket", "fetch", "hasty", "hub"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def as_csv(rows: list[dict]) -> bytes:

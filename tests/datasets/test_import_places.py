@@ -11,7 +11,7 @@ from tests.datasets.fetching import KEYS, everything_written, fetch, hasty, rows
 from tests.s3 import SECRET, bucket
 
 __all__ = ["bucket", "fetch", "hasty", "shared"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def test_objects_become_a_version(bucket, fetch, settings, home) -> None:

@@ -30,7 +30,7 @@ from tests.datasets.hubs import hub
 from tests.services import ROOT
 
 __all__ = ["fetch", "hasty", "hub"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture

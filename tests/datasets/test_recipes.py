@@ -16,7 +16,7 @@ from datasets.recipes.kinds import KINDS
 from tests.datasets import children
 from tests.datasets.conftest import GOOD
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 ROWS = [
     *GOOD,
     GOOD[0],

@@ -29,7 +29,7 @@ from tests.datasets.conftest import GOOD, jsonl
 from tests.datasets.test_tokens import tokenizer_dir
 
 __all__ = ["tokenizer_dir"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 LONG = "The committee met on Monday to discuss the plans for the new library in the old town."
 ROWS = [
     {"instruction": LONG, "output": "They agreed to build it.", "source": "web"},
@@ -289,7 +289,6 @@ print(counts["rows"], counts["looked"], peak_kilobytes() // 1024)
 """
 
 
-@pytest.mark.once
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """100 MB of rows of all lengths, a few megabytes among them: far less than the file again."""
     row = jsonl([{"instruction": "q" * 40, "output": "答" * 80}])

@@ -10,7 +10,7 @@ from accounts.models import Event
 from nodes.models import Workload
 from tests.nodes.conftest import end_group, is_there, process_facts, running, until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 def ended(workload: Workload, seconds: float = 60) -> Workload:
