@@ -19,6 +19,7 @@ from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.refusals import BadFile
 from datasets.shapes.engine import DATE, as_conversations, engine_row, info_entry
 from datasets.shapes.examples import Example, example_of
+from datasets.shapes.families import template_named
 from datasets.shapes.findings import Dropped, Finding
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
@@ -158,7 +159,8 @@ def counted_every(reader: IndexedReader) -> int:
 def counting_key(tokenizer_dir: Path, template: str) -> str:
     """What lengths counted with this tokenizer and template are filed under."""
     facts = (tokenizer_dir / "tokenizer.json").stat()
-    return f"{tokenizer_dir.name}:{facts.st_size}:{facts.st_mtime_ns}:{template}"
+    words = template_named(template).digest
+    return f"{tokenizer_dir.name}:{facts.st_size}:{facts.st_mtime_ns}:{template}:{words}"
 
 
 def rows_check(
@@ -238,7 +240,9 @@ def _train_write(
     progress: Progress,
 ) -> None:
     reader = IndexedReader(rows)
-    counter = TokenCounter(counting.tokenizer_dir, counting.template) if counting else None
+    counter = None
+    if counting:
+        counter = TokenCounter(counting.tokenizer_dir, template_named(counting.template))
     tokens, batch = Spread(), list[Example]()
     every = counted_every(reader)
     with IndexedWriter(target / TRAIN) as train, (target / LENGTHS).open("wb") as lengths:

@@ -15,6 +15,7 @@ import orjson
 
 from datasets.parsing.limits import confine
 from datasets.shapes.examples import Example, Turn
+from datasets.shapes.templates import Template
 from datasets.shapes.tokens import TokenCounter
 
 MEMORY = 4 * 2**30  # bytes of address space, of which threads of the tokenizer reserve most
@@ -28,7 +29,7 @@ class Asked:
     """Examples, the folder of the tokenizer to part them with, and the chat template around."""
 
     directory: str
-    template: str
+    template: Template
     examples: list[Example]
 
 
@@ -61,7 +62,7 @@ def main() -> None:
     asked = orjson.loads(sys.stdin.buffer.read())
     os.nice(5)
     confine(memory=MEMORY, seconds=SECONDS, size=0)
-    counter = TokenCounter(Path(asked["directory"]), asked["template"])
+    counter = TokenCounter(Path(asked["directory"]), Template(**asked["template"]))
     found = [_seen(counter, _example(one)) for one in asked["examples"]]
     sys.stdout.buffer.write(orjson.dumps(found))
 

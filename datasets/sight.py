@@ -17,6 +17,7 @@ from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets.parting import Asked, Piece, Seen
 from datasets.shapes.examples import Example
+from datasets.shapes.families import template_named
 from datasets.statistics.tokenizers import Tokenizer
 
 AT_ONCE = 2  # a big tokenizer takes some hundred megabytes
@@ -37,7 +38,8 @@ def tokens_seen(examples: list[Example], tokenizer: Tokenizer) -> list[Seen]:
         raise Conflict(_("Many look at tokens just now. Try again in a moment."), code="busy")
     try:
         bare = [replace(example, warnings=[]) for example in examples]
-        return _parted(Asked(str(tokenizer.directory), tokenizer.template, bare))
+        words = template_named(tokenizer.template)
+        return _parted(Asked(str(tokenizer.directory), words, bare))
     finally:
         _turns.release()
 

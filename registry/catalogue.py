@@ -41,4 +41,4 @@ def entries() -> list[Entry]:
 def templates() -> list[str]:
     """Names of the engine's chat templates; empty while the engine is not installed."""
     found = _load("templates.json")
-    return sorted(str(name) for name in found) if isinstance(found, list) else []
+    return sorted(str(name) for name in found) if isinstance(found, list | dict) else []

@@ -26,6 +26,7 @@ from datasets.services.files import sync
 from datasets.services.inputs import Seer
 from datasets.services.uses import given_of, lengths_path
 from datasets.shapes.examples import Example, example_of
+from datasets.shapes.families import template_named
 from datasets.shapes.tokens import TokenCounter
 from datasets.signals import tokenizers_offered
 from datasets.statistics.tokenizers import FILE, Tokenizer
@@ -178,7 +179,7 @@ def _counter(count: TokenCount) -> TokenCounter:
         directory = count.tokenizer_directory
         if (directory / FILE).stat().st_size > FILE_MAX:
             raise ValueError("too big")
-        return TokenCounter(directory, count.template)
+        return TokenCounter(directory, template_named(count.template))
 
 
 @contextmanager

@@ -64,10 +64,9 @@ def stages_of(version: DatasetVersion) -> list[tuple[str, str, str]]:
 def version_cut_count(version: DatasetVersion, *, key: str, cutoff_len: int) -> int | None:
     """How many usable rows have more than `cutoff_len` tokens, which the engine would cut.
 
-    A row's length is the tokens of its system prompt, tools and turns by the tokenizer of `key`
-    (see `checking.counting_key`), plus the words that the template puts around them; of two answers
-    the longer one counts. The template's words are tokenized apart from the texts, so that a row
-    can be off by a token or two at the seams; templates we do not know are counted like ChatML.
+    A row's length is the tokens of its system prompt, tools and turns in the words of the template,
+    by the tokenizer of `key` (see `checking.counting_key`); of two answers the longer one counts.
+    Templates we do not know are counted like ChatML, tools and calls of them as the data has them.
 
     Exact up to 32 MB of rows. Of bigger ones so much, spread evenly over the file, was counted, and
     the share is applied to all rows. Texts for pretraining are joined and cut into blocks, nothing

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.phrases import gettext as _
 from datasets.checking import counting_key
-from datasets.shapes.tokens import is_known
+from datasets.shapes.families import is_known
 
 FILE = "tokenizer.json"
 

@@ -178,12 +178,16 @@ class JobPage(Chosen):
         data = self.chosen("dataset_versions")
         if self.checked is None or not data or self.kind == Job.Kind.EXPORT:
             return None
-        base = self.checked.order.source.base
+        order = self.checked.order
+        base = order.source.base
         if base.startswith("hub:"):
             return None
-        defaults = {**self.defaults, **self.checked.order.settings}
-        length = int(self.checked.order.overrides.get("cutoff_len") or defaults["cutoff_len"])
-        template = self.checked.order.source.template
+        told = {key: value for key, value in order.overrides.items() if value is not None}
+        asked = {**self.defaults, **order.settings, **told}
+        # The engine keeps a token of its own in rows that it packs.
+        is_packed = bool(asked.get("packing") or asked.get("neat_packing"))
+        length = int(asked["cutoff_len"]) - is_packed
+        template = order.source.template
         directory = site.TRAINER_HOME / base
         tokenizer = Tokenizer("", base, directory, template, is_base=True)
         # Texts for pretraining are joined and cut into blocks: nothing of them is lost.

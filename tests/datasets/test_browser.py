@@ -13,8 +13,9 @@ from datasets.choices import choice_of
 from datasets.models import DatasetVersion
 from datasets.previews import rows_page, turns_shown
 from datasets.shapes.examples import Example, Turn, example_of
+from datasets.shapes.families import FAMILIES
 from datasets.shapes.mapping import Mapping
-from datasets.shapes.tokens import FRAMES, TokenCounter
+from datasets.shapes.tokens import TokenCounter
 from datasets.statistics import choosing
 from datasets.statistics.choosing import FLAGS, Choice, chosen, facts_of
 from datasets.statistics.facts import DROPPED, FACTS, ORDER, RECORD
@@ -197,25 +198,25 @@ def test_rows_as_tokens(version, client, people, tokenizer_dir, home) -> None:
     assert "of " in page and "tokens carry loss" in page
 
 
-@pytest.mark.parametrize("template", sorted(FRAMES))
+@pytest.mark.parametrize("template", sorted(FAMILIES))
 def test_tokens_seen_are_those_counted(tokenizer_dir, template: str) -> None:
     """Stretches hold every sign once, and as many tokens as the check counts."""
-    counter = TokenCounter(tokenizer_dir, template)
+    counter = TokenCounter(tokenizer_dir, FAMILIES[template])
     turns = [Turn("user", "你好 {} 😀"), Turn("assistant", "a\nb"), Turn("user", "c")]
     example = Example([*turns, Turn("assistant", "best")], system="be kind")
     said = counter.said(example)
     for text, _learnt in said:
         assert "".join(piece for piece, _tokens in counter.pieces(text)) == text
     tokens = sum(n for text, _learnt in said for _piece, n in counter.pieces(text))
-    frame = FRAMES[template]
-    ends = 2 * (frame.question_ends + frame.answer_ends)
-    assert counter.lengths([example])[0] == tokens + ends
+    assert counter.lengths([example]) == [tokens]
     learnt = "".join(text for text, learns in said if learns)
     assert "a\nb" in learnt and "best" in learnt and "你好" not in learnt
     judged = Example(example.turns, kto_tag=True)
-    assert next(text for text, learns in counter.said(judged) if learns).count("best") == 1
+    learnt = "".join(text for text, learns in counter.said(judged) if learns)
+    assert "best" in learnt and "a\nb" not in learnt
     pair = Example([turns[0]], chosen=Turn("assistant", "yes"), rejected=Turn("assistant", "no"))
-    assert len([text for text, learns in counter.said(pair) if learns]) == 2
+    learnt = "".join(text for text, learns in counter.said(pair) if learns)
+    assert "yes" in learnt and "no" in learnt
 
 
 CALL = '{"name": "f", "arguments": {}}'
@@ -263,7 +264,8 @@ PAIR = {"chosen": "chosen", "rejected": "rejected"}
 def test_both_views_mark_what_is_learnt(tokenizer_dir, shape, columns, value, learnt) -> None:
     """The conversation and the tokens, with a template that adds no words."""
     example = example_of(value, Mapping.of(shape, columns))
-    said = TokenCounter(tokenizer_dir, "empty").said(example)
+    said = TokenCounter(tokenizer_dir, FAMILIES["empty"]).said(example)
+    said = [(text.removesuffix("<|endoftext|>"), learns) for text, learns in said]
     assert [text for text, learns in said if learns] == learnt
     turns = turns_shown(example)
     assert [turn.text for turn in turns if turn.learnt] == learnt

@@ -19,6 +19,7 @@ from datasets import services, tasks
 from datasets.checking import LENGTHS
 from datasets.models import Dataset, DatasetVersion, TokenCount
 from datasets.services.uses import lengths_path
+from datasets.shapes.templates import Template
 from datasets.shapes.tokens import TokenCounter
 from datasets.statistics.tokenizers import Tokenizer as Offered
 from registry.models import ModelVersion
@@ -46,7 +47,7 @@ def test_a_tokenizer_that_knows_no_other_words_is_said(version, people, home) ->
     words = Tokenizer(models.WordLevel({"word": 0}))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.save(str(folder / "tokenizer.json"))
-    assert TokenCounter(folder, "empty")
+    assert TokenCounter(folder, Template())
     count = asked(version, folder, people.viewer, "empty")
     assert services.tokens_count(count.pk)
     count.refresh_from_db()

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import orjson
 import pytest
 from django.urls import reverse
 from rest_framework.test import APIClient
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from accounts.models import Project
 from datasets import services
 from datasets.models import Dataset, DatasetVersion, TokenCount
+from datasets.shapes.families import FAMILIES, FILE_MAX, is_known, template_named
 from registry.models import Model, ModelVersion
 from tests.datasets.test_tokens import tokenizer_dir
 
@@ -117,21 +119,70 @@ def test_rows_as_tokens_of_a_chosen_model(version, by_words, client, people) -> 
         assert answer.status_code == 404
 
 
-def test_templates_whose_words_are_not_known(version, by_words, client, people) -> None:
+CHATML = json.loads(orjson.dumps(FAMILIES["chatml"]))
+
+
+@pytest.fixture
+def described(settings) -> Path:
+    """Where an engine says what its templates are."""
+    settings.ENGINES_DIR = settings.TRAINER_HOME / "engines"
+    folder = settings.ENGINES_DIR / "llamafactory"
+    folder.mkdir(parents=True)
+    return folder / "templates.json"
+
+
+def test_templates_whose_words_are_not_known(version, by_words, client, people, described) -> None:
     """Rows are shown with the words of ChatML then, and the page and the API say so."""
     words = published("words", "models/words")
     client.force_login(people.viewer)
     api = APIClient()
     api.force_authenticate(people.viewer)
-    for template, known in (("chatml", True), ("qwen2_vl", True), ("vicuna", False)):
+
+    def says(template: str, *, known: bool, first: str) -> None:
         ModelVersion.objects.filter(pk=words.pk).update(template=template)
         address = {"view": "tokens", "tokenizer": str(words.pk)}
-        page = client.get(rows_of(version), address).content.decode()
-        assert "tokens of words" in page
-        assert ("words are shown as ChatML" in page) is not known
+        page = client.get(rows_of(version), address)
+        assert page.context["rows"].rows[0].seen.pieces[0].text.startswith(first), template
+        text = page.content.decode()
+        assert "tokens of words" in text
+        assert ("words are shown as ChatML" in text) is not known
         offered = {one["id"]: one for one in api.get(f"{api_of(version)}tokenizers/").json()}
         assert offered[str(words.pk)]["words_known"] is known
+
+    says("chatml", known=True, first="<|im_start|>")
+    says("vicuna", known=False, first="<|im_start|>")
+    described.write_text(json.dumps({"vicuna": CHATML | {"user": ["Q: {{content}}\nA:"]}}))
+    says("vicuna", known=True, first="Q")
     assert "words are shown as ChatML" not in client.get(rows_of(version)).content.decode()
+
+
+@pytest.mark.parametrize("told", [b"{", b'["chatml", "vicuna"]', b" " * (FILE_MAX + 1)])
+def test_an_engine_that_names_its_templates_only(described, told: bytes) -> None:
+    """The most common ones are known then."""
+    described.write_bytes(told)
+    assert is_known("chatml") and is_known("llama3") and not is_known("vicuna")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        7,
+        {"user": ["Q"]},
+        CHATML | {"user": "Q"},
+        CHATML | {"more": ""},
+        CHATML | {"system": [{"no": "token"}]},
+        CHATML | {"system": []},
+        CHATML | {"stop_words": []},
+        CHATML | {"stop_words": [{"part": "eos"}]},
+        CHATML | {"thought_words": ["<think>"]},
+        CHATML | {"efficient_eos": 1},
+    ],
+)
+def test_a_description_that_makes_no_sense(described, told: object) -> None:
+    """It is none, and the others count."""
+    described.write_text(json.dumps({"odd": told, "vicuna": CHATML}))
+    assert is_known("vicuna") and not is_known("odd")
+    assert template_named("odd") == FAMILIES["chatml"]
 
 
 def test_visitors_start_no_process(version, client, people) -> None:

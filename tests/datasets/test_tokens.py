@@ -9,6 +9,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from datasets.shapes.examples import Example
+from datasets.shapes.templates import Template
 from datasets.shapes.tokens import AT_ONCE, TokenCounter
 from tests.services import ROOT
 
@@ -16,9 +17,10 @@ MEASURED = """
 import sys
 from pathlib import Path
 from datasets.shapes.examples import Example
+from datasets.shapes.templates import Template
 from datasets.shapes.tokens import TokenCounter
 from tests.memory import peak_kilobytes
-counter = TokenCounter(Path(sys.argv[1]), "empty")
+counter = TokenCounter(Path(sys.argv[1]), Template())
 example = Example(text="word " * 400_000)
 before = peak_kilobytes()
 print(counter.lengths([example])[0], peak_kilobytes() - before)
@@ -39,7 +41,7 @@ def tokenizer_dir(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("text", ["word " * AT_ONCE, "x" * (2 * AT_ONCE + 1), "a b" * AT_ONCE])
 def test_the_parts_are_the_text(tokenizer_dir: Path, text: str) -> None:
     """No letter is lost or counted twice, and short texts around it keep their own lengths."""
-    counter = TokenCounter(tokenizer_dir, "empty")
+    counter = TokenCounter(tokenizer_dir, Template())
     texts = ["short", text, "", "shorter", text + "!"]
     found = counter.lengths([Example(text=one) for one in texts])
     assert found == [len(one) + 1 for one in texts]

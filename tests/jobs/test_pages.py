@@ -105,6 +105,14 @@ def test_the_form_tells_how_many_rows_would_be_cut(web, base, data, node, tokeni
     text = web.post(reverse("jobs:job_create"), body, headers={"HX-Request": "true"})
     rows = data.alpaca.rows
     assert f"{rows} rows · {rows} would be cut" in " ".join(text.content.decode().split())
+    # The engine keeps a token of each packed row for itself: the longest does not fit then.
+    body["set_cutoff_len"] = str(TokenCount.objects.get().lengths["max"])
+    for packed, told in (("false", "none would be cut"), ("true", "rows · ")):
+        body |= {"set_packing": packed, "was_packing": "false"}
+        text = web.post(reverse("jobs:job_create"), body, headers={"HX-Request": "true"})
+        text = " ".join(text.content.decode().split())
+        assert told in text
+        assert ("none would be cut" in text) is (packed == "false")
     assert TokenCount.objects.count() == 1
 
 

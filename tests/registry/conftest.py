@@ -32,7 +32,8 @@ def engine(tmp_path, settings):
         {"name": "Odd", "hf_id": "lab/odd", "ms_id": "", "template": "unheard-of"},
     ]
     (folder / "catalogue.json").write_text(json.dumps(entries))
-    (folder / "templates.json").write_text(json.dumps(["chatml", "qwen3", "default"]))
+    told = {name: {} for name in ("chatml", "qwen3", "default")}
+    (folder / "templates.json").write_text(json.dumps(told))
     return folder
 
 

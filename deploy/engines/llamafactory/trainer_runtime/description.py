@@ -48,11 +48,42 @@ def catalogue() -> list[dict[str, str]]:
     ]
 
 
-def templates() -> list[str]:
-    """Return the names of all chat templates."""
+def templates() -> dict[str, dict[str, Any]]:
+    """Return all chat templates by name: the words around texts, and how they are put there."""
     from llamafactory.data.template import TEMPLATES
 
-    return sorted(TEMPLATES)
+    return {name: template(found) for name, found in sorted(TEMPLATES.items())}
+
+
+def template(found: Any) -> dict[str, Any]:
+    """Return a chat template; tokens are named by their text or their part in a tokenizer."""
+    from llamafactory.data.template import Llama2Template, ReasoningTemplate
+
+    def slots(formatter: Any) -> list[Any]:
+        written: list[Any] = []
+        for slot in formatter.slots:
+            if isinstance(slot, set):
+                written += [{"part": part} for part in ("bos", "eos") if f"{part}_token" in slot]
+            else:
+                written.append(slot)
+        return written
+
+    thinks = isinstance(found, ReasoningTemplate)
+    return {
+        "user": slots(found.format_user),
+        "assistant": slots(found.format_assistant),
+        "function": slots(found.format_function),
+        "observation": slots(found.format_observation),
+        "system": slots(found.format_system),
+        "prefix": slots(found.format_prefix),
+        "default_system": found.default_system,
+        "system_in_question": isinstance(found, Llama2Template),
+        "stop_words": found.stop_words,
+        "replace_eos": found.replace_eos,
+        "efficient_eos": found.efficient_eos,
+        "thought_words": list(found.thought_words) if thinks else [],
+        "thought": found.add_thought() if thinks else "",
+    }
 
 
 def _parts(kind: Any) -> list[Any]:

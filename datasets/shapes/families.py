@@ -1,0 +1,162 @@
+"""The chat templates that there are: the engine's own, and without an engine the common ones."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from common.engines import engine_folder
+from datasets.shapes.templates import BOS, EOS, Template
+
+FILE_MAX = 4 * 2**20  # bytes of templates.json; the engine's has some 130 kB
+
+_THINKS = {"thought_words": ("<think>\n", "\n</think>\n\n"), "thought": "<think>\n\n</think>\n\n"}
+
+
+def _chatml(tool: str = "tool\n{{content}}", **more: Any) -> Template:
+    ends = "<|im_end|>\n"
+    asks = ends + "<|im_start|>assistant\n"
+    answer = ("{{content}}" + ends,)
+    return Template(
+        user=("<|im_start|>user\n{{content}}" + asks,),
+        assistant=answer,
+        function=answer,
+        observation=(f"<|im_start|>{tool}{asks}",),
+        system=("<|im_start|>system\n{{content}}" + ends,),
+        replace_eos=True,
+        **{"stop_words": ("<|im_end|>",), **more},
+    )
+
+
+def _qwen(**more: Any) -> Template:
+    return _chatml("user\n<tool_response>\n{{content}}\n</tool_response>", **more)
+
+
+def _plain(user: Any, answer: Any, **more: Any) -> Template:
+    """Results of tools are put like questions, calls like answers."""
+    same = {"user": user, "observation": user, "assistant": answer, "function": answer}
+    return Template(**{**same, **more})
+
+
+def _llama3(role: str) -> str:
+    return f"<|start_header_id|>{role}<|end_header_id|>\n\n"
+
+
+def _gemma(role: str) -> tuple[str]:
+    return (f"<start_of_turn>{role}\n{{{{content}}}}<end_of_turn>\n<start_of_turn>model\n",)
+
+
+_LLAMA3_ASKS = "{{content}}<|eot_id|>" + _llama3("assistant")
+_ALPACA_ANSWER = ("{{content}}", EOS, "\n\n")
+FAMILIES = {
+    "qwen3_nothink": _qwen(),
+    "qwen3": _qwen(**_THINKS),
+    "qwen": _qwen(
+        default_system="You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+    ),
+    "llama3": _plain(
+        (_llama3("user") + _LLAMA3_ASKS,),
+        ("{{content}}<|eot_id|>",),
+        observation=(_llama3("ipython") + _LLAMA3_ASKS,),
+        system=(_llama3("system") + "{{content}}<|eot_id|>",),
+        prefix=(BOS,),
+        stop_words=("<|eot_id|>", "<|eom_id|>"),
+        replace_eos=True,
+    ),
+    "gemma": _plain(
+        _gemma("user"),
+        ("{{content}}<end_of_turn>\n",),
+        observation=_gemma("tool"),
+        system=("{{content}}\n\n",),
+        prefix=(BOS,),
+        system_in_question=True,
+        stop_words=("<end_of_turn>",),
+        replace_eos=True,
+    ),
+    "mistral": Template(
+        user=("[INST] {{content}}[/INST]",),
+        assistant=(" {{content}}", EOS),
+        function=("[TOOL_CALLS] {{content}}", EOS),
+        observation=('[TOOL_RESULTS] {"content": {{content}}}[/TOOL_RESULTS]',),
+        system=("{{content}}\n\n",),
+        prefix=(BOS,),
+        system_in_question=True,
+    ),
+    "deepseek3": _plain(
+        ("<｜User｜>{{content}}<｜Assistant｜>",), ("{{content}}", EOS), prefix=(BOS,)
+    ),
+    "alpaca": _plain(
+        ("### Instruction:\n{{content}}\n\n### Response:\n",),
+        _ALPACA_ANSWER,
+        default_system="Below is an instruction that describes a task. "
+        "Write a response that appropriately completes the request.\n\n",
+    ),
+    "default": _plain(
+        ("Human: {{content}}", EOS, "\nAssistant:"),
+        ("{{content}}", EOS, "\n"),
+        system=("System: {{content}}", EOS, "\n"),
+    ),
+    "empty": Template(assistant=("{{content}}",), function=("{{content}}",)),
+    "chatml": _chatml(stop_words=("<|im_end|>", "<|im_start|>")),
+}
+
+
+def template_named(name: str) -> Template:
+    """The template of that name, or for want of it ChatML.
+
+    ChatML's words take about as many tokens as those of most templates.
+    """
+    return _known().get(name, FAMILIES["chatml"])
+
+
+def is_known(name: str) -> bool:
+    """Whether `template_named` gives the template's own words, not ChatML's."""
+    return name in _known()
+
+
+def _known() -> Mapping[str, Template]:
+    path = engine_folder("llamafactory") / "templates.json"
+    try:
+        facts = path.stat()
+    except OSError:
+        return FAMILIES
+    return _told(path, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=4)
+def _told(path: Path, changed_at: int, size: int) -> Mapping[str, Template]:
+    """What the engine says, or the families where it only names its templates."""
+    try:
+        found = orjson.loads(path.read_bytes()) if size <= FILE_MAX else None
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        return FAMILIES
+    return {name: template for name, facts in found.items() if (template := _read(facts))}
+
+
+def _read(facts: Any) -> Template | None:
+    """A template as the engine describes it; None for what is none."""
+    kinds = {field.name: field.default for field in fields(Template)}
+    if not isinstance(facts, dict) or facts.keys() != kinds.keys():
+        return None
+    if not all(_fits(facts[name], default) for name, default in kinds.items()):
+        return None
+    template = Template(**facts)
+    has_words = all(isinstance(one, str) for one in (*template.stop_words, *template.thought_words))
+    has_eos = bool(template.stop_words) or not template.replace_eos
+    has_ends = len(template.thought_words) in (0, 2)
+    return template if has_words and has_eos and has_ends and template.system else None
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if not isinstance(default, tuple):
+        return type(value) is type(default)
+    return isinstance(value, list) and all(
+        isinstance(one, str)
+        or (isinstance(one, dict) and (one in (BOS, EOS) or isinstance(one.get("token"), str)))
+        for one in value
+    )
