@@ -137,7 +137,7 @@ def training(world: World) -> list[str]:
         f" {len(job['attempts'])} attempts, {len(steps)} of {job['total_steps']} steps in one curve"
     )
     if job["state"] != "succeeded":
-        return [f"the training is {job['state']}: {job['reason']}"]
+        return [f"the training is {job['state']}: {job['failure_line']}"]
     if steps != list(range(1, job["total_steps"] + 1)):
         return [f"the curve of the training has {len(steps)} points of {job['total_steps']}"]
     return _overlaps(job["id"])
