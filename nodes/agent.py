@@ -248,6 +248,8 @@ class Agent(Follower):
         try:
             beat(devices=self._devices() if due else None)
         except services.NodeRemoved:
+            with suppress(Unreachable):
+                self.driver.leave()
             raise
         except DomainError as refused:
             logger.warning("node %s: devices refused: %s", self.name, refused.message)

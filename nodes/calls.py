@@ -13,7 +13,11 @@ HELLO_SECONDS = 5  # a node that starts has work to look after
 
 
 class Refused(Exception):
-    """The control plane said no; the text says why."""
+    """The control plane said no; the text says why, and `code` in a word."""
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Unanswered(Exception):
@@ -49,7 +53,7 @@ def _refusal(error: urllib.error.HTTPError) -> Exception:
     except (OSError, ValueError):
         content = None
     if error.code < 500 and isinstance(content, dict) and "detail" in content:
-        return Refused(str(content["detail"]))
+        return Refused(str(content["detail"]), str(content.get("code", "")))
     return Unanswered(f"HTTP {error.code}")
 
 

@@ -89,7 +89,7 @@ def _again(deployment: Deployment, *, reason: str) -> Deployment:
 def failure_reason(workload: Workload) -> str:
     """What went wrong, in the engine's own words where there are any."""
     if workload.outcome == Workload.Outcome.OOM:
-        return _("The model needs more memory than the node has. Choose a smaller one.")
+        return _("The model needs more memory than it can have there. Choose a smaller one.")
     if workload.outcome == Workload.Outcome.LOST:
         return _("The node that served it fell silent.")
     error = workload.end_facts.get("error")

@@ -39,6 +39,7 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
             "gpu_memory_bytes",
             "cpus",
             "memory_bytes",
+            "memory_bound_bytes",
             "wall_seconds",
             "priority",
             "state",

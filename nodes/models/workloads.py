@@ -93,6 +93,9 @@ class Workload(ProjectOwned):
     cpus = models.FloatField(default=1.0)
     memory_bytes = models.PositiveBigIntegerField(default=2**30)  # asked for, not enforced
     memory_limit_bytes = models.PositiveBigIntegerField(null=True)  # ended when it holds more
+    memory_bound_bytes = models.PositiveBigIntegerField(
+        null=True
+    )  # what its container was given, by that limit or by its share of its node
     wall_seconds = models.PositiveIntegerField(null=True)
     priority = models.SmallIntegerField(default=50)
 

@@ -47,11 +47,12 @@ class Container:
     """What a start in a container needs beside that; memory in bytes."""
 
     image: str  # the id
-    network: str  # the container network it may use; none when empty
+    fetches: bool  # something from a hub: nothing else needs a network
     cpus: float  # its part where CPUs are short
     cpus_at_most: int
     memory_bytes: int  # what it asked for: who holds more is ended first where memory is short
     memory_limit_bytes: int
+    room_bytes: int  # what the machine has for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class Exit:
     ended_at: float
     max_rss_bytes: int = 0
     oom: bool = False
+    met_limit: bool = False  # its own limit of memory; else, of an `oom`, the machine's was full
     timeout: bool = False
     detail: str = ""  # what the system says of it, for people
 
@@ -99,6 +101,7 @@ class Exit:
             ended_at=float(facts.get("ended_at", 0)),
             max_rss_bytes=int(facts.get("max_rss_bytes", 0)),
             oom=bool(facts.get("oom")),
+            met_limit=bool(facts.get("met_limit")),
             timeout=bool(facts.get("timeout")),
         )
 
@@ -151,3 +154,6 @@ class Runner(Protocol):
 
     def clear(self, place: Place) -> None:
         """Gives up what is kept of an ended one, once its end has been written down."""
+
+    def leave(self) -> None:
+        """Takes away what it made for this node: it is one no longer."""

@@ -40,8 +40,10 @@ def container_user() -> tuple[int, int]:
     return os.getuid() or USER, os.getgid()
 
 
-def description(installation: str, launch: Launch, image: dict[str, Any]) -> dict[str, Any]:
-    """All arguments of the container."""
+def description(
+    installation: str, launch: Launch, image: dict[str, Any], network: str
+) -> dict[str, Any]:
+    """All arguments of the container; `network` is the one it gets, "none" for most."""
     place = launch.place
     engine = [*(image.get("Entrypoint") or ()), *launch.command]
     if not image.get("Entrypoint"):
@@ -71,7 +73,7 @@ def description(installation: str, launch: Launch, image: dict[str, Any]) -> dic
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
-        "network_mode": bounds.network or "none",
+        "network_mode": network,
         "cpu_shares": max(2, round(1024 * bounds.cpus)),
         "nano_cpus": bounds.cpus_at_most * 10**9,
         "mem_limit": limit,
@@ -93,7 +95,7 @@ def bounds_of(launch: Launch) -> Bounds:
 
 def _score(bounds: Bounds) -> int:
     """Of all that hold more than they asked for, the one that asked for least is ended first."""
-    asked = 1000 - round(1000 * bounds.memory_bytes / bounds.memory_limit_bytes)
+    asked = 1000 - round(1000 * bounds.memory_bytes / bounds.room_bytes)
     return min(SCORE_MOST, max(SCORE_LEAST, asked))
 
 
@@ -178,7 +180,7 @@ def _inputs(launch: Launch) -> list[Mount]:
 def _caches(launch: Launch, user: int, group: int) -> list[Mount]:
     """Of hubs. Only who may fetch may write: they are shared by all."""
     mounts = []
-    fetches = bool(bounds_of(launch).network)
+    fetches = bounds_of(launch).fetches
     for name, path in launch.caches.items():
         path.mkdir(parents=True, exist_ok=True)
         if fetches and os.getuid() == 0:

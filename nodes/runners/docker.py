@@ -17,12 +17,14 @@ from typing import Any
 from uuid import UUID
 
 import docker
+from django.conf import settings
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from common.phrases import gettext as _
+from nodes.runners import networks
 from nodes.runners.base import (
     AlreadyStarted,
     CannotStart,
@@ -156,12 +158,15 @@ class DockerRunner:
             raise not_started(error) from error
 
     def _description(self, launch: Launch) -> dict[str, Any]:
-        with self._engine() as engine:
+        with self._engine(START_SECONDS) as engine:
             try:
                 image = engine.images.get(bounds_of(launch).image).attrs["Config"]
             except ImageNotFound as error:
                 raise CannotStart(_("its image is not on this machine any more")) from error
-        return description(self.installation, launch, image)
+            network = "none"
+            if bounds_of(launch).fetches:
+                network = settings.CONTAINER_NETWORK or networks.own(engine, self.installation)
+        return description(self.installation, launch, image, network)
 
     def call_off(self, place: Place) -> None:
         """Voids the marker and takes a container away that was created and not started."""
@@ -246,6 +251,7 @@ class DockerRunner:
             started_at=_seconds(state.get("StartedAt")),
             ended_at=_seconds(state.get("FinishedAt")),
             oom=bool(state.get("OOMKilled")) and status != 0,
+            met_limit=True,  # an Engine tells of that only
             detail=detail,
         )
 
@@ -305,6 +311,11 @@ class DockerRunner:
     def clear(self, place: Place) -> None:
         """Takes the container away: its end stands in the database now."""
         self.remove(place.workload, place.epoch, force=True)
+
+    def leave(self) -> None:
+        """Takes the node's own network away."""
+        with self._engine() as engine:
+            networks.remove(engine, self.installation)
 
 
 def _gives_gpus(info: dict[str, Any]) -> bool:

@@ -238,6 +238,9 @@ class ProcessRunner:
     def clear(self, place: Place) -> None:
         """Nothing is left of an ended process but its files."""
 
+    def leave(self) -> None:
+        """Nothing was made for the node."""
+
 
 def _lay_out(launch: Launch) -> None:
     """Writes the files and links the inputs."""

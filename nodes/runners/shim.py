@@ -51,11 +51,9 @@ def start_time_of(pid: int) -> int:
 
 def boot_id() -> str:
     """What differs after each boot, so that a number of a process is not taken for another's."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
-            return file.read().strip()
-    except OSError:
-        return ""
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
+        return file.read().strip()
+    return ""
 
 
 def draft(path: str, content: Json) -> str:
@@ -73,46 +71,45 @@ def write_atomically(path: str, content: Json) -> None:
     os.replace(draft(path, content), path)  # noqa: PTH105
 
 
-def oom_kills(*, contained: bool) -> int:
-    """How often the kernel ended a process for want of memory.
-
-    In a container those of the container alone count, else those here and on the machine.
-    """
+def oom_kills(*, contained: bool, event: str = "oom_kill") -> int:
+    """How often the kernel ended a process for memory: of this container, else on the machine."""
     total = 0
     for path in CONTAINER_EVENTS if contained else (_memory_events(), "/proc/vmstat"):
-        try:
-            with open(path) as file:  # noqa: PTH123
-                for line in file:
-                    name, _, count = line.partition(" ")
-                    if name == "oom_kill":
-                        total += int(count)
-        except (OSError, ValueError):
-            continue
+        with suppress(OSError, ValueError), open(path) as file:  # noqa: PTH123
+            for line in file:
+                name, _, count = line.partition(" ")
+                if name == event:
+                    total += int(count)
     return total
 
 
-def _memory_events() -> str:
+def has_met_limit() -> bool:
+    """Whether this container wanted more memory than its own limit, however full the machine is."""
+    group = "/sys/fs/cgroup/memory/memory"
     try:
-        with open("/proc/self/cgroup") as file:  # noqa: PTH123
-            for line in file:
-                number, controllers, group = line.rstrip("\n").split(":", 2)
-                if number == "0":
-                    return f"/sys/fs/cgroup{group}/memory.events"
-                if "memory" in controllers.split(","):
-                    return f"/sys/fs/cgroup/memory{group}/memory.oom_control"
-    except (OSError, ValueError):
-        pass
+        with open(f"{group}.max_usage_in_bytes") as most, open(f"{group}.limit_in_bytes") as limit:  # noqa: PTH123
+            return int(most.read()) >= int(limit.read())
+    except (OSError, ValueError):  # the second version of control groups counts it
+        return oom_kills(contained=True, event="oom") > 0
+
+
+def _memory_events() -> str:
+    with suppress(OSError, ValueError), open("/proc/self/cgroup") as file:  # noqa: PTH123
+        for line in file:
+            number, controllers, group = line.rstrip("\n").split(":", 2)
+            if number == "0":
+                return f"/sys/fs/cgroup{group}/memory.events"
+            if "memory" in controllers.split(","):
+                return f"/sys/fs/cgroup/memory{group}/memory.oom_control"
     return ""
 
 
 def adopt_orphans() -> None:
     """Makes this process the parent of every descendant whose own parent ends."""
-    try:
+    with suppress(ImportError, OSError, AttributeError):  # then only its own group is tidied up
         import ctypes
 
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):
-        return  # then only the engine's own process group is tidied up
 
 
 class Watch:
@@ -302,6 +299,7 @@ class Watch:
             "oom": suspect
             and not self.timeout
             and oom_kills(contained=self.contained) > self.kills_before,
+            "met_limit": self.contained and has_met_limit(),
             "timeout": self.timeout,
         }
         until = since_boot() + REPORT_SECONDS

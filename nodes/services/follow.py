@@ -36,6 +36,7 @@ from nodes.services.engines import (
 from nodes.services.hardware import failure_note
 from nodes.services.images import ImageRefused, image_is_here, image_of, local_id
 from nodes.services.keys import installation_id
+from nodes.services.limits import memory_bound, memory_room
 from nodes.services.moves import ForeignWorkload, announce, locked, move
 from nodes.services.planning import schedule_soon
 from nodes.services.verdicts import (
@@ -52,7 +53,6 @@ Outcome = Workload.Outcome
 MAX_EPOCHS = 3  # a start that takes its worker down with it is not tried for ever
 MAX_RETURNS = 10  # nor one for which no node has room, though all say so
 LEASE_SHARE = 0.8  # of the time after which others give a silent node's workloads up
-MEMORY_RESERVE_BYTES = 2 * 2**30  # of a node's memory, for the node itself; a tenth at most
 
 
 def place_of(workload: Workload) -> Place:
@@ -193,21 +193,21 @@ def _devices(workload: Workload) -> tuple[str, ...]:
 
 
 def _container(workload: Workload) -> Container:
-    """The image that runs it and the bounds it is kept in; its past keeps the image."""
+    """The image that runs it and the bounds it is kept in; its past keeps both."""
     node = workload.node
     assert node is not None
-    image = image_of(workload)
-    if workload.image != image:
-        workload.image = image
-        workload.save(update_fields=["image"])
-    reserve = min(MEMORY_RESERVE_BYTES, node.memory_bytes // 10)
+    image, bound = image_of(workload), memory_bound(workload, node)
+    if (workload.image, workload.memory_bound_bytes) != (image, bound):
+        workload.image, workload.memory_bound_bytes = image, bound
+        workload.save(update_fields=["image", "memory_bound_bytes"])
     return Container(
         image=local_id(image) or image.image_id,
-        network=settings.CONTAINER_NETWORK if _fetches(workload) else "",
+        fetches=_fetches(workload),
         cpus=workload.cpus,
         cpus_at_most=node.cpu_count,
         memory_bytes=workload.memory_bytes,
-        memory_limit_bytes=workload.memory_limit_bytes or node.memory_bytes - reserve,
+        memory_limit_bytes=bound,
+        room_bytes=memory_room(node),
     )
 
 

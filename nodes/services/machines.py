@@ -173,7 +173,8 @@ def _refuse_other_runner(node: Node, runner: str) -> None:
                 "Workloads that were started as %(old)s still run on %(node)s. Let them end, or"
                 " stop them, before it starts others as %(new)s."
             )
-            % {"old": node.runner, "node": node.name, "new": runner}
+            % {"old": node.runner, "node": node.name, "new": runner},
+            code="runner_differs",
         )
 
 

@@ -10,7 +10,7 @@ from common.phrases import gettext as _
 Facts = Mapping[str, Any]
 
 
-def _size(number: float) -> str:
+def size_text(number: float) -> str:
     """Bytes as two or three figures."""
     gib = number / 2**30
     if gib < 1:
@@ -19,7 +19,7 @@ def _size(number: float) -> str:
 
 
 def _gpus(facts: Facts) -> str:
-    values = {"gpus": facts["gpus"], "size": _size(facts["memory_bytes"])}
+    values = {"gpus": facts["gpus"], "size": size_text(facts["memory_bytes"])}
     if facts["gpus"] == 1:
         return _("No node has a GPU with %(size)s of memory. Choose a smaller or leaner model.") % (
             values
@@ -43,7 +43,7 @@ _TEXTS: dict[str, Callable[[Facts], str]] = {
         _("No node has %(cpus)s CPUs.") % {"cpus": number_format(facts["cpus"], use_l10n=True)}
     ),
     "no_memory": lambda facts: (
-        _("No node has %(size)s of memory.") % {"size": _size(facts["memory_bytes"])}
+        _("No node has %(size)s of memory.") % {"size": size_text(facts["memory_bytes"])}
     ),
     "no_shape": lambda facts: _("No single node has all that it asks for."),
     "no_engine": lambda facts: (
@@ -59,7 +59,7 @@ _TEXTS: dict[str, Callable[[Facts], str]] = {
     "busy_cpus": lambda facts: _("Waits for CPUs of %(node)s, which are in use.") % {**facts},
     "busy_memory": lambda facts: (
         _("Waits for %(size)s of memory on %(node)s.")
-        % {"size": _size(facts["memory_bytes"]), "node": facts["node"]}
+        % {"size": size_text(facts["memory_bytes"]), "node": facts["node"]}
     ),
 }
 

@@ -7,6 +7,7 @@ from common.phrases import gettext as _
 from common.phrases import ngettext
 from nodes.models import Workload
 from nodes.runners import Exit
+from nodes.services.reasons import size_text
 
 Outcome = Workload.Outcome
 EXIT_STOPPED = 75  # the entrypoint's status for: stopped on request, with a checkpoint
@@ -49,15 +50,16 @@ def judge(
             limit,
         ) % {"seconds": limit}
     if "memory_overrun_bytes" in workload.end_facts:
-        return Outcome.OOM, _("Its processes held more memory than its limit allows.")
+        return Outcome.OOM, _("Its processes used more than its %(size)s of memory.") % {
+            "size": size_text(workload.memory_limit_bytes or 0)
+        }
     if stop_asked or (exit.code == EXIT_STOPPED and result == "stopped"):
         return Outcome.STOPPED, workload.reason
     if exit.oom:
-        return Outcome.OOM, (
-            _("It needed more memory than its limit or the machine has; the system ended it.")
-            if is_contained(workload)
-            else _("The machine's memory was full, and the system ended the process.")
-        )
+        full = _("The machine's memory was full, and the system ended the process.")
+        own = _("It used more than its %(size)s of memory, and the system ended it.")
+        size = size_text(workload.memory_bound_bytes or 0)
+        return Outcome.OOM, own % {"size": size} if exit.met_limit else full
     if error:
         kind = Outcome.OOM if error.get("class") == "oom" else Outcome.ERROR
         return kind, str(error.get("message") or error.get("type") or "")

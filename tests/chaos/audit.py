@@ -9,9 +9,10 @@ from typing import Any
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from tests.chaos.world import World
+from tests.chaos.world import Expectation, World
 
 ORPHAN_SECONDS = 60.0
+WELL = Expectation("ok")
 
 
 class Watch:
@@ -70,11 +71,16 @@ def audit(world: World, watch: Watch) -> dict[str, list[str]]:
     rows = {str(row.pk): row for row in Workload.objects.filter(pk__in=world.submitted)}
     found["lost"] += [f"{pk} is not in the database" for pk in set(world.submitted) - set(rows)]
     for pk, row in rows.items():
-        allowed = {"ok"}.union(*(one.outcomes for one in world.excuses if pk in one.workloads))
+        wished = world.expected.get(pk, WELL)
+        allowed = {wished.outcome}.union(
+            *(one.outcomes for one in world.excuses if pk in one.workloads)
+        )
         if row.state != "ended":
             found["lost"].append(f"{pk} is {row.state} on {row.node}: {row.reason}")
         elif row.outcome not in allowed:
             found["lost"].append(f"{pk} on {row.node} ended as {row.outcome}: {row.reason}")
+        elif row.outcome == wished.outcome and not _says(row, wished):
+            found["lost"].append(f"{pk} ended as {row.outcome}, but only said: {row.reason}")
         ends = Event.objects.of(row).filter(verb="state", new="ended").count()
         if ends > 1:
             found["doubled"].append(f"{pk} ended {ends} times")
@@ -94,6 +100,12 @@ def audit(world: World, watch: Watch) -> dict[str, list[str]]:
     held = Lease.objects.filter(released_at=None).exclude(workload__state__in=Workload.ACTIVE)
     found["orphaned"] += [f"lease of {one.workload_id}" for one in held]
     return found
+
+
+def _says(row: Any, wished: Expectation) -> bool:
+    """Whether its reason and its log tell what they should."""
+    log = row.log_path.read_text("utf-8") if wished.log else ""
+    return wished.reason in row.reason and wished.log in log
 
 
 def _reports(row: Any) -> list[dict[str, Any]]:
@@ -125,7 +137,7 @@ def training(world: World) -> list[str]:
         f" {len(job['attempts'])} attempts, {len(steps)} of {job['total_steps']} steps in one curve"
     )
     if job["state"] != "succeeded":
-        return [f"the training is {job['state']}: {job['reason']}"]
+        return [f"the training is {job['state']}: {job['failure_line']}"]
     if steps != list(range(1, job["total_steps"] + 1)):
         return [f"the curve of the training has {len(steps)} points of {job['total_steps']}"]
     return _overlaps(job["id"])

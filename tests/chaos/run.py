@@ -139,13 +139,18 @@ class Chaos:
             connection.close()
 
     def _settle(self) -> None:
-        """Until everything has ended and nothing may be left of it."""
+        """Until everything has ended and nothing may be left of it.
+
+        A training that goes on may take its time: how long depends on the machine.
+        """
         from nodes.models import Workload
 
-        deadline = time.monotonic() + SETTLE_SECONDS
+        deadline, step = time.monotonic() + SETTLE_SECONDS, 0
         while Workload.objects.exclude(state="ended").exists() and time.monotonic() < deadline:
             self._look(quiet=True, feed=False)
             time.sleep(LOOK_SECONDS)
+            if self.world.job and (now := self.world.step()) > step:
+                deadline, step = time.monotonic() + SETTLE_SECONDS, now
         until = time.monotonic() + 65
         while time.monotonic() < until:
             self._look(quiet=True, feed=False)

@@ -40,6 +40,16 @@ WEB, POSTGRES, REDIS = 8000, 5432, 6379
 SLOTS = 2  # workloads that one node holds at once
 WAITING = 4  # that many shall wait at any time
 STEP_SECONDS = 0.5
+SLEEPER = "sleeper"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """How a workload ends that harms itself: outcome, and words of the reason and of the log."""
+
+    outcome: str
+    reason: str = ""
+    log: str = ""
 
 
 @dataclass
@@ -61,6 +71,7 @@ class World:
         self.home.mkdir()
         self.excuses: list[Excuse] = []
         self.submitted: list[str] = []
+        self.expected: dict[str, Expectation] = {}  # of those that shall not end well
         self.job: dict[str, Any] = {}
         kept = {name: text for name, text in os.environ.items() if not name.startswith("TRAINER_")}
         self.env = {
@@ -185,27 +196,36 @@ class World:
 
     def feed(self, chance: Any) -> None:
         """Submits sleepers until enough of them wait."""
-        from accounts.models import User
         from nodes.models import Workload
-        from nodes.services import workload_submit
 
-        waiting = Workload.objects.filter(state="waiting", engine="small").count()
-        user = User.objects.get(username="chaos")
+        waiting = Workload.objects.filter(state="waiting", name=SLEEPER).count()
         for _number in range(WAITING - waiting):
             seconds = chance.uniform(8, 30)
             config = {"steps": int(seconds / STEP_SECONDS), "seconds": STEP_SECONDS, "weigh": 32000}
-            made = workload_submit(
-                project=user.personal_project,
-                created_by=user,
-                name=f"small {len(self.submitted)}",
-                engine="small",
-                verb="train",
-                inputs={},
-                files={"config.yaml": json.dumps(config)},
-                memory_bytes=2**20,
-                cpus=2 / SLOTS - 0.01,
-            )
-            self.submitted.append(str(made.pk))
+            self.submit(SLEEPER, config, cpus=2 / SLOTS - 0.01)
+
+    def submit(
+        self, name: str, config: dict[str, Any], end: Expectation | None = None, **wishes: Any
+    ) -> Any:
+        """A workload of the small engine; `end` says how when that is not well."""
+        from accounts.models import User
+        from nodes.services import workload_submit
+
+        user = User.objects.get(username="chaos")
+        fields = {"engine": "small", "memory_bytes": 2**20, **wishes}
+        made = workload_submit(
+            project=user.personal_project,
+            created_by=user,
+            name=name,
+            verb="train",
+            inputs={},
+            files={"config.yaml": json.dumps(config)},
+            **fields,
+        )
+        self.submitted.append(str(made.pk))
+        if end is not None:
+            self.expected[str(made.pk)] = end
+        return made
 
     def people(self) -> None:
         """Somebody who submits, without a limit."""

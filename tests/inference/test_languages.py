@@ -160,8 +160,8 @@ def test_why_a_deployment_ended(client, people, deployment, language) -> None:
     with override(ENGLISH):
         deployment_sync(deployment.pk)
     wanted = {
-        ENGLISH: "The model needs more memory than the node has. Choose a smaller one.",
-        CHINESE: "模型需要的内存超过节点所有。请选择更小的模型。",
+        ENGLISH: "The model needs more memory than it can have there. Choose a smaller one.",
+        CHINESE: "模型需要的内存超过它在节点上可用的内存。请选择更小的模型。",
     }[language]
     client.force_login(people.developer)
     headers = {"accept-language": language}

@@ -35,11 +35,12 @@ def launch(home) -> Launch:
         caches={"HF_HOME": home / "hf-cache" / "small", "MODELSCOPE_CACHE": home / "hf-cache/ms"},
         container=Container(
             image="sha256:abc",
-            network="hub",
+            fetches=True,
             cpus=1.5,
             cpus_at_most=8,
             memory_bytes=64 * MIB,
             memory_limit_bytes=256 * MIB,
+            room_bytes=320 * MIB,
         ),
     )
 
@@ -51,7 +52,7 @@ def mounts_of(found: dict[str, Any]) -> dict[str, tuple[str, bool]]:
 
 
 def test_all_arguments(launch, home) -> None:
-    found = description("here", launch, IMAGE)
+    found = description("here", launch, IMAGE, "hub")
     mounts, command, devices = (
         mounts_of(found),
         json.loads(found.pop("command")[0]),
@@ -86,7 +87,7 @@ def test_all_arguments(launch, home) -> None:
         "memswap_limit": 256 * MIB,
         "shm_size": 128 * MIB,
         "pids_limit": 4096,
-        "oom_score_adj": 750,
+        "oom_score_adj": 800,
     }
     assert user != 0
     assert devices == [
@@ -144,8 +145,8 @@ def test_all_arguments(launch, home) -> None:
 def test_what_nobody_asked_for_is_not_given(launch) -> None:
     """No devices, also where the image asks for all; no network, and no writing to the caches."""
     assert launch.container is not None
-    container = replace(launch.container, network="", cpus=0.0, memory_bytes=300 * MIB)
-    found = description("here", replace(launch, gpus=(), container=container), IMAGE)
+    container = replace(launch.container, fetches=False, cpus=0.0, memory_bytes=350 * MIB)
+    found = description("here", replace(launch, gpus=(), container=container), IMAGE, "none")
     assert found["device_requests"] == []
     assert found["environment"]["NVIDIA_VISIBLE_DEVICES"] == "void"
     assert found["environment"]["CUDA_VISIBLE_DEVICES"] == ""
@@ -158,9 +159,9 @@ def test_what_nobody_asked_for_is_not_given(launch) -> None:
 @pytest.mark.parametrize("image", [{}, {"Entrypoint": None}, {"Entrypoint": []}])
 def test_an_image_without_an_entrypoint_is_refused(launch, image) -> None:
     with pytest.raises(CannotStart, match="no entrypoint"):
-        description("here", launch, image)
+        description("here", launch, image, "none")
 
 
 def test_a_launch_without_an_image_is_refused(launch) -> None:
     with pytest.raises(CannotStart, match="no image"):
-        description("here", replace(launch, container=None), IMAGE)
+        description("here", replace(launch, container=None), IMAGE, "none")

@@ -202,7 +202,7 @@ def test_memory_hog_harms_itself_only(contained, submit) -> None:
     hog = submit({"hold_mib": 400, **LONG}, memory_limit_bytes=96 * MIB, cpus=0.1)
     hog = followed(contained, start(hog), 30)
     assert (hog.outcome, hog.exit_code) == (Outcome.OOM, -9)
-    assert "more memory than its limit" in hog.reason
+    assert hog.reason == "It used more than its 96 MB of memory, and the system ended it."
     other = followed(contained, other)
     assert (other.outcome, steps_of(other)) == ("ok", list(range(1, 151)))
 

@@ -15,12 +15,12 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Event
-from common.errors import DomainError
+from common.errors import Conflict, DomainError
 from common.sealing import Unsealable, seal_with, unseal_with
 from common.version import VERSION
 from nodes import services
 from nodes.envfile import env_read, env_write
-from nodes.management.permission import ask
+from nodes.management.permission import ask, refused_by_rule
 from nodes.models import Node, NodeToken
 from nodes.services.keys import KEY_PREFIX, secret_hash
 from nodes.services.machines import Identity
@@ -218,24 +218,44 @@ def manage(*arguments: str, home: Path, **env: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("command", ["node_agent", "node_worker"])
-def test_what_does_not_fit_starts_nothing(command, live_server, tmp_path, monkeypatch) -> None:
-    """The units of systemd start these two by themselves."""
+def test_what_does_not_fit_starts_nothing(
+    command, live_server, tmp_path, monkeypatch, settings
+) -> None:
+    """The units of systemd start these two by themselves, and again after what may pass."""
+    register("by-hand")
     Node.objects.filter(pk=register("gpu-07").pk).update(key_hash=secret_hash(f"{KEY_PREFIX}mine"))
     before = everything()
 
-    def start(key: str) -> str:
-        env = {"TRAINER_NODE_KEY": key, "TRAINER_CONTROL_URL": live_server.url}
-        done = manage(command, home=tmp_path, TRAINER_NODE="gpu-07", **env)
-        assert done.returncode == 78, done.stderr
+    def start(key: str, status: int, name: str = "gpu-07", **env: str) -> str:
+        env |= {"TRAINER_NODE_KEY": key, "TRAINER_CONTROL_URL": live_server.url}
+        database = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}"
+        if connection.vendor == "postgresql":
+            env["TRAINER_DATABASE_URL"] = database.format(**connection.settings_dict)
+        else:
+            env["TRAINER_DATABASE_URL"] = f"sqlite:///{connection.settings_dict['NAME']}"
+        done = manage(command, home=tmp_path, TRAINER_NODE=name, **env)
+        assert done.returncode == status, done.stderr
         return done.stderr
 
-    assert "key of a node" in start(f"{KEY_PREFIX}another")
+    assert "key of a node" in start(f"{KEY_PREFIX}another", 78)
     for module in ("common.version", "nodes.services.tokens"):
         monkeypatch.setattr(f"{module}.VERSION", "0.0.9")
-    assert f"has version {VERSION} of the platform, the control plane has 0.0.9" in start(
-        f"{KEY_PREFIX}mine"
-    )
+    unfit = f"has version {VERSION} of the platform, the control plane has 0.0.9"
+    assert unfit in start(f"{KEY_PREFIX}mine", 75)
+    assert unfit in start("", 75, "by-hand", TRAINER_SECRET_KEY=settings.SECRET_KEY)
     assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("refused", "status"),
+    [
+        (Conflict("Its name.", code="name_taken"), 75),
+        (DomainError("Its key.", code="wrong_key"), 78),
+        (services.NodeRemoved("Removed."), 78),
+    ],
+)
+def test_whether_a_refusal_may_pass(refused, status) -> None:
+    assert refused_by_rule(refused).returncode == status
 
 
 def test_a_control_plane_that_is_away_keeps_no_node_from_starting() -> None:

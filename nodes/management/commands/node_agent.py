@@ -5,11 +5,11 @@ import signal
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from common.errors import DomainError
 from nodes import agent
-from nodes.management.permission import EX_CONFIG, ask_for_this_node
+from nodes.management.permission import ask_for_this_node, refused_by_rule
 from nodes.priority import give_way
 
 
@@ -26,11 +26,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs until SIGTERM or SIGINT, if the control plane does not refuse this node."""
         give_way()
-        ask_for_this_node()
+        ask_for_this_node(options["name"])
         try:
             asyncio.run(self._run(options["name"]))
         except DomainError as refused:
-            raise CommandError(refused.message, returncode=EX_CONFIG) from None
+            raise refused_by_rule(refused) from None
 
     async def _run(self, name: str) -> None:
         stop = asyncio.Event()

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         Not where the control plane refuses this node.
         """
         give_way()
-        ask_for_this_node()
+        ask_for_this_node(settings.NODE_NAME)
         os.environ["Q_CLUSTER_NAME"] = Node(name=settings.NODE_NAME).queue
         command = [sys.executable, sys.argv[0], "qcluster", "--skip-checks"]
         os.execv(sys.executable, command)  # noqa: S606
