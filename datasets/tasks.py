@@ -28,6 +28,17 @@ def version_statistics(version_id: str) -> None:
         services.statistics_start(version.pk)
 
 
+def version_duplicates(version_id: str) -> None:
+    """Counts the near duplicates of a small version here, of a big one in a process of its own."""
+    version = DatasetVersion.objects.ready().filter(pk=version_id).first()
+    if version is None:
+        return
+    if version.bytes < services.SMALL:
+        services.version_duplicates(version.pk)
+    else:
+        services.duplicates_start(version.pk)
+
+
 def recipe_run(run_id: str) -> None:
     """Runs a recipe on a small version here; on a big one, or where models are asked or read into
     memory, in a process of its own.

@@ -25,8 +25,10 @@ class StatisticsSerializer(serializers.Serializer[DatasetVersion]):
     problem = serializers.SerializerMethodField(help_text="Why the rows could not be counted.")
     statistics = serializers.SerializerMethodField(
         help_text="rows, usable, turns, lengths (with `buckets`: length and rows), columns,"
-        " balance, shortest, longest, duplicates; of the `looked` rows also near_duplicates,"
-        " languages and personal. Null until they are counted."
+        " balance, shortest, longest, duplicates; of the `looked` rows also languages and personal."
+        " Later also near: rows that are nearly the same as an earlier one, clusters, and how many"
+        " rows were looked at, or the error why they could not be counted. Null until rows are"
+        " counted."
     )
 
     def get_state(self, version: DatasetVersion) -> str:
@@ -49,11 +51,16 @@ class StatisticsSerializer(serializers.Serializer[DatasetVersion]):
     def get_statistics(self, version: DatasetVersion) -> dict[str, Any] | None:
         """The counts."""
         found = version.statistics
-        return None if not found or "error" in found else found
+        if not found or "error" in found:
+            return None
+        near = found.get("near")
+        if near and "error" in near:
+            near = {"error": load(near["error"])}
+        return {**found, "near": near}
 
 
 class SharedRowSerializer(serializers.Serializer[Any]):
-    """A row that asks what a row of an evaluation set asks."""
+    """A row that says what a row of an evaluation set asks."""
 
     row = serializers.IntegerField(help_text="Of this version, from 1.")
     other = serializers.IntegerField(help_text="Of the evaluation set, from 1.")
@@ -69,8 +76,10 @@ class OverlapSerializer(serializers.Serializer[Any]):
     problem = serializers.CharField(help_text="Why they could not be compared.")
     of = serializers.IntegerField(help_text="Rows of the evaluation set.")
     looked = serializers.IntegerField(help_text="Those of them that were compared.")
-    exact = serializers.IntegerField(help_text="Rows that ask the same.")
-    near = serializers.IntegerField(help_text="Rows that ask nearly the same.")
+    exact = serializers.IntegerField(
+        help_text="Rows that say what it asks, anywhere in their texts."
+    )
+    near = serializers.IntegerField(help_text="Rows that say nearly what it asks.")
     rows = SharedRowSerializer(many=True, help_text="The first of them.")
 
 
@@ -86,6 +95,6 @@ class StatisticsMixin(GenericViewSet[DatasetVersion]):
     @extend_schema(parameters=[DATASET], responses=OverlapSerializer(many=True), filters=False)
     @action(detail=True, pagination_class=None)
     def overlaps(self, request: Request, **kwargs: Any) -> Response:
-        """Rows that evaluation sets of the project ask, too; of those sets that the caller sees."""
+        """Rows that say what evaluation sets of the project ask; of sets that the caller sees."""
         seen = overlaps_seen(self.get_object(), request.user)
         return Response(OverlapSerializer(seen, many=True).data)

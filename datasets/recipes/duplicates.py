@@ -4,14 +4,14 @@ Memory is some 60 bytes a row: keys and signatures lie in files, and one band of
 sorted at a time.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from datasets.recipes.rows import Row, Work, comparable, content_key, decoded, mark_of, texts_of
-from datasets.recipes.signatures import PERMUTATIONS, SignatureWriter
+from datasets.recipes.signatures import PERMUTATIONS, Signatures, SignatureWriter
 from datasets.recipes.spool import Spool
 from datasets.shapes.mapping import Mapping as RowMapping
 
@@ -34,10 +34,8 @@ def deduplicate(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) 
     least `threshold` of their stretches of five characters (three in Chinese, Japanese and
     Korean), as MinHash estimates it. Marks apart, answers are no duplicates of each other.
     """
-    import numpy as np  # here, so that pages need not carry it
-
     spool = Spool(work.folder / "rows")
-    looks = _Looks(work.folder, near=parameters["mode"] == "near")
+    looks = Looks(work.folder, near=parameters["mode"] == "near")
     for one in parameters["against"]:
         source = work.inputs[one["version"]]
         for value in source.values():
@@ -45,13 +43,8 @@ def deduplicate(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) 
     known = looks.count
     for row in spool.fill(rows):
         looks.add(row.value, work.mapping)
-    looks.close()
-    leaders = _same(looks.keys)
-    exact = leaders != np.arange(len(leaders))
-    if looks.signatures is not None and len(leaders):
-        _unite_alike(leaders, looks.signatures, parameters["threshold"])
-    looks.remove()
-    gone = leaders != np.arange(len(leaders))
+    leaders, exact, near = looks.clusters(parameters["threshold"])
+    gone = exact | near
     gone[:known] = False
     shown = _Shown(leaders, gone, known)
     work.outcome.clusters = shown.clusters
@@ -66,16 +59,16 @@ def deduplicate(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) 
     work.outcome.examples = shown.stored()
 
 
-class _Looks:
-    """What rows look like to each other: keys, and with `near` signatures, in files."""
+class Looks:
+    """What rows look like to each other: keys, and with `near` signatures, in files of `folder`."""
 
     def __init__(self, folder: Path, *, near: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.keys = folder / "keys"
-        self.signatures = folder / "signatures" if near else None
+        self._keys = folder / "keys"
+        self._signatures = folder / "signatures" if near else None
         self.count = 0
-        self._key_file = self.keys.open("wb", buffering=1 << 20)
-        self._writer = SignatureWriter(self.signatures) if self.signatures else None
+        self._key_file = self._keys.open("wb", buffering=1 << 20)
+        self._writer = SignatureWriter(self._signatures) if self._signatures else None
 
     def add(self, value: Any, mapping: RowMapping) -> None:
         """The next row."""
@@ -85,17 +78,25 @@ class _Looks:
             self._writer.add(_compared(value, mapping), mark)
         self.count += 1
 
-    def close(self) -> None:
-        """All rows were added."""
-        self._key_file.close()
-        if self._writer is not None:
-            self._writer.close()
+    def clusters(
+        self, threshold: float, progress: Callable[[float], None] = lambda _share: None
+    ) -> tuple["NDArray[np.int64]", "NDArray[np.bool_]", "NDArray[np.bool_]"]:
+        """When all rows were added: the first row of each one's cluster, and which rows are exact
+        and which only near duplicates of an earlier one. The files are gone then.
+        """
+        import numpy as np  # here, so that pages need not carry it
 
-    def remove(self) -> None:
-        """The files are not needed any more."""
-        self.keys.unlink()
-        if self.signatures is not None:
-            self.signatures.unlink()
+        self._key_file.close()
+        leaders = _same(self._keys)
+        self._keys.unlink()
+        exact = leaders != np.arange(len(leaders))
+        if self._writer is not None and self._signatures is not None:
+            self._writer.close()
+            if len(leaders):
+                with Signatures(self._signatures) as signatures:
+                    _unite_alike(leaders, signatures, threshold, progress)
+            self._signatures.unlink()
+        return leaders, exact, (leaders != np.arange(len(leaders))) & ~exact
 
 
 def _compared(value: Any, mapping: RowMapping) -> str:
@@ -157,29 +158,31 @@ def _same(keys: Path) -> "NDArray[np.int64]":
     return leaders
 
 
-def _unite_alike(leaders: "NDArray[np.int64]", signatures: Path, threshold: float) -> None:
+def _unite_alike(
+    leaders: "NDArray[np.int64]",
+    signatures: Signatures,
+    threshold: float,
+    progress: Callable[[float], None],
+) -> None:
     """Joins the clusters of rows that are alike; each keeps its first row as leader."""
     import numpy as np
 
-    table = np.memmap(signatures, dtype="<u4", mode="r").reshape(-1, PERMUTATIONS)
     places = np.flatnonzero(leaders == np.arange(len(leaders)))
     bands, width = bands_of(threshold)
     for band in range(bands):
-        columns = table[:, band * width : (band + 1) * width]
-        hashes = np.zeros(len(places), dtype=np.uint64)
-        for column in range(width):
-            hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + columns[places, column]
+        hashes = signatures.hashes(places, band * width, width)
         order = np.argsort(hashes, kind="stable")
         ordered = hashes[order]
         same = ordered[1:] == ordered[:-1]
         shared = np.r_[False, same] | np.r_[same, False]
-        _unite_buckets(leaders, table, places[order[shared]], ordered[shared], threshold)
+        _unite_buckets(leaders, signatures, places[order[shared]], ordered[shared], threshold)
         _settle(leaders)
+        progress((band + 1) / bands)
 
 
 def _unite_buckets(
     leaders: "NDArray[np.int64]",
-    table: "NDArray[np.uint32]",
+    signatures: Signatures,
     members: "NDArray[np.int64]",
     buckets: "NDArray[np.uint64]",
     threshold: float,
@@ -198,7 +201,7 @@ def _unite_buckets(
         asked = np.flatnonzero(~alike)
         for start in range(0, len(asked), AT_ONCE):
             some = asked[start : start + AT_ONCE]
-            equal = (table[members[some]] == table[firsts[some]]).mean(axis=1) >= threshold
+            equal = signatures.shares(members[some], firsts[some]) >= threshold
             for place in some[equal].tolist():
                 _join(leaders, int(members[place]), int(firsts[place]))
             alike[some] = equal

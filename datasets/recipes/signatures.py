@@ -1,9 +1,10 @@
 """MinHash signatures of texts, a batch at a time."""
 
+import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     import numpy as np
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 PERMUTATIONS = 128
 BATCH_ROWS = 2000
+ROW_BYTES = 4 * PERMUTATIONS  # of a signature
+READ_ROWS = 1 << 13  # signatures read at a time; they take 4 MB
 BATCH_SIGNS = 500_000  # characters; each takes some 60 bytes while the batch is worked at
 _SPACED, _DENSE = 5, 3  # characters of a stretch; the second where the script has no spaces
 _DENSE_SIGNS = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7AF))
@@ -47,6 +50,54 @@ class SignatureWriter:
     def _flush(self) -> None:
         self._file.write(signatures(self._texts, self._marks).tobytes())
         self._texts, self._marks, self._signs = [], [], 0
+
+
+class Signatures:
+    """A file of signatures to ask. However big it is, little of it is in memory at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+
+    def hashes(self, places: "NDArray[np.int64]", first: int, width: int) -> "NDArray[np.uint64]":
+        """One number for the `width` numbers from `first` on of each of these rows, which rise."""
+        import numpy as np
+
+        found = np.zeros(len(places), dtype=np.uint64)
+        begin = 0
+        while begin < len(places):
+            base = int(places[begin])
+            end = int(np.searchsorted(places, base + READ_ROWS))
+            data = os.pread(self._file.fileno(), READ_ROWS * ROW_BYTES, base * ROW_BYTES)
+            rows = _table(data)[places[begin:end] - base, first : first + width]
+            for column in range(width):
+                found[begin:end] *= np.uint64(0x9E3779B97F4A7C15)
+                found[begin:end] += rows[:, column]
+            begin = end
+        return found
+
+    def shares(
+        self, some: "NDArray[np.int64]", others: "NDArray[np.int64]"
+    ) -> "NDArray[np.float64]":
+        """How many of their numbers each two rows share, 0 to 1."""
+        found: NDArray[np.float64] = (self._rows(some) == self._rows(others)).mean(axis=1)
+        return found
+
+    def _rows(self, places: "NDArray[np.int64]") -> "NDArray[np.uint32]":
+        handle = self._file.fileno()
+        rows = (os.pread(handle, ROW_BYTES, place * ROW_BYTES) for place in places.tolist())
+        return _table(b"".join(rows))
+
+
+def _table(data: bytes) -> "NDArray[np.uint32]":
+    import numpy as np
+
+    return np.frombuffer(data, dtype="<u4").reshape(-1, PERMUTATIONS)
 
 
 def signatures(texts: list[str], marks: list[str]) -> "NDArray[np.uint32]":

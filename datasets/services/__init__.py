@@ -65,12 +65,14 @@ from datasets.services.running import run_execute, steps_embed
 from datasets.services.runs import run_cancel, run_create, run_resume
 from datasets.services.saving import revision_save, revision_write
 from datasets.services.sharing import share_create, share_delete
-from datasets.services.statistics import version_statistics
+from datasets.services.statistics import version_duplicates, version_statistics
 from datasets.services.sweeping import (
     check_start,
     checks_run,
     comparison_start,
     comparisons_run,
+    duplicates_run,
+    duplicates_start,
     import_start,
     imports_run,
     revision_start,
@@ -119,6 +121,8 @@ __all__ = [
     "dataset_delete",
     "dataset_name",
     "dataset_update",
+    "duplicates_run",
+    "duplicates_start",
     "evaluation_sets_of",
     "given_as_one",
     "import_cancel",
@@ -191,6 +195,7 @@ __all__ = [
     "version_check",
     "version_cut_count",
     "version_delete",
+    "version_duplicates",
     "version_keep",
     "version_remap",
     "version_restore",

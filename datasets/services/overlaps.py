@@ -12,9 +12,7 @@ from datasets.models import DatasetVersion
 from datasets.previews import mapping_of
 from datasets.services.checks import reporter
 from datasets.signals import evaluation_sets
-from datasets.statistics.overlaps import Prompts, overlap_find
-
-SETS_MAX = 20  # of a project, the newest
+from datasets.statistics.overlaps import Sets, overlaps_count
 
 
 def sets_by_project() -> dict[uuid.UUID, list[uuid.UUID]]:
@@ -32,8 +30,7 @@ def sets_by_project() -> dict[uuid.UUID, list[uuid.UUID]]:
         projects[version_id].append(project_id)
     for version_id in ready.values_list("pk", flat=True):
         for project_id in projects[version_id]:
-            if len(found[project_id]) < SETS_MAX:
-                found[project_id].append(version_id)
+            found[project_id].append(version_id)
     return found
 
 
@@ -65,15 +62,17 @@ def overlaps_find(version: DatasetVersion) -> None:
     The caller holds the version's lock.
     """
     sets = sets_by_project()[version.dataset.project_id]
-    for set_id in _missing(version.pk, sets, version.overlaps):
-        other = DatasetVersion.objects.ready().filter(pk=set_id).first()
-        if other is None:
-            continue
-        prompts = Prompts(other.rows_path, mapping_of(other))
-        found = overlap_find(
-            version.rows_path, mapping_of(version), prompts, progress=reporter(version)
-        )
-        _keep(version, sets, {str(set_id): asdict(found)})
+    missing = _missing(version.pk, sets, version.overlaps)
+    while missing:
+        together, named = Sets(), []
+        while missing and not together.is_full:
+            other = DatasetVersion.objects.ready().filter(pk=missing.pop(0)).first()
+            if other is not None:
+                together.add(other.rows_path, mapping_of(other))
+                named.append(str(other.pk))
+        overlaps_count(version.rows_path, mapping_of(version), together, progress=reporter(version))
+        found = dict(zip(named, map(asdict, together.found), strict=True))
+        _keep(version, sets, found)
 
 
 def overlaps_give_up(version: DatasetVersion, message: str) -> None:

@@ -2,11 +2,14 @@
 
 import shutil
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django_q.tasks import async_task
 
 from accounts.services import live_touch
 from common.errors import DomainError
@@ -19,8 +22,10 @@ from datasets.services.checks import reporter
 from datasets.services.files import stored_bytes, sync
 from datasets.services.overlaps import overlaps_find, overlaps_give_up, uncompared
 from datasets.statistics.counting import statistics_compute
+from datasets.statistics.duplicates import ROW_BYTES, ROWS_MAX, near_find
 
 TRIES = 5  # of a count that is killed or fails
+RESERVE = 2**28  # bytes of the disk that a count leaves free
 
 
 def statistics_waiting() -> DatasetVersionQuerySet:
@@ -29,35 +34,79 @@ def statistics_waiting() -> DatasetVersionQuerySet:
     return versions.filter(Q(statistics__isnull=True) | Q(pk__in=uncompared()))
 
 
+def duplicates_waiting() -> DatasetVersionQuerySet:
+    """Counted versions whose near duplicates are to be counted."""
+    counted = DatasetVersion.objects.ready().filter(statistics__isnull=False)
+    return counted.filter(statistics__error__isnull=True, statistics__near__isnull=True)
+
+
 def version_statistics(version_id: uuid.UUID) -> bool:
     """Counts and compares a ready version that waits for it; whether this call did it.
 
     Does nothing when another process is at it or it is done. May be killed at any moment: the
     sweep starts it again, and nothing it wrote counts before the row says so.
     """
+    if not _work(version_id, statistics_waiting, _count_and_compare, _count_give_up):
+        return False
+    if duplicates_waiting().filter(pk=version_id).exists():
+        async_task("datasets.tasks.version_duplicates", str(version_id), cluster="web")
+    return True
+
+
+def version_duplicates(version_id: uuid.UUID) -> bool:
+    """Counts the near duplicates of a counted version, which takes longer than all other counts;
+    whether this call did it. As `version_statistics` it may be called and killed at any moment.
+
+    Waits, without a try being counted, while the disk has no room for what it needs meanwhile.
+    """
+    version = duplicates_waiting().filter(pk=version_id).first()
+    if version is None:
+        return False
+    needed = ROW_BYTES * min(version.counts["rows"], ROWS_MAX) + RESERVE
+    if shutil.disk_usage(version.directory).free < needed:
+        DatasetVersion.objects.filter(pk=version_id).update(progress={"phase": "room"})
+        return False
+    return _work(version_id, duplicates_waiting, _near_count, _near_give_up)
+
+
+def _work(
+    version_id: uuid.UUID,
+    waiting: Callable[[], DatasetVersionQuerySet],
+    work: Callable[[DatasetVersion], None],
+    give_up: Callable[[DatasetVersion, str], None],
+) -> bool:
+    """Works at the version if it waits and nobody else is at it; whether this call did it."""
     version = DatasetVersion.objects.ready().filter(pk=version_id).first()
     if version is None:
         return False
     with locked(version.directory) as mine:
-        waiting = statistics_waiting().select_related("dataset__project") if mine else None
-        version = waiting.filter(pk=version_id).first() if waiting is not None else None
+        rows = waiting().select_related("dataset__project") if mine else None
+        version = rows.filter(pk=version_id).first() if rows is not None else None
         if version is None:
             return False
         try:
             _tries_count(version)
-            if version.statistics is None:
-                _count(version)
-            overlaps_find(version)
+            work(version)
         except DomainError as refused:
-            if version.statistics is None:
-                _settle(version, {"error": dump(refused.message)}, None)
-            overlaps_give_up(version, refused.message)
+            give_up(version, refused.message)
         except FileNotFoundError:
             if DatasetVersion.objects.filter(pk=version_id).exists():
                 raise  # otherwise it was deleted meanwhile
         DatasetVersion.objects.filter(pk=version_id).update(progress={})
         live_touch(version_id, version.dataset.project_id)
     return True
+
+
+def _count_and_compare(version: DatasetVersion) -> None:
+    if version.statistics is None:
+        _count(version)
+    overlaps_find(version)
+
+
+def _count_give_up(version: DatasetVersion, message: str) -> None:
+    if version.statistics is None:
+        _settle(version, {"error": dump(message)}, None)
+    overlaps_give_up(version, message)
 
 
 def _tries_count(version: DatasetVersion) -> None:
@@ -76,10 +125,7 @@ def _tries_count(version: DatasetVersion) -> None:
 
 
 def _count(version: DatasetVersion) -> None:
-    draft = version.directory / ".statistics"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    try:
+    with _draft(version) as draft:
         found = statistics_compute(
             version.rows_path,
             version.check_directory,
@@ -87,22 +133,51 @@ def _count(version: DatasetVersion) -> None:
             mapping_of(version),
             progress=reporter(version),
         )
-        for path in draft.iterdir():
-            sync(path)
         _settle(version, found, draft)
+
+
+def _near_count(version: DatasetVersion) -> None:
+    with _draft(version) as draft:
+        found = near_find(
+            version.rows_path,
+            version.check_directory,
+            draft,
+            mapping_of(version),
+            progress=reporter(version),
+        )
+        _settle(version, version.counts | {"near": found}, draft)
+
+
+def _near_give_up(version: DatasetVersion, message: str) -> None:
+    _settle(version, version.counts | {"near": {"error": dump(message)}}, None)
+
+
+@contextmanager
+def _draft(version: DatasetVersion) -> Iterator[Path]:
+    """An empty folder for new files. The caller holds the version's lock."""
+    draft = version.directory / ".statistics"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-@transaction.atomic
 def _settle(version: DatasetVersion, found: dict[str, Any], draft: Path | None) -> None:
     """The files into the folder of the check, just before the row says that they are there."""
+    for path in draft.iterdir() if draft else ():
+        sync(path)
+    with transaction.atomic():
+        _settle_files(version, found, draft)
+
+
+def _settle_files(version: DatasetVersion, found: dict[str, Any], draft: Path | None) -> None:
     row = DatasetVersion.objects.select_for_update(of=("self",)).filter(pk=version.pk).first()
     if row is None:
         return
-    if draft is not None:
-        for path in draft.iterdir():
-            path.replace(row.check_directory / path.name)
+    for path in draft.iterdir() if draft else ():
+        path.replace(row.check_directory / path.name)
     version.statistics = found
     version.stored_bytes = stored_bytes(version.directory)
     version.save(update_fields=["statistics", "stored_bytes"])

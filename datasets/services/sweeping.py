@@ -41,7 +41,12 @@ from datasets.services.resumable import uploads_sweep
 from datasets.services.running import run_execute
 from datasets.services.runs import recipes_root
 from datasets.services.saving import revision_write
-from datasets.services.statistics import statistics_waiting, version_statistics
+from datasets.services.statistics import (
+    duplicates_waiting,
+    statistics_waiting,
+    version_duplicates,
+    version_statistics,
+)
 from datasets.services.uploads import SMALL
 
 CHECKS_AT_ONCE = 2
@@ -66,11 +71,8 @@ def sweep() -> None:
     for version in DatasetVersion.objects.filter(state=DatasetVersion.State.CHECKING):
         if _is_free(version.directory):
             async_task("datasets.tasks.version_check", str(version.pk), cluster="web")
-    waiting = statistics_waiting().order_by("created_at")
-    small = waiting.filter(bytes__lt=SMALL)[:NUDGED]
-    # The first big one's process works off the others, too.
-    for version in [*small, *waiting.filter(bytes__gte=SMALL)[:1]]:
-        async_task("datasets.tasks.version_statistics", str(version.pk), cluster="web")
+    _counts_sweep(statistics_waiting(), "datasets.tasks.version_statistics")
+    _counts_sweep(duplicates_waiting(), "datasets.tasks.version_duplicates")
     _work_sweep(
         RecipeRun.objects.active(),
         recipes_root(),
@@ -102,6 +104,14 @@ def sweep() -> None:
     if counts.exists():
         async_task("datasets.tasks.tokens_count", cluster="web")  # works off the others, too
     info_write()
+
+
+def _counts_sweep(waiting: QuerySet[DatasetVersion], task: str) -> None:
+    waiting = waiting.order_by("created_at")
+    small = waiting.filter(bytes__lt=SMALL)[:NUDGED]
+    # The first big one's process works off the others, too.
+    for version in [*small, *waiting.filter(bytes__gte=SMALL)[:1]]:
+        async_task(task, str(version.pk), cluster="web")
 
 
 def _with_answers() -> QuerySet[RecipeRun]:
@@ -214,6 +224,11 @@ def statistics_start(version_id: uuid.UUID) -> None:
     _start("dataset_statistics", version_id)
 
 
+def duplicates_start(version_id: uuid.UUID) -> None:
+    """Starts a process that counts this version's near duplicates, as `statistics_start` does."""
+    _start("dataset_duplicates", version_id)
+
+
 def run_start(run_id: uuid.UUID) -> None:
     """Starts a process that runs this recipe; it goes on when the queue's worker ends."""
     _start("recipe_run", run_id)
@@ -279,6 +294,16 @@ def statistics_run(version_id: uuid.UUID) -> None:
     slots = data_root() / ".statistics"
     _work_off(
         version_id, statistics_waiting(), version_statistics, slots=slots, at_once=COUNTED_AT_ONCE
+    )
+
+
+def duplicates_run(version_id: uuid.UUID) -> None:
+    """Counts this version's near duplicates and then those of all others that wait, unless another
+    process is at it. It does not keep the quicker counts of other versions waiting.
+    """
+    slots = data_root() / ".duplicates"
+    _work_off(
+        version_id, duplicates_waiting(), version_duplicates, slots=slots, at_once=COUNTED_AT_ONCE
     )
 
 

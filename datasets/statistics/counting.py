@@ -1,35 +1,24 @@
 """All that is counted of a version's rows, in one pass over them and a second over a sample."""
 
-import shutil
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.checking import FINDINGS, LENGTHS, Spread, counted_every
 from datasets.preparing import Progress
 from datasets.reading.indexed import IndexedReader
-from datasets.recipes.duplicates import deduplicate
 from datasets.recipes.masking import Masker
-from datasets.recipes.rows import (
-    Row,
-    StepOutcome,
-    Work,
-    decoded,
-    mark_of,
-    plain,
-    texts_key,
-    texts_of,
-)
+from datasets.recipes.rows import decoded, mark_of, plain, texts_key, texts_of
 from datasets.shapes.mapping import Mapping
 from datasets.statistics.columns import Columns
+from datasets.statistics.drawing import drawn
 from datasets.statistics.facts import (
     DROPPED,
     DUPLICATE,
     ESTIMATED,
     LOOKED,
-    NEAR,
     PERSONAL,
     WARNED,
     Facts,
@@ -40,13 +29,11 @@ from datasets.statistics.languages import LANGUAGES, language_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SAMPLE_BYTES = 8 * 2**20  # of rows in which language, near duplicates and personal data are sought
+SAMPLE_BYTES = 8 * 2**20  # of rows in which language and personal data are sought
 TEXT_MAX = 20_000  # characters of a row in which personal data are sought
-THRESHOLD = 0.8  # share of stretches that near duplicates have in common
 SOUGHT = ["key", "email", "id_card", "bank_card", "phone", "ip"]  # what patterns tell for certain
 OUTLIERS = 5
 TURNS_MAX = 20  # more turns are counted together
-_SPREADING = 0x9E3779B1  # multiples of it fall evenly, and in no step with how a file is ordered
 
 
 def statistics_compute(
@@ -61,7 +48,7 @@ def statistics_compute(
     counter = _Counter(reader, check, mapping)
     counter.read(lambda share: progress("counting", 0.6 * share))
     sample = _Sample(reader, counter.facts, mapping)
-    found = sample.look(target / "near", lambda share: progress("looking", 0.6 + 0.4 * share))
+    found = sample.look(lambda share: progress("looking", 0.6 + 0.4 * share))
     table = counter.facts.table()
     order = facts_write(table, target)
     usable = len(order)
@@ -183,45 +170,26 @@ class _Sample:
         self._reader = reader
         self._facts = facts
         self._mapping = mapping
-        self._numbers = _drawn(reader)
+        self._numbers = drawn(reader.count, SAMPLE_BYTES / max(reader.size, 1))
         self._looked = 0
         self._languages: Counter[str] = Counter()
         self._personal: Counter[str] = Counter()
         self._personal_rows = 0
 
-    def look(self, folder: Path, progress: Any) -> dict[str, Any]:
-        """Looks for all three at once."""
-        near = 0
-
-        def dropped(row: Row, reason: str) -> None:
-            nonlocal near
-            if reason == "near_duplicate":
-                near += 1
-                self._facts.flags[row.number] |= NEAR
-
-        outcome = StepOutcome("deduplicate")
-        work = Work(plain(self._mapping), folder, 1, outcome, dropped)
-        wanted = {"mode": "near", "threshold": THRESHOLD, "against": []}
-        for _row in deduplicate(self._rows(progress), work, wanted):
-            pass
-        shutil.rmtree(folder, ignore_errors=True)
-        return {
-            "looked": self._looked,
-            "near_duplicates": near,
-            "languages": dict(self._languages.most_common()),
-            "personal": {"rows": self._personal_rows, "kinds": dict(self._personal.most_common())},
-        }
-
-    def _rows(self, progress: Any) -> Iterator[Row]:
+    def look(self, progress: Callable[[float], None]) -> dict[str, Any]:
+        """Looks for both at once."""
         mapping = plain(self._mapping)
         for number, value in self._reader.some(self._numbers):
-            row = decoded(value, self._mapping)
-            texts = [text for _role, text in texts_of(row, mapping)]
-            self._look_at(number, "\n".join(texts)[:TEXT_MAX])
-            yield Row(number, row)
+            texts = texts_of(decoded(value, self._mapping), mapping)
+            self._look_at(number, "\n".join(text for _role, text in texts)[:TEXT_MAX])
             self._looked += 1
             if self._looked % 256 == 0:
                 progress(self._looked / len(self._numbers))
+        return {
+            "looked": self._looked,
+            "languages": dict(self._languages.most_common()),
+            "personal": {"rows": self._personal_rows, "kinds": dict(self._personal.most_common())},
+        }
 
     def _look_at(self, number: int, text: str) -> None:
         language = language_of(text)
@@ -232,10 +200,3 @@ class _Sample:
         self._personal.update(masker.found)
         self._personal_rows += bool(masker.found)
         self._facts.flags[number] |= LOOKED | (PERSONAL if masker.found else 0)
-
-
-def _drawn(reader: IndexedReader) -> range | list[int]:
-    if reader.size <= SAMPLE_BYTES:
-        return range(reader.count)
-    limit = 2**32 * SAMPLE_BYTES // reader.size
-    return [number for number in range(reader.count) if number * _SPREADING % 2**32 < limit]

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 FACTS, ORDER = "facts.bin", "order.bin"
 RECORD = [("length", "<u4"), ("turns", "<u2"), ("language", "u1"), ("flags", "u1")]
-# Flags of a row. LOOKED: it was among those that language, near duplicates and personal data were
-# looked for in. ESTIMATED: its length was not counted.
+# Flags of a row. LOOKED: it was among those that language and personal data were looked for in.
+# ESTIMATED: its length was not counted.
 DROPPED, WARNED, DUPLICATE, NEAR, PERSONAL, LOOKED, ESTIMATED = (1 << bit for bit in range(7))
 _PARTS = 16  # keys are sorted in so many parts, so that sorting takes little memory
 

@@ -1,8 +1,6 @@
-"""Which rows ask what an evaluation set asks: a model that learnt them is not measured by it."""
+"""Which rows hold what evaluation sets ask: a model that learnt them is not measured by these."""
 
-import re
-import unicodedata
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,17 +9,16 @@ from datasets.preparing import Progress
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.rows import decoded, plain, texts_of
 from datasets.shapes.mapping import Mapping
+from datasets.statistics.drawing import drawn
+from datasets.statistics.questions import GAP, LEAST, Questions, Said, letters_of
 
-SET_ROWS = 10_000  # of an evaluation set; of bigger ones so many are drawn evenly
+SET_ROWS = 100_000  # of an evaluation set; of bigger ones so many are drawn evenly
+SET_BYTES = 64 * 2**20  # of its rows, likewise
+LETTERS = 16_000_000  # of questions that are looked for in one reading of the rows
+TOGETHER = 1 << 18  # letters of rows that are looked at together
 LISTED = 200  # rows that are named
-PROMPT_MAX = 2000  # characters of a prompt that are compared
-THRESHOLD = 0.8  # share of stretches that near prompts have in common
-_GRAM = 4  # words in a row that near prompts must share at least once
-_SHARED = 16  # prompts of the set that a stretch of words is kept for; commoner ones say little
-_COMPARED = 4
-_DENSE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_DENSE_SIGN = re.compile(f"[{_DENSE}]")
-_WORD = re.compile(rf"[{_DENSE}]|[^\W{_DENSE}]+")
+_SHORT = 4 * max(LEAST.values())  # characters; longer texts are no short question
+_ASKED = frozenset({"user", "text"})
 
 
 @dataclass
@@ -35,7 +32,7 @@ class Overlap:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, row: int, other: int, *, exact: bool) -> None:
-        """Counts a row of the version with the row of the set that asks the same."""
+        """Counts a row of the version with the row of the set that asks what it says."""
         if exact:
             self.exact += 1
         else:
@@ -44,76 +41,63 @@ class Overlap:
             self.rows.append({"row": row + 1, "other": other + 1, "exact": exact})
 
 
-def prompt_words(value: Any, mapping: Mapping) -> list[str]:
-    """The words of what a row asks; of a plain text its beginning. Neither case nor signs count."""
-    texts = texts_of(decoded(value, mapping), plain(mapping))
-    asked = " ".join(text for role, text in texts if role in {"user", "text"})[:PROMPT_MAX]
-    return _WORD.findall(unicodedata.normalize("NFKC", asked).casefold())
+class Sets:
+    """Evaluation sets that are looked for in one reading of a version's rows."""
 
+    def __init__(self) -> None:
+        self.found: list[Overlap] = []  # in the order in which they were added
+        self.questions = Questions()
 
-class Prompts:
-    """The prompts of an evaluation set, to be asked for."""
+    @property
+    def is_full(self) -> bool:
+        """Whether further sets are for the next reading."""
+        return self.questions.letters >= LETTERS
 
-    def __init__(self, rows: Path, mapping: Mapping) -> None:
+    def add(self, rows: Path, mapping: Mapping) -> None:
+        """Takes the questions of a set."""
         reader = IndexedReader(rows)
-        self.count = reader.count
-        numbers = range(0, reader.count, -(-reader.count // SET_ROWS) or 1)
-        self.looked = len(numbers)
-        self._texts: dict[int, str] = {}
-        self._exact: dict[str, int] = {}
-        self._grams: dict[int, list[int]] = {}
+        share = min(SET_ROWS / max(reader.count, 1), SET_BYTES / max(reader.size, 1))
+        numbers = drawn(reader.count, share)
         for number, value in reader.some(numbers):
-            words = prompt_words(value, mapping)
-            if not words:
-                continue
-            self._texts[number] = text = " ".join(words)
-            self._exact.setdefault(text, number)
-            for gram in _grams(words):
-                known = self._grams.setdefault(gram, [])
-                if len(known) < _SHARED:
-                    known.append(number)
-
-    def find(self, words: list[str]) -> tuple[int, bool] | None:
-        """The row that asks the same, and whether in the same words; None without one."""
-        text = " ".join(words)
-        if (same := self._exact.get(text)) is not None:
-            return same, True
-        shared: Counter[int] = Counter()
-        for gram in _grams(words):
-            shared.update(self._grams.get(gram, ()))
-        if not shared:
-            return None
-        mine = _stretches(text)
-        for number, _count in shared.most_common(_COMPARED):
-            if _alike(mine, self._texts[number]):
-                return number, False
-        return None
+            texts = texts_of(decoded(value, mapping), plain(mapping))
+            self.questions.add(letters_of(_asked(texts)), len(self.found), number)
+        self.found.append(Overlap(reader.count, len(numbers)))
 
 
-def _stretches(text: str) -> set[str]:
-    """All stretches of five characters, or of three where the script has no spaces."""
-    size = 3 if len(_DENSE_SIGN.findall(text)) * 3 > len(text) else 5
-    return {text[place : place + size] for place in range(max(len(text) - size + 1, 1))}
+def _asked(texts: list[tuple[str, str]]) -> str:
+    return " ".join(text for role, text in texts if role in _ASKED)
 
 
-def _grams(words: list[str]) -> set[int]:
-    return {hash(gram) for gram in zip(*(words[place:] for place in range(_GRAM)), strict=False)}
+def said_of(texts: list[tuple[str, str]]) -> Said:
+    """A row as questions are sought in it: in all of its texts, whoever says them, and in what is
+    asked, read without the answers between.
+    """
+    whole, asked = letters_of(" ".join(text for _role, text in texts)), letters_of(_asked(texts))
+    alone = (letters_of(text) for _role, text in texts if len(text) <= _SHORT)
+    apart = "" if asked in whole else GAP + asked
+    return Said(whole + apart, tuple({asked, *alone} - {""}))
 
 
-def _alike(mine: set[str], other: str) -> bool:
-    theirs = _stretches(other)
-    both = len(mine & theirs)
-    return both >= THRESHOLD * (len(mine) + len(theirs) - both)
+def overlaps_count(rows: Path, mapping: Mapping, sets: Sets, *, progress: Progress) -> None:
+    """Looks at every row of a version, and counts in `sets` what it finds."""
+    finder = sets.questions.finder()
+    count = IndexedReader(rows).count
+    for start, together in _together(rows, mapping):
+        for place, match in finder.find(together):
+            sets.found[match.set].add(start + place, match.row, exact=match.exact)
+        progress("comparing", (start + len(together)) / count)
 
 
-def overlap_find(rows: Path, mapping: Mapping, prompts: Prompts, *, progress: Progress) -> Overlap:
-    """Looks at every row of a version."""
-    reader = IndexedReader(rows)
-    found = Overlap(prompts.count, prompts.looked)
-    for number, _line, value in reader.all():
-        words = prompt_words(value, mapping)
-        if words and (match := prompts.find(words)):
-            found.add(number, match[0], exact=match[1])
-        if number % 1024 == 0:
-            progress("comparing", number / reader.count)
-    return found
+def _together(rows: Path, mapping: Mapping) -> Iterator[tuple[int, list[Said]]]:
+    """Some rows at a time, with the number of their first one."""
+    read = plain(mapping)
+    held: list[Said] = []
+    letters = start = 0
+    for number, _line, value in IndexedReader(rows).all():
+        held.append(said_of(texts_of(decoded(value, mapping), read)))
+        letters += len(held[-1].letters)
+        if letters >= TOGETHER:
+            yield start, held
+            held, letters, start = [], 0, number + 1
+    if held:
+        yield start, held

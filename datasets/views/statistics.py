@@ -32,12 +32,16 @@ def version_statistics(request: HtmxRequest, version: DatasetVersion) -> HttpRes
     lengths = None
     if tokenizer and version.is_counted:
         lengths = lengths_by(version, tokenizer, cutoff, by=request.user)
+    if request.htmx.target == "near-state" and near_of(version)["state"] == "waiting":
+        return render(request, "datasets/_near_state.html", context | {"near": near_of(version)})
     if part and lengths and lengths.state == "waiting":
         return render(request, "datasets/_tokens_state.html", context | {"lengths": lengths})
     context |= statistics_shown(version)
     if version.is_counted:
         context["length"] = _length(request, version, lengths, context["outlook"])
-    context["overlaps"] = overlaps_seen(version, request.user)
+    seen = overlaps_seen(version, request.user)
+    context["overlaps"] = [one for one in seen if one.state != "done" or one.both]
+    context["clean_sets"] = [one for one in seen if one not in context["overlaps"]]
     response = render(request, "datasets/version_statistics.html", context)
     if part:
         response["HX-Refresh"] = "true"
@@ -87,9 +91,21 @@ def statistics_shown(version: DatasetVersion) -> dict[str, Any]:
             for one in found["columns"]
         ],
         "duplicate_percent": 100 * found["duplicates"] / max(found["rows"], 1),
-        "near_percent": 100 * found["near_duplicates"] / max(looked, 1),
+        "near": near_of(version),
         "personal_percent": 100 * found["personal"]["rows"] / max(looked, 1),
     }
+
+
+def near_of(version: DatasetVersion) -> dict[str, Any]:
+    """The near duplicates of a counted version. `state` is `waiting`, `failed` or `done`."""
+    found = version.counts.get("near")
+    if found is None:
+        return {"state": "waiting"}
+    if "error" in found:
+        return {"state": "failed", "problem": load(found["error"])}
+    percent = 100 * found["rows"] / max(found["looked"], 1)
+    drawn = found["looked"] < version.counts["rows"]
+    return {**found, "state": "done", "percent": percent, "is_sample": drawn}
 
 
 def _bars(counts: list[Any], total: int) -> list[dict[str, Any]]:

@@ -102,7 +102,8 @@ def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any
         "languages": LANGUAGE_NAMES,
         "orders": ORDER_NAMES,
         "in_tokens": version.counts.get("lengths", {}).get("unit") == "tokens",
-        "only_looked": choice.flag in {"near", "personal"} or bool(choice.language),
+        "near_waits": choice.flag == "near" and not version.counts.get("near"),
+        "only_looked": choice.flag == "personal" or bool(choice.language),
     }
 
 

@@ -1,15 +1,23 @@
 """Rows that evaluation sets ask, too: which sets are compared, what is found, and who sees it."""
 
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from typing import Any
+
 import pytest
 from django.urls import reverse
 from rest_framework.test import APIClient
 
 from datasets import services
+from datasets.ingest import no_progress
 from datasets.models import Dataset, DatasetVersion
+from datasets.previews import mapping_of
 from datasets.services import overlaps
 from datasets.signals import evaluation_sets
-from datasets.statistics.overlaps import Prompts
-from tests.datasets.conftest import GOOD
+from datasets.statistics.overlaps import Sets, overlaps_count
+from tests.datasets import children
+from tests.datasets.conftest import GOOD, jsonl
 
 pytestmark = pytest.mark.django_db
 ASKED = "What did the committee decide about the new library in the old town last Monday evening?"
@@ -31,7 +39,7 @@ TRAIN = [
     {"instruction": "Short two", "output": "d"},
     {"instruction": "What did the committee decide about the bridge?", "output": "To wait."},
     {"instruction": "short", "input": "ONE", "output": "e"},  # 11: exact
-    {"instruction": "To build it.", "output": ASKED},  # the answer is no question
+    {"instruction": "Ask me something.", "output": ASKED},  # 12: whoever says it
 ]
 
 
@@ -49,12 +57,13 @@ def sets(make) -> tuple[DatasetVersion, DatasetVersion]:
 def test_what_is_found(sets) -> None:
     train, test = sets
     found = train.overlaps[str(test.pk)]
-    assert (found["exact"], found["near"], found["of"], found["looked"]) == (2, 2, 4, 4)
+    assert (found["exact"], found["near"], found["of"], found["looked"]) == (3, 2, 4, 4)
     assert found["rows"] == [
         {"row": 6, "other": 1, "exact": True},
         {"row": 7, "other": 1, "exact": False},
         {"row": 8, "other": 2, "exact": False},
         {"row": 11, "other": 3, "exact": True},
+        {"row": 12, "other": 1, "exact": True},
     ]
     assert test.overlaps == {}  # nothing is compared with itself
 
@@ -74,7 +83,7 @@ def test_new_sets_are_compared_and_old_ones_forgotten(sets, make) -> None:
         assert set(overlaps.uncompared()) == {train.pk, test.pk}
         assert services.version_statistics(train.pk)
         train.refresh_from_db()
-        assert train.overlaps[str(later.pk)]["exact"] == 7
+        assert train.overlaps[str(later.pk)]["exact"] == 8  # one of them in an answer
         assert set(train.overlaps) == {str(later.pk), str(test.pk)}
         Dataset.objects.filter(pk=test.dataset_id).delete()
         assert overlaps.uncompared() == []
@@ -108,12 +117,12 @@ def test_who_sees_it(sets, client, people) -> None:
     client.force_login(people.viewer)
     page = client.get(url).content.decode()
     assert "support-test v1" in page and f"{rows}?row=8" in page
-    assert "4 rows also in support-test v1" in client.get(rows).content.decode()
+    assert "5 rows also in support-test v1" in client.get(rows).content.decode()
     api = APIClient()
     api.force_authenticate(people.viewer)
     answer = api.get(path).json()
     assert [(one["name"], one["state"], one["exact"]) for one in answer] == [
-        ("support-test v1", "done", 2)
+        ("support-test v1", "done", 3)
     ]
     Dataset.objects.filter(pk=train.dataset_id).update(is_public=True)
     client.force_login(people.stranger)
@@ -122,10 +131,138 @@ def test_who_sees_it(sets, client, people) -> None:
     assert APIClient().get(path).json() == []
 
 
+def _found(version: DatasetVersion, test: DatasetVersion) -> dict[str, Any]:
+    """What the version shares with a set, looked for without the database."""
+    sets = Sets()
+    sets.add(test.rows_path, mapping_of(test))
+    overlaps_count(version.rows_path, mapping_of(version), sets, progress=no_progress)
+    return asdict(sets.found[0])
+
+
+def test_whole_rows_are_looked_at(make) -> None:
+    """Questions stand anywhere: deep in a text, in a later turn, in an answer, across turns."""
+    test = make(TEST, name="test").latest
+    filler = "The harbour was quiet and the boats lay still. " * 400
+    texts = make(
+        [{"text": filler}, {"text": filler + ASKED + filler}, {"text": filler + ZH[:12]},
+         {"text": filler + ZH.replace("家乡", "故乡") + filler}, {"text": "She said: short one"}],
+        name="texts",
+    ).latest  # fmt: skip
+    found = _found(texts, test)
+    assert [(one["row"], one["other"], one["exact"]) for one in found["rows"]] == [
+        (2, 1, True),
+        (4, 2, False),
+    ]
+    said = [("user", "Hello there"), ("assistant", "Good day"), ("user", ASKED), ("assistant", "b")]
+    halves = [("user", ASKED[:40]), ("assistant", "Go on, please"), ("user", ASKED[40:])]
+    told = [("user", "Tell me a question"), ("assistant", f"Here is one: {ASKED}")]
+    small = [("user", "Hi"), ("assistant", "Yes?"), ("user", "Short one!"), ("assistant", "a")]
+    talks = [said, [*halves, ("assistant", "b")], told, small]
+    rows = [
+        {"messages": [{"role": role, "content": text} for role, text in talk]} for talk in talks
+    ]
+    found = _found(make(rows, name="talks").latest, test)
+    assert [(one["row"], one["other"], one["exact"]) for one in found["rows"]] == [
+        (1, 1, True),
+        (2, 1, True),
+        (3, 1, True),
+        (4, 3, True),
+    ]
+
+
+def test_questions_of_one_form_are_told_apart(make) -> None:
+    """What all questions have in common finds none of them."""
+    form = "Answer the following question about geography with a single word: what is the capital"
+    places = [f"{form} of {name}land?" for name in map("".join, product("abcdefgh", repeat=4))]
+    test = make([{"instruction": one, "output": "x"} for one in places], name="test").latest
+    assert test.rows == 4096
+    asked = [places[7], places[4000] + " Please.", f"{form} of Wonderful Otherplace on the sea?"]
+    found = _found(
+        make([{"instruction": one, "output": "x"} for one in asked], name="train").latest, test
+    )
+    exact = [one for one in found["rows"] if one["exact"]]
+    assert [(one["row"], one["other"]) for one in exact] == [(1, 8), (2, 4001)]
+
+
+def test_every_set_is_compared(make, monkeypatch) -> None:
+    """However many there are, in as few readings of the rows as their letters allow."""
+    monkeypatch.setattr("datasets.statistics.overlaps.LETTERS", 200)
+    train = make(TRAIN, name="train").latest
+    for number in range(25):
+        test = make(TEST[number % 2 : number % 2 + 1], name=f"test {number}").latest
+        DatasetVersion.objects.filter(pk=test.pk).update(lineage={"part": "test"})
+    readings = []
+    count = overlaps.overlaps_count
+
+    def counted(*what: Any, **more: Any) -> None:
+        readings.append(len(what[2].found))
+        count(*what, **more)
+
+    monkeypatch.setattr(overlaps, "overlaps_count", counted)
+    assert services.version_statistics(train.pk)
+    train.refresh_from_db()
+    assert len(train.overlaps) == sum(readings) == 25
+    assert 25 > len(readings) > 1
+    assert all(one["exact"] or one["near"] for one in train.overlaps.values())
+    assert sum(one["exact"] for one in train.overlaps.values()) == 13 * 2
+
+
+def test_a_long_row_and_a_long_question(make, monkeypatch) -> None:
+    """Letters are taken piece by piece; a place across two pieces is found, too."""
+    monkeypatch.setattr("datasets.statistics.questions.PIECE", 50)
+    monkeypatch.setattr("datasets.statistics.overlaps.TOGETHER", 500)
+    test = make([{"text": " ".join(f"word{n * 7919}" for n in range(300))}, *[]], name="t").latest
+    rows = [{"text": "zebra " * n + " ".join(f"word{k * 7919}" for k in range(300))}
+            for n in range(0, 40, 3)]  # fmt: skip
+    found = _found(make([*rows, {"text": "zebra " * 900}], name="train").latest, test)
+    assert (found["exact"], found["near"]) == (len(rows), 0)
+    half = make([{"text": rows[0]["text"][:1000]}] * 2, name="half").latest
+    assert _found(half, test)["rows"] == []
+
+
 def test_big_sets_are_drawn_evenly(make, monkeypatch) -> None:
     monkeypatch.setattr("datasets.statistics.overlaps.SET_ROWS", 10)
     version = make(GOOD).latest
-    prompts = Prompts(version.rows_path, services.statistics.mapping_of(version))
-    assert (prompts.count, prompts.looked) == (30, 10)
-    assert prompts.find(["question", "27"]) == (27, True)
-    assert prompts.find(["question", "28"]) is None
+    found = _found(version, version)
+    assert found["of"] == 30
+    assert 5 < found["looked"] < 15
+    assert found["exact"] == found["looked"]
+    assert [one["row"] for one in found["rows"]] == [one["other"] for one in found["rows"]]
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+import django
+django.setup()
+from datasets.ingest import contents_ingest, no_progress
+from datasets.shapes.detect import guess
+from datasets.statistics.overlaps import Sets, overlaps_count
+from tests.memory import peak_kilobytes
+folders = [Path(one) for one in sys.argv[1:]]
+found = [
+    contents_ingest(folder, folder / "original", "a.jsonl", line_limit=16 << 20)
+    for folder in folders
+]
+mapping = guess(found[0].sample).mapping
+sets = Sets()
+sets.add(folders[0] / "rows.jsonl", mapping)
+overlaps_count(folders[1] / "rows.jsonl", mapping, sets, progress=no_progress)
+print(sets.found[0].looked, sets.found[0].exact, peak_kilobytes() // 1024)
+"""
+
+
+@pytest.mark.once
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    """A set of 20,000 questions, and a row of twelve megabytes with one of them at its end."""
+    questions = [
+        {"text": " ".join(f"{n * k:x}" for k in range(31, 51))} for n in range(10**5, 12 * 10**4)
+    ]
+    long = {"text": "word " * 2_400_000 + questions[77]["text"]}
+    for name, rows in (("set", questions), ("data", [long, *questions[:100]])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "original").write_bytes(jsonl(rows))
+    done = children.run(MEASURED, str(tmp_path / "set"), str(tmp_path / "data"))
+    looked, exact, megabytes = map(int, done.stdout.split())
+    assert (looked, exact) == (20_000, 101)
+    assert megabytes < 450

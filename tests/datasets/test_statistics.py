@@ -17,7 +17,6 @@ from datasets.statistics.facts import (
     DUPLICATE,
     ESTIMATED,
     LOOKED,
-    NEAR,
     PERSONAL,
     RECORD,
     WARNED,
@@ -79,7 +78,7 @@ def test_numbers(make) -> None:
     version = make(ROWS).latest
     found = _counted(version)
     assert (found["rows"], found["usable"], version.rows) == (8, 6, 6)
-    assert (found["duplicates"], found["near_duplicates"], found["looked"]) == (1, 1, 8)
+    assert (found["duplicates"], found["looked"]) == (1, 8)
     assert (found["languages"]["zh"], found["languages"]["mixed"]) == (1, 1)
     assert sum(found["languages"].values()) == 8 and found["languages"]["en"] >= 4
     assert found["personal"] == {"rows": 1, "kinds": {"email": 1, "phone": 1}}
@@ -96,7 +95,7 @@ def test_numbers(make) -> None:
     assert list(facts["turns"]) == [2, 2, 2, 2, 1, 1, 1, 2]
     assert [LANGUAGES[code] for code in facts["language"]][3:8:4] == ["zh", "mixed"]
     flags = [int(one) & ~LOOKED for one in facts["flags"]]
-    assert flags == [0, DUPLICATE, NEAR, 0, WARNED | PERSONAL, DROPPED, DROPPED, 0]
+    assert flags == [0, DUPLICATE, 0, 0, WARNED | PERSONAL, DROPPED, DROPPED, 0]
     order = np.fromfile(version.check_directory / "order.bin", dtype="<u4")
     assert (sorted(order), set(order[-2:])) == (list(range(8)), {5, 6})
     assert not services.version_statistics(version.pk)  # once is enough
@@ -149,6 +148,7 @@ def test_the_queue_counts_what_is_ready(make, monkeypatch) -> None:
     asked: list[tuple[str, ...]] = []
     for place in (services.checks, services.sweeping):
         monkeypatch.setattr(place, "async_task", lambda *what, **_more: asked.append(what))
+    monkeypatch.setattr("datasets.services.statistics.async_task", lambda *what, **_more: None)
     version = make().latest
     assert asked == [("datasets.tasks.version_statistics", str(version.pk))]
     services.sweep()
@@ -159,7 +159,10 @@ def test_the_queue_counts_what_is_ready(make, monkeypatch) -> None:
     version.refresh_from_db()
     assert version.statistics["rows"] == 30
     services.sweep()
-    assert len(asked) == 2
+    assert asked[2:] == [("datasets.tasks.version_duplicates", str(version.pk))]
+    tasks.version_duplicates(str(version.pk))
+    services.sweep()
+    assert len(asked) == 3
 
 
 def test_pages_and_api(make, client, people) -> None:
@@ -177,7 +180,8 @@ def test_pages_and_api(make, client, people) -> None:
     assert api.get(path).json()["state"] == "waiting"
     found = _counted(version)
     assert api.get(path).json() == {
-        "state": "done", "percent": 100, "problem": "", "statistics": json.loads(json.dumps(found)),
+        "state": "done", "percent": 100, "problem": "",
+        "statistics": json.loads(json.dumps(found)) | {"near": None},
     }  # fmt: skip
     page = client.get(url).content.decode()
     for words in ("Chinese and others mixed", "E-mail addresses", "book", "Half of the rows"):
@@ -262,6 +266,7 @@ def test_killed_at_any_point(people, home) -> None:
     version = Dataset.objects.get(pk=dataset.pk).latest
     assert version.statistics["rows"] == len(_facts(version)) == 30
     services.sweep()
+    assert services.version_duplicates(version.pk)
     assert not (version.directory / ".statistics").exists()
     assert version.train_path.exists()
 
