@@ -323,7 +323,7 @@ NODE_RUNNER = env.text("TRAINER_RUNNER", "process")
 # The network of containers that fetch from a hub, when not the node's own; all others have none.
 CONTAINER_NETWORK = env.text("TRAINER_CONTAINER_NETWORK", "")
 # On a node: what a container may hold of the memory that goes with its GPUs or CPUs; 0: no matter.
-WORKLOAD_MEMORY_PERCENT = env.integer("TRAINER_WORKLOAD_MEMORY_PERCENT", 100, least=0)
+WORKLOAD_MEMORY_PERCENT = env.integer("TRAINER_WORKLOAD_MEMORY_PERCENT", 200, least=0)
 # On a node: where the control plane is, and the key that the node shows there.
 CONTROL_URL = env.text("TRAINER_CONTROL_URL", "").rstrip("/")
 NODE_KEY = env.secret("TRAINER_NODE_KEY", "")

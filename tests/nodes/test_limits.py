@@ -60,8 +60,9 @@ def test_whose_memory_was_full(submit, met_limit, reason) -> None:
 
 
 @pytest.mark.docker
-def test_the_share_is_kept_and_told(contained, submit, container_of) -> None:
+def test_the_share_is_kept_and_told(contained, submit, settings, container_of) -> None:
     """Without a limit of its own, a hog ends where its part of the node ends, which it names."""
+    settings.WORKLOAD_MEMORY_PERCENT = 100
     node = Node.objects.get(name=contained.name)
     Node.objects.filter(pk=node.pk).update(memory_bytes=GIB)
     hog = start(submit({"hold_mib": 400}, cpus=node.cpu_count / 8))
