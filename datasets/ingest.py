@@ -12,12 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from datasets.fitting import Entry, LeftOut, Source, entry
 from datasets.preparing import (
-    Entry,
-    LeftOut,
     Progress,
-    Source,
-    entry,
     lines_left_out,
     members_prepare,
     no_file_left,
@@ -65,8 +62,8 @@ def contents_ingest(
 ) -> Contents:
     """Writes `rows.jsonl` with its index from the uploaded file. `BadFile` says what is wrong.
 
-    Of an archive, files that cannot be read are left out and named; the tables that can must be of
-    one kind. Either both files are there in the end or `rows.jsonl` is not.
+    Of an archive, files that cannot be read, or do not fit most of the others, are left out and
+    named. Either both files are there in the end or `rows.jsonl` is not.
     """
     work = directory / _WORK
     shutil.rmtree(work, ignore_errors=True)

@@ -1,19 +1,19 @@
 """Files made ready to be read as rows, and which of several belong together."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from common.phrases import dump, ngettext
 from common.phrases import gettext as _
+from common.phrases import ngettext
+from datasets.fitting import LeftOut, Look, Source, fitting_part, look_of
 from datasets.parsing.archives import MEMBERS
 from datasets.reading.foreign import foreign_parse
 from datasets.reading.kinds import ARCHIVES, BOOKS, DOCUMENTS, LINES, TEXTS, kind_of, named_kind
 from datasets.reading.kinds import ROWS as ROW_KINDS
+from datasets.reading.leaving import lines_of, place_of
 from datasets.reading.refusals import BadFile, NotRead
 from datasets.reading.rows import json_kind, rows_read
 from datasets.reading.sources import (
@@ -25,59 +25,24 @@ from datasets.reading.sources import (
 )
 from datasets.shapes.detect import SAMPLE, guess
 
-_NAMED = 5  # files that a refusal names
-_REASONS = 3  # that it gives
+_REASONS = 3  # that a refusal gives
 _LINES_NAMED = 20  # that are left out
 Progress = Callable[[str, float], None]  # phase and share done, 0 to 1
-Entry = dict[str, Any]  # see `entry`
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file made ready to be read: rows in UTF-8."""
-
-    name: str
-    path: Path
-    kind: str  # of the file as it came; of a sheet csv, as which it is read
-    read_as: str  # json, jsonl or csv
-    encoding: str
-    problem: str = ""  # what of it is left out
-    named: bool = True  # whether its name has the ending of a kind
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """One of several files that cannot be read."""
-
-    name: str
-    kind: str
-    refused: BadFile
-
-    @property
-    def entry(self) -> Entry:
-        """What is kept of it."""
-        return entry(self.name, self.kind, problem=self.refused.message)
-
-
 Sorted = tuple[list[Source], list[LeftOut]]  # what can be read, and what cannot
-
-
-def entry(name: str, kind: str, *, rows: int = 0, problem: str = "") -> Entry:
-    """What is kept of a file: name, kind, number of rows, and why some or all of it is left out."""
-    return {"name": name, "kind": kind, "rows": rows, "problem": dump(problem)}
 
 
 def lines_left_out(lines: list[BadFile]) -> str:
     """Which lines are left out, and why the first of them is; empty when none is."""
     if not lines:
         return ""
-    places = ", ".join(str(line.data["line"]) for line in lines[:_LINES_NAMED])
+    places = ", ".join(map(place_of, lines[:_LINES_NAMED]))
+    count = sum(map(lines_of, lines))
     return ngettext(
         "%(n)s line is left out: %(lines)s. %(first)s",
         "%(n)s lines are left out: %(lines)s. %(first)s",
-        len(lines),
+        count,
     ) % {
-        "n": len(lines),
+        "n": count,
         "lines": places + (", …" if len(lines) > _LINES_NAMED else ""),
         "first": lines[0].message,
     }
@@ -110,8 +75,8 @@ def source_prepare(
 def sheets_prepare(
     work: Path, number: str, path: Path, name: str, line_limit: int, progress: Progress
 ) -> Sorted:
-    """The sheets that fit the longest one, and those that do not or cannot be read. `BadFile` when
-    there is none.
+    """The sheets that fit together, and those that do not or cannot be read. `BadFile` when there
+    is none.
     """
     folder = work / f"{number}.sheets"
     folder.mkdir()
@@ -121,22 +86,16 @@ def sheets_prepare(
             Source(member["name"], folder / member["file"], "csv", "csv", "")
             for member in map(json.loads, members)
         ]
-    looks, left_out = _looks(sheets, line_limit)
+    looks, unread = _looks(sheets, line_limit)
     if not looks:
-        raise no_sheet_left(left_out)
-    longest, wanted = max(looks, key=lambda one: one[0].path.stat().st_size)
-    other = BadFile(
-        _("Its columns are not those of “%(name)s”. Save it as a file of its own.")
-        % {"name": longest.name},
-        code="mixed",
-    )
-    others = [LeftOut(sheet.name, "csv", other) for sheet, look in looks if look != wanted]
-    return [sheet for sheet, look in looks if look == wanted], others + left_out
+        raise no_sheet_left(unread)
+    fitting, others = fitting_part(looks)
+    return fitting, others + unread
 
 
 def members_prepare(work: Path, folder: Path, line_limit: int, progress: Progress) -> Sorted:
-    """What the unpacked files of an archive hold. `BadFile` when tables do not fit together; what
-    is wrong with one file alone leaves that out, unless it is nothing about the file: `NotRead`.
+    """What the unpacked files of an archive hold, and what does not fit or cannot be read.
+    `NotRead` when that says nothing about the file.
     """
     sources: list[Source] = []
     left_out: list[LeftOut] = []
@@ -150,8 +109,8 @@ def members_prepare(work: Path, folder: Path, line_limit: int, progress: Progres
             left_out += others
             progress("reading", 0)
     looks, unread = _looks(sources, line_limit)
-    fitting, strays = _fitting(looks)
-    return fitting, left_out + unread + strays
+    fitting, others = fitting_part(looks)
+    return fitting, left_out + unread + others
 
 
 def no_sheet_left(left_out: list[LeftOut]) -> BadFile:
@@ -198,9 +157,6 @@ def _member(work: Path, path: Path, name: str, line_limit: int, progress: Progre
     )
 
 
-Look = tuple[Any, ...]
-
-
 def _looks(
     sources: list[Source], line_limit: int
 ) -> tuple[list[tuple[Source, Look]], list[LeftOut]]:
@@ -215,55 +171,16 @@ def _looks(
     return looks, left_out
 
 
-def _fitting(looks: list[tuple[Source, Look]]) -> Sorted:
-    """The files whose rows fit those of most, and the others whose names are of no kind, such as a
-    licence beside tables. `BadFile` names the others that should have fitted.
-    """
-    named = [look for source, look in looks if source.named] or [look for _source, look in looks]
-    usual = dict(Counter(named).most_common(1))
-    apart = BadFile(
-        _("Its rows do not fit those of the other files. Upload it apart."), code="mixed"
-    )
-    strays = [
-        LeftOut(source.name, source.kind, apart)
-        for source, look in looks
-        if look not in usual and not source.named
-    ]
-    others = [source.name for source, look in looks if look not in usual and source.named]
-    if not others:
-        return [source for source, look in looks if look in usual], strays
-    raise BadFile(
-        _(
-            "Not all files fit together: %(names)s (%(count)s of %(total)s) are documents among"
-            " tables, or tables with other columns than most. Upload them apart."
-        )
-        % {
-            "names": ", ".join(others[:_NAMED]),
-            "count": len(others),
-            "total": len(looks),
-        },
-        code="mixed",
-    )
-
-
 def _look(source: Source, line_limit: int) -> Look:
-    """What must be the same for rows to be trained on together: format, columns it needs, roles.
-
-    Columns that a format may have and need not are no difference, nor is the order of columns.
-    `BadFile` when the first rows cannot be read, or there is none.
-    """
+    """What its first rows look like. `BadFile` when they cannot be read, or there is none."""
     if source.kind in DOCUMENTS:
-        return ("document",)
+        return Look(is_document=True)
     from_csv = source.read_as == "csv"
     rows = rows_read(source.path, source.read_as, limit=line_limit, left_out=[])
     sample = [row.value for row, _number in zip(rows, range(SAMPLE), strict=False)]
     names = {name for row in sample if isinstance(row, dict) for name in row}
     refuse_without_objects(len(sample), names)
-    mapping = guess(sample, from_csv=from_csv).mapping
-    if not mapping.shape:
-        return (from_csv, *sorted(names))
-    needed = mapping.needed
-    return (from_csv, mapping.shape, *sorted(needed.items()), *sorted(mapping.tags.items()))
+    return look_of(names, guess(sample, from_csv=from_csv).mapping)
 
 
 def refuse_without_objects(rows: int, columns: Collection[str]) -> None:

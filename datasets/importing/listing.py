@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from common.errors import DomainError
 from common.phrases import gettext as _
@@ -73,7 +73,8 @@ class Stream(Protocol):
     start: int
     total: int | None
 
-    def __iter__(self) -> Iterator[bytes]: ...
+    def into(self, sink: BinaryIO) -> Iterator[None]:
+        """Writes them at the end of the open file, which lies at `start`; stops between pieces."""
 
 
 class Place(Protocol):

@@ -4,7 +4,7 @@ import http.client
 import json
 import ssl
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from common.errors import DomainError
@@ -65,6 +65,12 @@ class Stream:
             raise _broken(self._line.host, error) from error
         finally:
             self._line.close()
+
+    def into(self, sink: BinaryIO) -> Iterator[None]:
+        """See `listing.Stream`."""
+        for piece in self:
+            sink.write(piece)
+            yield
 
     def text(self) -> bytes:
         """All of a short answer. DomainError when it is none."""

@@ -34,6 +34,7 @@ KINDS = {
     "gzip": "archives:stream_open",
     "bzip2": "archives:stream_open",
     "xz": "archives:stream_open",
+    "zstd": "archives:stream_open",
 }
 
 

@@ -16,19 +16,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
+from backports import zstd
+
 from datasets.parsing.refusals import Refused
 
 MEMBERS = "members.jsonl"
 MEMBERS_MAX = 10_000
 NAME_MAX = 250  # letters of a member's path
 _PIECE = 1 << 20
-Readable = IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
+Readable = IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile | zstd.ZstdFile
 _OPENERS: dict[bytes, Callable[[Path, Literal["rb"]], Readable]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
+    b"\x28\xb5\x2f\xfd": zstd.open,
+    **{bytes([number]) + b"\x2a\x4d\x18": zstd.open for number in range(0x50, 0x60)},  # to skip
 }
-_ENDS = frozenset({".gz", ".bz2", ".xz"})  # of compressed files
+_ENDS = frozenset({".gz", ".bz2", ".xz", ".zst"})  # of compressed files
 Member = tuple[str, Readable]
 
 
@@ -72,7 +76,7 @@ def stream_open(source: Path, target: Path, name: str, size: int) -> None:
 def _damage_told(name: str = "") -> Iterator[None]:
     try:
         yield
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
         raise Refused("damaged", reason=f"{name} {error}".strip()) from error
 
 

@@ -1,19 +1,15 @@
-"""Tables in columns: DuckDB reads Parquet itself, and Arrow through nanoarrow's few megabytes."""
+"""Tables in columns: DuckDB reads Parquet itself, and Arrow through arro3's few megabytes."""
 
 import errno
 import os
-import re
 import resource
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from datasets.parsing.refusals import Refused
-
 _FLOATS = {"float", "double"}
 _NESTED = {"list", "array", "struct", "map"}
-_UNKNOWN = re.compile(r"(\S+) not yet supported in IPC reader")  # kinds of newer columns
 
 
 def parquet_parse(source: Path, target: Path, _name: str, _size: int) -> None:
@@ -22,25 +18,14 @@ def parquet_parse(source: Path, target: Path, _name: str, _size: int) -> None:
 
 
 def arrow_parse(source: Path, target: Path, _name: str, _size: int) -> None:
-    """Record batches of a stream, or of a file, which holds one after its first eight bytes."""
-    import nanoarrow
+    """Record batches of a stream, or of a file, which has a list of them at its end."""
+    from arro3.io import read_ipc, read_ipc_stream
 
-    with source.open("rb") as stream:
-        stream.seek(8 if stream.read(6) == b"ARROW1" else 0)
-        try:
-            opened = nanoarrow.ArrayStream.from_readable(stream)
-        except RuntimeError as error:
-            if found := _UNKNOWN.search(str(error)):
-                raise Refused("arrow", reason=found[1]) from error
-            stream.seek(0)
-            head = stream.read(12)
-            if head.startswith(b"ARROW1") and head[8:] != b"\xff\xff\xff\xff":  # as Polars writes
-                raise Refused("arrow", reason="no stream") from error
-            raise
-        with opened as batches:
-            database = _confined(source.parent, target.parent)
-            database.register("batches", batches)
-            _copy(database, "batches", [], target)
+    with source.open("rb") as file:
+        is_file = file.read(6) == b"ARROW1"
+    database = _confined(source.parent, target.parent)
+    database.register("batches", (read_ipc if is_file else read_ipc_stream)(source))
+    _copy(database, "batches", [], target)
 
 
 def _confined(*folders: Path) -> duckdb.DuckDBPyConnection:

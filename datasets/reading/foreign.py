@@ -109,7 +109,6 @@ def _refusal(code: str, values: dict[str, Any]) -> BadFile:
             " it first."
         ),
         "office": _("This Office file is no Word document and no sheet. Save slides as PDF."),
-        "arrow": _("Arrow of this kind cannot be read (%(reason)s). Save the table as Parquet."),
         "no_sheets": _("The workbook has no sheet with rows below a line of names."),
         "bomb": _("Unpacked, the file would have more than %(limit)s MB. Unpack and upload parts."),
         "too_many_files": _("The archive holds more than %(limit)s files. Upload it in parts."),

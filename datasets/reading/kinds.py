@@ -11,7 +11,7 @@ ROWS = frozenset({"json", "jsonl", "csv"})
 COLUMNS = frozenset({"parquet", "arrow"})
 BOOKS = frozenset({"sheets"})
 DOCUMENTS = frozenset({"text", "markdown", "html", "pdf", "docx", "epub"})
-ARCHIVES = frozenset({"zip", "tar", "gzip", "bzip2", "xz"})
+ARCHIVES = frozenset({"zip", "tar", "gzip", "bzip2", "xz", "zstd"})
 TEXTS = ROWS | {"text", "markdown", "html"}
 _LOOSE = TEXTS - {"json", "jsonl"}  # names that many files of rows have; JSON has a reader for both
 LINES = frozenset({"jsonl", "csv", "text", "markdown"})  # of which one can be left out
@@ -43,6 +43,7 @@ KINDS = {
     ".gz": "gzip",
     ".bz2": "bzip2",
     ".xz": "xz",
+    ".zst": "zstd",
 }
 _TAIL = 64 * 1024
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -50,6 +51,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (rb"\x1f\x8b", "gzip"),
     (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "bzip2"),
     (rb"\xfd7zXZ\x00", "xz"),
+    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "zstd"),  # some begin with a frame to skip
     (rb"[\x00-\xff]{257}ustar", "tar"),
     (rb"PAR1", "parquet"),
     (rb"ARROW1\x00\x00", "arrow"),
@@ -58,7 +60,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 )
 # What is not taken: said by its name, so that nobody wonders what is wrong with it.
 _PACKED: tuple[tuple[bytes, str], ...] = (
-    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "zstd"),  # some begin with a frame to skip
     (rb"7z\xbc\xaf\x27\x1c", "7z"),
     (rb"Rar!\x1a\x07", "rar"),
     (rb"\x04\x22\x4d\x18", "lz4"),

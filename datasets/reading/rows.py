@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from common.phrases import gettext as _
-from datasets.reading.leaving import leave_out, refuse_mostly_broken
+from datasets.reading.leaving import leave_out, leave_out_wide, refuse_mostly_broken
 from datasets.reading.refusals import BadFile
 from datasets.reading.sources import is_decoded, not_decoded
 from datasets.reading.splitter import ArraySplitter, broken_json, too_deep, too_long
@@ -231,7 +231,7 @@ def _csv_rows(
     file.seek(0)
     lines = _Lines(file, limit, progress)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    rows = 0
+    rows = wide = 0
     try:
         header = _header(next(reader, []))
         if lines.wrong_line:
@@ -247,9 +247,11 @@ def _csv_rows(
             if wrong_line:
                 leave_out(left_out, not_decoded(wrong_line))
             elif len(record) > len(header):
-                leave_out(left_out, _too_wide(header, record, line))
+                refused = _too_wide(header, record, line)
+                leave_out_wide(left_out, refused, fields=len(record), after=wide)
+                wide = line
             elif record:
-                rows += 1
+                rows, wide = rows + 1, 0
                 values: list[str | None] = [*record, *([None] * (len(header) - len(record)))]
                 yield Row(line, dict(zip(header, values, strict=True)))
     except csv.Error as error:

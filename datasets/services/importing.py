@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import shutil
 import time
 import uuid
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.db import transaction
@@ -243,19 +244,20 @@ def _fetch(place: Place, file: Listed, target: Path, report: _Reporter) -> None:
 
 def _receive(place: Place, file: Listed, part: Path, before: int, report: _Reporter) -> None:
     """Appends what is missing of a file. `Broken` when it ends too soon."""
-    with part.open("ab") as sink:
+    part.touch()
+    with part.open("r+b") as sink:
+        sink.seek(0, os.SEEK_END)
         if file.size is None:  # whether all is there cannot be told: it begins anew
-            sink.truncate(0)
+            _empty(sink)
         elif sink.tell() == file.size:
             return
         stream = place.stream(file, sink.tell())
         if stream.start != sink.tell():
-            sink.truncate(0)
+            _empty(sink)
         total = file.size if file.size is not None else stream.total
         if stream.total is not None and file.size is not None and stream.total != file.size:
             raise _wrong_size(file, stream.total)
-        for piece in stream:
-            sink.write(piece)
+        for _piece in stream.into(sink):
             report.bytes = before + sink.tell()
             if total is not None and sink.tell() > total:
                 raise _wrong_size(file, sink.tell())
@@ -268,6 +270,11 @@ def _receive(place: Place, file: Listed, part: Path, before: int, report: _Repor
                 % {"there": sink.tell(), "size": total, "name": file.path},
                 code="cut",
             )
+
+
+def _empty(sink: BinaryIO) -> None:
+    sink.seek(0)
+    sink.truncate()
 
 
 def _wrong_size(file: Listed, size: int) -> DomainError:

@@ -19,7 +19,7 @@ def project_empty(project: Project, *, until: float) -> bool:
     it was, so that their history and their repetition stay. `until` is of the monotonic clock.
     """
     RecipeRun.objects.filter(project=project).delete()  # what still works at one finds it gone
-    Import.objects.filter(project=project).delete()
+    Import.objects.filter(project=project, version=None).delete()
     Recipe.objects.filter(project=project).delete()
     Provider.objects.filter(project=project).delete()
     for upload in Upload.objects.filter(project=project):
@@ -32,6 +32,7 @@ def project_empty(project: Project, *, until: float) -> bool:
                 dataset_remove(dataset, by=None)
         except Conflict:
             _hand_over(dataset)
+    Import.objects.filter(project=project, version=None).delete()  # of datasets that went
     return Dataset.objects.filter(project=project).exists()
 
 
@@ -43,6 +44,8 @@ def _hand_over(dataset: Dataset) -> None:
         number += 1
         dataset.name = f"{name[:70]} {number}"
     dataset.save(update_fields=["project", "name"])
+    # What is handed over goes on to say where it came from.
+    Import.objects.filter(version__dataset=dataset).update(project=dataset.project)
     dataset.shares.all().delete()  # they were the deleted project's word
     event_record(
         dataset,

@@ -10,6 +10,7 @@ from datasets.shapes.findings import Dropped, Finding, kind_of
 from datasets.shapes.mapping import Mapping
 
 _WORDS_AROUND_CALL = re.compile(r"<(think|tool_call)>")
+_NAMED, _LETTERS = 5, 100  # columns of a row that a finding names
 _TOOL_BREAK = "\n</tool_response>\n<tool_response>\n"
 ASKING = ("user", "observation")
 ANSWERING = ("assistant", "function")
@@ -68,7 +69,7 @@ def example_of(value: Any, mapping: Mapping) -> Example:
     if mapping.shape == "text":
         example = Example(text=row.text("prompt"))
         if not example.text:
-            example.warnings.append(Finding("empty_text"))
+            example.warnings.append(row.emptiness("empty_text"))
         return example
     example = Example(system=row.text("system"), tools=row.tools())
     if mapping.by_messages:
@@ -77,7 +78,7 @@ def example_of(value: Any, mapping: Mapping) -> Example:
         _turns_by_columns(example, row)
     if mapping.shape == "kto":
         example.kto_tag = row.boolean("kto_tag")
-    _warn(example)
+    _warn(example, row)
     return example
 
 
@@ -107,6 +108,16 @@ class _Row:
                 "wrong_type", column=self.column(key), found=kind_of(found), wanted="text"
             )
         return found
+
+    def emptiness(self, code: str) -> Finding:
+        """Why there is no question or text: it is empty, or the row has other columns, which is how
+        a file looks whose columns change half-way.
+        """
+        column = self.mapping.columns.get("prompt", "")
+        if not column or column in self.value:
+            return Finding(code)
+        names = ", ".join(map(str, list(self.value)[:_NAMED]))
+        return Finding("other_columns", {"column": column, "columns": names[:_LETTERS]})
 
     def items(self, key: str) -> list[Any] | None:
         """A list, also one that a CSV cell holds as JSON; None when there is nothing."""
@@ -295,11 +306,11 @@ def _choice(row: _Row, key: str) -> Turn:
     return Turn(role, found[tags["content_tag"]])
 
 
-def _warn(example: Example) -> None:
+def _warn(example: Example, row: _Row) -> None:
     """Notes what the engine takes although a person would not."""
     sides = [*example.turns, *(turn for turn in (example.chosen, example.rejected) if turn)]
     if any(not turn.content.strip() for turn in sides if turn.role in ASKING):
-        example.warnings.append(Finding("empty_question"))
+        example.warnings.append(row.emptiness("empty_question"))
     if any(not turn.content.strip() for turn in sides if turn.role in ANSWERING):
         example.warnings.append(Finding("empty_answer"))
     if example.chosen and example.rejected and example.chosen.content == example.rejected.content:

@@ -30,6 +30,7 @@ TEXTS: dict[str, Promise] = {
     "empty_question": _("The question is empty."),
     "empty_answer": _("The answer is empty: the model would learn to say nothing."),
     "empty_text": _("The text is empty."),
+    "other_columns": _("“%(column)s” is missing and taken as empty; the row has %(columns)s."),
     "same_answers": _("Both answers are the same: there is nothing to prefer."),
 }
 # The same for many rows together.
@@ -55,9 +56,12 @@ SUMMARIES: dict[str, Promise] = {
     "empty_question": _("empty questions"),
     "empty_answer": _("empty answers"),
     "empty_text": _("empty texts"),
+    "other_columns": _("other columns than the first rows have"),
     "same_answers": _("both answers are the same"),
 }
-WARNINGS = frozenset({"empty_question", "empty_answer", "empty_text", "same_answers"})
+WARNINGS = frozenset(
+    {"empty_question", "empty_answer", "empty_text", "other_columns", "same_answers"}
+)
 KINDS: dict[str, Promise] = {
     "text": _("text"),
     "number": _("a number"),

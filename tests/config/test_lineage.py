@@ -14,7 +14,8 @@ from accounts.models import Membership, Project, Role
 from config.lineage.asking import SHOWN, Wish, answer
 from config.lineage.graph import Edge, Graph, Kind, Node, key_of
 from config.lineage.layout import HEIGHT, WIDTH, draw
-from datasets.models import Dataset, DatasetVersion, RecipeRun
+from datasets.models import Dataset, DatasetVersion, Import, RecipeRun
+from datasets.services import project_empty
 from inference.models import Deployment
 from jobs.models import Job
 from jobs.services import job_delete
@@ -137,6 +138,69 @@ def test_an_upload_comes_from_its_file_and_a_remapping_from_its_version(people):
         ("file grown.jsonl", "data grown v2"),
         ("data grown v1", "data grown v3"),
     }
+
+
+IMPORTED = (
+    ("huggingface", {"repository": "fruits/poems", "revision": "main"}, "fruits/poems", "1a2b3c4"),
+    ("modelscope", {"repository": "fruits/songs", "revision": "v2"}, "fruits/songs", ""),
+    ("s3", {"path": "s3://box/a", "endpoint": "https://store.example", "region": "x"}, "s3://box/a",
+     ""),
+    ("directory", {"directory": "/shared", "path": "lists/tea"}, "/shared/lists/tea", ""),
+)  # fmt: skip
+
+
+def test_imported_data_comes_from_its_place(client, people):
+    """Of its own kind, with address and revision, and nothing of the key it was fetched with."""
+    for kind, reference, _place, revision in IMPORTED:
+        version = version_of(Dataset.objects.create(project=people.team, name=f"of-{kind}"))
+        Import.objects.create(
+            project=people.team, kind=kind, reference=reference, revision=revision, version=version,
+            state="succeeded", secret="sealed-key",
+        )  # fmt: skip
+        version_of(version.dataset, 2, parent=version, sha256="other")  # uploaded after it
+    graph = answer(people.team, people.viewer, Wish()).graph
+    assert edges_by_title(graph) == {
+        *((f"{kind} {place}", f"data of-{kind} v1") for kind, _given, place, _at in IMPORTED),
+        *((f"file of-{kind}.jsonl", f"data of-{kind} v2") for kind, *_rest in IMPORTED),
+    }
+    client.force_login(people.viewer)
+    told = client.get(reverse("api-project-lineage", args=[people.team.pk])).json()["nodes"]
+    notes = {node["kind"]: node["note"] for node in told if node["kind"] not in {"data", "file"}}
+    assert notes == {
+        "huggingface": "1a2b3c4", "modelscope": "v2", "s3": "store.example", "directory": "",
+    }  # fmt: skip
+    assert all(client.get(node["url"]).status_code == 200 for node in told)
+    address = reverse("project_lineage", args=[people.team.pk])
+    page = client.get(address).content.decode()
+    assert page.count('class="node off place"') == len(IMPORTED)
+    assert "sealed-key" not in page
+    client.cookies["django_language"] = "zh-hans"
+    assert "共享目录" in client.get(address, {"kind": "directory"}).content.decode()
+
+
+def test_what_is_handed_over_goes_on_to_say_where_it_came_from(people):
+    """Its project is deleted, and a job of another one learnt from it."""
+    dataset = Dataset.objects.create(project=people.team, name="tea")
+    version = version_of(dataset)
+    used = Job.objects.create(
+        project=Project.objects.create(name="elsewhere"),
+        name="teach",
+        kind="train",
+        model_version=ModelVersion.objects.create(
+            model=Model.objects.create(name="Tiny"), kind="base", source="local"
+        ),
+        state="succeeded",
+    )
+    used.datasets.create(dataset_version=version)
+    for came in (version, None):
+        Import.objects.create(
+            project=people.team, kind="directory", reference={"path": "tea"}, version=came
+        )
+    assert not project_empty(people.team, until=float("inf"))
+    dataset.refresh_from_db()
+    assert [found.version for found in Import.objects.all()] == [version]
+    graph = answer(dataset.project, people.operator, Wish()).graph
+    assert ("directory tea", "data tea v1") in edges_by_title(graph)
 
 
 def test_one_thing_with_its_past_and_its_future(people, line):

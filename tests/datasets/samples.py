@@ -6,10 +6,9 @@ import zipfile
 from pathlib import Path
 
 import duckdb
-import nanoarrow
 import openpyxl
+from arro3.io import write_ipc, write_ipc_stream
 from docx import Document
-from nanoarrow.ipc import StreamWriter
 
 
 def pdf(pages: list[str], *, locked: bool = False) -> bytes:
@@ -123,13 +122,11 @@ def parquet(folder: Path, query: str = QUERY) -> bytes:
     return path.read_bytes()
 
 
-def arrow(*, as_file: bool, query: str = QUERY) -> bytes:
-    """The same table as a stream, or as a file, which holds the stream between two marks."""
-    stream = io.BytesIO()
-    with StreamWriter.from_writable(stream) as writer:
-        writer.write_stream(nanoarrow.c_array_stream(duckdb.sql(query)))
-    data = stream.getvalue()
-    return b"ARROW1\0\0" + data + b"ARROW1" if as_file else data
+def arrow(*, as_file: bool, query: str = QUERY, **how: str) -> bytes:
+    """The same table as a stream, or as a file with a list of its parts at the end."""
+    target = io.BytesIO()
+    (write_ipc if as_file else write_ipc_stream)(duckdb.sql(query), target, **how)
+    return target.getvalue()
 
 
 def xlsx(sheets: dict[str, list[list[object]]], *, hidden: tuple[str, ...] = ()) -> bytes:

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from backports import zstd
 
 from common.phrases import load
 from datasets.reading.rows import COLUMNS_MAX
@@ -88,20 +89,6 @@ def test_compressed_files_together(tmp_path: Path, as_archive) -> None:
     ]
 
 
-def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
-    """Other columns than most, documents among tables, text cells among typed ones."""
-    good = {f"{name}.jsonl": jsonl(GOOD) for name in "abc"}
-    for name, data in (
-        ("odd.jsonl", jsonl([{"messages": [{"role": "user", "content": "x"}]}])),
-        ("README.md", b"# Read me"),
-        ("odd.csv", b"instruction,output\na,b\n"),
-    ):
-        refused = refusal(tmp_path, samples.zipped({**good, name: data}), "a.zip")
-        assert refused.code == "mixed"
-        assert name in refused.message
-        assert "a.jsonl" not in refused.message
-
-
 BROKEN = {
     "line.jsonl": (b"{broken\n", "Line 1, column 2"),
     "array.json": (
@@ -166,6 +153,43 @@ def test_columns_are_counted_of_the_whole_archive(tmp_path: Path) -> None:
     assert len(rows) == 10
     extra = [f"0-{n}" for n in range(150)] + [f"1-{n}" for n in range(COLUMNS_MAX - 153)]
     assert set(contents.columns) == {*GOOD[0], *extra}
+
+
+def skipped(data: bytes) -> bytes:
+    """A frame that readers of zstd pass over."""
+    return b"\x50\x2a\x4d\x18" + len(data).to_bytes(4, "little") + data
+
+
+def test_zstd(tmp_path: Path) -> None:
+    """Alone, in several frames, with one to skip, as tar, among other files; whatever the name."""
+    whole = zstd.compress(jsonl(GOOD))
+    frames = skipped(b"made by") + zstd.compress(jsonl(GOOD[:9])) + zstd.compress(jsonl(GOOD[9:]))
+    table = "instruction,output\n" + "".join(f"q{n},a{n}\n" for n in range(9))
+    for name, data in (
+        ("a.jsonl.zst", whole),
+        ("a.jsonl.zst", frames),
+        ("a", whole),
+        ("a.tar.zst", zstd.compress(samples.tarred({"a.jsonl": jsonl(GOOD)}, mode="w"))),
+        ("a.zip", samples.zipped({"a.jsonl.zst": frames})),
+    ):
+        contents, rows = ingest(tmp_path, data, name)
+        assert (rows, contents.file_format) == (GOOD, "jsonl")
+    contents, rows = ingest(tmp_path, zstd.compress(table.encode()), "a.csv.zst")
+    assert (len(rows), contents.file_format) == (9, "csv")
+
+
+def test_zstd_that_cannot_be_opened(tmp_path: Path) -> None:
+    """Cut, damaged, or far more than it looks: refused as gzip is."""
+    whole = zstd.compress(jsonl(GOOD))
+    bomb = zstd.compress(bytes(1 << 20)) * 5000
+    for data, code in (
+        (whole[:-9], "damaged"),
+        (whole[:12] + b"\xff" * 40, "damaged"),
+        (b"\x28\xb5\x2f\xfd\x04\x00", "damaged"),
+        (skipped(b"nothing behind it"), "empty"),
+        (bomb, "bomb"),
+    ):
+        assert refusal(tmp_path, data, "a.jsonl.zst").code == code
 
 
 def test_chinese_names_of_older_programs(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from arro3.core import Array, DataType, Table
+from arro3.io import write_ipc, write_ipc_stream
 
 from common.phrases import load
 from tests.datasets import samples
@@ -88,10 +91,28 @@ def test_tables_in_columns(tmp_path: Path) -> None:
         ("a.parquet", samples.parquet(tmp_path)),
         ("a.arrow", samples.arrow(as_file=False)),
         ("a.data", samples.arrow(as_file=True)),
+        ("a.feather", samples.arrow(as_file=True, compression="lz4")),
+        ("a.arrow", samples.arrow(as_file=False, compression="zstd")),
     ):
         contents, rows = ingest(tmp_path, data, name)
         assert contents.rows == 5
         assert rows[4] == {"instruction": "question 4", **wanted, "price": 1.5, "nothing": None}
+
+
+@pytest.mark.parametrize("written", [write_ipc, write_ipc_stream])
+def test_newer_columns_of_arrow(tmp_path: Path, written) -> None:
+    """Texts as views, as newer programs write them, of any length and none."""
+    texts = ["short", None, "", "long enough to lie in a buffer of its own " * 9, "汉字"]
+    data = [None if text is None else text.encode() for text in texts]
+    columns = {
+        "text": Array(texts, DataType.string_view()),
+        "raw": Array(data, DataType.binary_view()),
+        "large": Array(texts, DataType.large_utf8()),
+    }
+    file = io.BytesIO()
+    written(Table.from_pydict(columns), file)
+    _contents, rows = ingest(tmp_path, file.getvalue(), "a.arrow")
+    assert [row["text"] for row in rows] == [row["large"] for row in rows] == texts
 
 
 @pytest.mark.parametrize(
@@ -108,6 +129,8 @@ def test_tables_in_columns(tmp_path: Path) -> None:
         ("a.epub", samples.zipped({"mimetype": "application/epub+zip"}), "damaged"),
         ("a.parquet", b"PAR1 and nothing PAR1", "damaged"),
         ("a.arrow", b"ARROW1\0\0" + b"\xff" * 40, "damaged"),
+        ("a.arrow", samples.arrow(as_file=True)[:-20], "damaged"),
+        ("a.arrow", samples.arrow(as_file=False)[:60], "damaged"),
         ("a.html", b"<html><body><p> </p></body></html>", "empty"),
         ("a.txt", "naïve café".encode("latin-1"), "encoding"),
         ("a.zip", samples.zipped({}), "archive_empty"),

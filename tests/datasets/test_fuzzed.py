@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +75,7 @@ def seeds() -> dict[str, bytes]:
         "a.md": b"# A\n\ntext\n\n```\ncode\n```\n",
         "a.zip": samples.zipped({"x.jsonl": jsonl(GOOD[:2]), "y.jsonl": jsonl(GOOD[2:3])}),
         "a.tgz": samples.tarred({"x.jsonl": jsonl(GOOD[:2])}),
+        "a.jsonl.zst": zstd.compress(jsonl(GOOD[:3])),
     }
 
 

@@ -1,9 +1,13 @@
 """Imports from a simulated store and from real directories, and what leads out of these."""
 
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
 import pytest
 
 from common.errors import DomainError
 from datasets import services
+from datasets.importing.shared import Shared
 from datasets.models import Import
 from datasets.services import importing
 from tests.datasets.conftest import GOOD, jsonl
@@ -117,3 +121,30 @@ def test_a_file_that_changes_meanwhile(shared, fetch, monkeypatch) -> None:
     monkeypatch.setattr(importing, "_planned", plan)
     found = fetch("directory", directory=str(shared), path="team/a.jsonl")
     assert (found.state, "changed while" in found.problem) == ("failed", True)
+
+
+@pytest.mark.parametrize("start", [0, 7])
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_file_is_copied_from_where_it_was_cut(beside, start, shared, tmp_path) -> None:
+    """By the system, or, into a file system of another kind, in pieces."""
+    place = Shared(shared, "team/a.jsonl", home=tmp_path)
+    (file,) = place.listing().files
+    with NamedTemporaryFile(dir=tmp_path if beside else "/dev/shm") as sink:
+        sink.write(jsonl(GOOD[:9])[:start])
+        list(place.stream(file, start).into(sink))
+        sink.flush()
+        assert sink.tell() == file.size
+        assert Path(sink.name).read_bytes() == jsonl(GOOD[:9])
+        (shared / "team" / "a.jsonl").write_bytes(b"changed later")
+        assert Path(sink.name).read_bytes() == jsonl(GOOD[:9])
+
+
+def test_a_file_that_changes_while_it_is_copied(shared, tmp_path) -> None:
+    place = Shared(shared, "team/a.jsonl", home=tmp_path)
+    (file,) = place.listing().files
+    with NamedTemporaryFile(dir=tmp_path) as sink:
+        pieces = place.stream(file, 0).into(sink)
+        next(pieces)
+        (shared / "team" / "a.jsonl").write_bytes(jsonl(GOOD[9:]))
+        with pytest.raises(DomainError, match="changed while it was read"):
+            list(pieces)

@@ -20,8 +20,10 @@ class LineageNodeSerializer(serializers.Serializer[Any]):
 
     key = serializers.CharField(help_text="Kind and id.")
     kind = serializers.ChoiceField(choices=Kind.choices)
-    title = serializers.CharField()
-    note = serializers.CharField()
+    title = serializers.CharField(help_text="Of a place that data was imported from, its address.")
+    note = serializers.CharField(
+        help_text="Rows, files, …; of a hub the revision that was fetched, of S3 the endpoint."
+    )
     state = serializers.ChoiceField(choices=("ok", "run", "wait", "no", "off"))
     state_text = serializers.CharField()
     url = serializers.CharField(help_text="Its page; empty when it cannot be opened.")

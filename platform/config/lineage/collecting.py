@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 from django.urls import reverse
@@ -16,7 +17,7 @@ from accounts.models import Project, User
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from config.lineage.graph import Edge, Graph, Kind, Node, key_of, kind_of
-from datasets.models import MADE, DatasetVersion, RecipeRun, RemovedVersion
+from datasets.models import MADE, DatasetVersion, Import, RecipeRun, RemovedVersion
 from inference.models import Deployment
 from jobs.models import Job, JobDataset
 from registry.models import Evaluation, ModelVersion
@@ -98,12 +99,15 @@ class Collected:
             self.adopted |= {*row["children"], *row["runs"]}
 
     def data(self) -> None:
-        """Dataset versions, the files that were uploaded, and what they were made from."""
+        """Dataset versions, the files that were uploaded or the places that they were imported
+        from, and what they were made from.
+        """
         project, _reader = self.of
         rows = self._rows(
             DatasetVersion.objects.filter(dataset__project=project),
             *("dataset_id", "dataset__name", "number", "state", "rows", "filename", "files"),
-            *("parent_id", "run_id"),
+            *("parent_id", "run_id", "imports__pk", "imports__kind", "imports__reference"),
+            *("imports__revision", "imports__created_at"),
             is_made=ExpressionWrapper(MADE, output_field=BooleanField()),
             recipe=F("lineage__recipe"),
             source=F("lineage__source"),
@@ -116,6 +120,8 @@ class Collected:
                 made = self._gone(Kind.RUN, f"of-{row['pk']}", row["recipe"])
                 self._edge(made, key)
                 self._edge(self._parent(row), made)
+            elif row["imports__pk"]:
+                self._edge(self._place(row), key)
             elif row["parent_id"] and row["is_made"]:
                 self._edge(key_of(Kind.DATA, row["parent_id"]), key)
             elif str(row["pk"]) not in self.adopted:
@@ -137,6 +143,20 @@ class Collected:
             at_url=[row["dataset_id"], row["pk"]],
             at=row["created_at"],
             note=note,
+        )
+
+    def _place(self, row: dict[str, Any]) -> str:
+        """Where imported data came from. Its keys were never part of what is kept of that."""
+        kind, reference = row["imports__kind"], row["imports__reference"]
+        endpoint = urlsplit(reference.get("endpoint", "")).hostname or ""
+        return self._add(
+            Kind(kind),
+            row["imports__pk"],
+            Import(kind=kind, reference=reference).place,
+            "datasets:import_detail",
+            at_url=[row["imports__pk"]],
+            at=row["imports__created_at"],
+            note=row["imports__revision"] or reference.get("revision") or endpoint,
         )
 
     def runs(self) -> None:

@@ -11,9 +11,16 @@ BRIDGES_MAX = 400  # edges that stand for one node that is left out
 
 
 class Kind(models.TextChoices):
-    """What a node is, in the order in which things come from each other."""
+    """What a node is, in the order in which things come from each other.
+
+    Imported data is of the kind of its place, see `Import.Kind`.
+    """
 
     FILE = "file", _("uploaded file")
+    HUGGINGFACE = "huggingface", _("Hugging Face")
+    MODELSCOPE = "modelscope", _("ModelScope")
+    S3 = "s3", _("S3 or OSS")
+    DIRECTORY = "directory", _("Shared directory")
     DATA = "data", _("dataset version")
     RUN = "run", _("recipe run")
     TRAINING = "training", _("training")
@@ -25,6 +32,10 @@ class Kind(models.TextChoices):
 
 ICONS = {
     Kind.FILE: "file-up",
+    Kind.HUGGINGFACE: "cloud-download",
+    Kind.MODELSCOPE: "cloud-download",
+    Kind.S3: "cylinder",
+    Kind.DIRECTORY: "folder-input",
     Kind.DATA: "database",
     Kind.RUN: "brush-cleaning",
     Kind.TRAINING: "graduation-cap",
@@ -33,6 +44,7 @@ ICONS = {
     Kind.EVALUATION: "scale",
     Kind.DEPLOYMENT: "rocket",
 }
+PLACES = frozenset({Kind.HUGGINGFACE, Kind.MODELSCOPE, Kind.S3, Kind.DIRECTORY})
 
 
 def key_of(kind: Kind, which: object) -> str:
@@ -63,6 +75,11 @@ class Node:
     def icon(self) -> str:
         """The sign of its kind."""
         return ICONS[self.kind]
+
+    @property
+    def is_place(self) -> bool:
+        """Whether data was imported from it."""
+        return self.kind in PLACES
 
 
 @dataclass(frozen=True, slots=True)
