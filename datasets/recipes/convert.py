@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from common.phrases import gettext as _
+from datasets.recipes.columns import cell_of, text_of
 from datasets.recipes.parameters import Refused
 from datasets.recipes.rows import Row, Work
 from datasets.shapes.engine import engine_row
@@ -107,24 +106,9 @@ def filled(template: str, value: Any) -> str:
     """The template with the row's columns in the place of `{name}`; `{a.b}` is b within a."""
 
     def piece(match: re.Match[str]) -> str:
-        return _text(_cell(value, match[1])) if match[1] else match[0][0]
+        return text_of(cell_of(value, match[1])) if match[1] else match[0][0]
 
     return _PIECE.sub(piece, template)
-
-
-def _cell(value: Any, name: str) -> Any:
-    if isinstance(value, dict) and name in value:
-        return value[name]
-    first, dot, rest = name.partition(".")
-    if dot and isinstance(value, dict):
-        return _cell(value.get(first), rest)
-    return None
-
-
-def _text(cell: Any) -> str:
-    if cell is None or isinstance(cell, str):
-        return cell or ""
-    return orjson.dumps(cell).decode()
 
 
 def from_columns(value: Any, target: RowMapping, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -126,6 +126,11 @@ class Written(Parameter):
 
 
 @dataclass(frozen=True)
+class Column(Written):
+    """The name of a column of the rows."""
+
+
+@dataclass(frozen=True)
 class Rules(Written):
     """Names with regular expressions, one a line: `ORDER = PO-[0-9]{6}`."""
 

@@ -12,6 +12,7 @@ from datasets.preparing import Progress
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.duplicates import deduplicate
 from datasets.recipes.masking import Masker
+from datasets.recipes.placeholders import RowNumbers
 from datasets.recipes.rows import (
     Row,
     StepOutcome,
@@ -227,7 +228,7 @@ class _Sample:
         language = language_of(text)
         self._languages[language] += 1
         self._facts.languages[number] = LANGUAGES.index(language)
-        masker = Masker(SOUGHT, None)
+        masker = Masker(SOUGHT, RowNumbers(None))
         masker.masked(text)
         self._personal.update(masker.found)
         self._personal_rows += bool(masker.found)
