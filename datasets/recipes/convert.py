@@ -35,7 +35,7 @@ _MARKS = {
     **dict.fromkeys(("false", "0", "0.0", "no", "bad", "-1", "否", "坏", "差", "错"), False),
 }
 _MESSAGES = {"messages": "conversations", "system": "system", "tools": "tools"}
-_SHAPES = {
+SHAPES = {
     "sharegpt": RowMapping.of("sharegpt", _MESSAGES),
     "openai": RowMapping.of("openai", {"messages": "messages", "tools": "tools"}),
     "preference": RowMapping.of(
@@ -73,7 +73,7 @@ def converted(_mapping: RowMapping, parameters: Mapping[str, Any]) -> RowMapping
     """How rows are read once they are converted."""
     shape = parameters["shape"]
     if shape != "alpaca":
-        return _SHAPES[shape]
+        return SHAPES[shape]
     by_turns = {} if parameters["source"] == "columns" else {"history": "history"}
     return RowMapping.of("alpaca", {**_ALPACA, **by_turns})
 

@@ -46,7 +46,7 @@ def deduplicate(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) 
     for row in spool.fill(rows):
         looks.add(row.value, work.mapping)
     looks.close()
-    leaders = _same(looks.keys)
+    leaders = firsts_of(looks.keys)
     exact = leaders != np.arange(len(leaders))
     if looks.signatures is not None and len(leaders):
         _unite_alike(leaders, looks.signatures, parameters["threshold"])
@@ -143,8 +143,8 @@ def bands_of(threshold: float) -> tuple[int, int]:
     return PERMUTATIONS, 1
 
 
-def _same(keys: Path) -> "NDArray[np.int64]":
-    """For each row the first one with the same key."""
+def firsts_of(keys: Path) -> "NDArray[np.int64]":
+    """For each row the first one with the same key, of keys of 16 bytes in a file."""
     import numpy as np
 
     found = np.fromfile(keys, dtype=[("a", "<u8"), ("b", "<u8")])

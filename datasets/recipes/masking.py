@@ -26,8 +26,8 @@ def mask(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iter
     all rows with the same value in a column, or in all rows, as `scope` says.
 
     All columns are looked at, also those that no training reads. `found` counts the things
-    replaced, each time they occur. Own rules come first. DomainError when one takes too long, or when no row
-    has the column.
+    replaced, each time they occur. Own rules come first. DomainError when one takes too long, or
+    when no row has the column.
     """
     kinds = [kind for kind in KINDS if kind in parameters["kinds"]]
     rules = {name: regex.compile(pattern) for name, pattern in rules_of(parameters["rules"])}

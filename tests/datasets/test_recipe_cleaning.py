@@ -14,8 +14,8 @@ from datasets.recipes.boilerplate import is_phrase, lines_drop
 from datasets.recipes.languages import Recogniser
 from datasets.recipes.masking import Masker
 from datasets.recipes.personal import KINDS
-from datasets.recipes.placeholders import RowNumbers
 from datasets.recipes.pipeline import apply
+from datasets.recipes.placeholders import RowNumbers
 from datasets.shapes.mapping import Mapping
 from tests.datasets.test_recipe_steps import ALPACA, SHAREGPT, qa, run
 

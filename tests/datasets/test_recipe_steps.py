@@ -16,8 +16,8 @@ from datasets.recipes.identifiers import id_card_valid, luhn_valid
 from datasets.recipes.markup import markup_strip
 from datasets.recipes.masking import Masker
 from datasets.recipes.personal import KINDS, found_in
-from datasets.recipes.placeholders import RowNumbers
 from datasets.recipes.pipeline import apply, preview
+from datasets.recipes.placeholders import RowNumbers
 from datasets.recipes.rows import texts_change, texts_of
 from datasets.shapes.mapping import Mapping
 
