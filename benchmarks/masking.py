@@ -21,6 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from benchmarks.planting import DECOYS, planted  # noqa: E402
 from datasets.recipes.masking import Masker  # noqa: E402
 from datasets.recipes.personal import KINDS  # noqa: E402
+from datasets.recipes.placeholders import RowNumbers  # noqa: E402
 
 LEAST = 0.95  # recall of the kinds that have a pattern or a checksum
 PATTERNED = ("key", "email", "id_card", "bank_card", "phone", "ip")
@@ -56,7 +57,7 @@ def measure(count: int, seed: int) -> tuple[dict[tuple[str, str], Line], Counter
 
     for one in planted(count, seed):
         text = one.before + one.value + one.after
-        masker = Masker(list(KINDS), {"q": text})
+        masker = Masker(list(KINDS), RowNumbers({"q": text}))
         out = masker.masked(text)
         line = lines.setdefault((one.kind, one.language), Line())
         line.planted += 1
@@ -68,7 +69,7 @@ def measure(count: int, seed: int) -> tuple[dict[tuple[str, str], Line], Counter
             line.missed.append(text)
         count_false(masker, text, out, one.kind)
     for text in DECOYS:
-        masker = Masker(list(KINDS), {"q": text})
+        masker = Masker(list(KINDS), RowNumbers({"q": text}))
         count_false(masker, text, masker.masked(text))
     return lines, false, examples
 

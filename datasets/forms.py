@@ -17,6 +17,7 @@ from datasets.reading.kinds import KINDS
 from datasets.recipes.kind import Kind
 from datasets.recipes.parameters import (
     Choice,
+    Column,
     Flag,
     Model,
     Number,
@@ -327,6 +328,9 @@ def _field(parameter: Parameter, versions: list[tuple[str, str]]) -> forms.Field
     if isinstance(parameter, Written) and parameter.lines:
         area = forms.Textarea({"rows": 3, "spellcheck": "false"})
         return forms.CharField(**words, max_length=parameter.longest, widget=area)
+    if isinstance(parameter, Column):
+        box = forms.TextInput({"list": "columns", "autocomplete": "off", "spellcheck": "false"})
+        return forms.CharField(**words, max_length=parameter.longest, widget=box)
     return forms.CharField(**words, strip=False, max_length=1000)
 
 

@@ -11,7 +11,7 @@ from datasets.recipes.sampling import lot
 from datasets.recipes.synonyms import SYNONYMS, WORDS
 
 _KEPT = re.compile(
-    r"```.*?(?:```|$)|`[^`\n]{1,200}`|https?://\S{1,500}|\[[A-Z_]{2,12}_[0-9]{1,6}\]|\{[^{}\n]{1,80}\}"
+    r"```.*?(?:```|$)|`[^`\n]{1,200}`|https?://\S{1,500}|\[[A-Z_]{2,12}_[0-9]{1,9}\]|\{[^{}\n]{1,80}\}"
     r"|[0-9][0-9.,:%]*",
     re.DOTALL,
 )

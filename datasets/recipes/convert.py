@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from common.phrases import gettext as _
+from datasets.recipes.columns import cell_of, text_of
 from datasets.recipes.parameters import Refused
 from datasets.recipes.rows import Row, Work
 from datasets.shapes.engine import engine_row
@@ -36,7 +35,7 @@ _MARKS = {
     **dict.fromkeys(("false", "0", "0.0", "no", "bad", "-1", "否", "坏", "差", "错"), False),
 }
 _MESSAGES = {"messages": "conversations", "system": "system", "tools": "tools"}
-_SHAPES = {
+SHAPES = {
     "sharegpt": RowMapping.of("sharegpt", _MESSAGES),
     "openai": RowMapping.of("openai", {"messages": "messages", "tools": "tools"}),
     "preference": RowMapping.of(
@@ -74,7 +73,7 @@ def converted(_mapping: RowMapping, parameters: Mapping[str, Any]) -> RowMapping
     """How rows are read once they are converted."""
     shape = parameters["shape"]
     if shape != "alpaca":
-        return _SHAPES[shape]
+        return SHAPES[shape]
     by_turns = {} if parameters["source"] == "columns" else {"history": "history"}
     return RowMapping.of("alpaca", {**_ALPACA, **by_turns})
 
@@ -107,24 +106,9 @@ def filled(template: str, value: Any) -> str:
     """The template with the row's columns in the place of `{name}`; `{a.b}` is b within a."""
 
     def piece(match: re.Match[str]) -> str:
-        return _text(_cell(value, match[1])) if match[1] else match[0][0]
+        return text_of(cell_of(value, match[1])) if match[1] else match[0][0]
 
     return _PIECE.sub(piece, template)
-
-
-def _cell(value: Any, name: str) -> Any:
-    if isinstance(value, dict) and name in value:
-        return value[name]
-    first, dot, rest = name.partition(".")
-    if dot and isinstance(value, dict):
-        return _cell(value.get(first), rest)
-    return None
-
-
-def _text(cell: Any) -> str:
-    if cell is None or isinstance(cell, str):
-        return cell or ""
-    return orjson.dumps(cell).decode()
 
 
 def from_columns(value: Any, target: RowMapping, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Looks:
         import numpy as np  # here, so that pages need not carry it
 
         self._key_file.close()
-        leaders = _same(self._keys)
+        leaders = firsts_of(self._keys)
         self._keys.unlink()
         exact = leaders != np.arange(len(leaders))
         if self._writer is not None and self._signatures is not None:
@@ -144,8 +144,8 @@ def bands_of(threshold: float) -> tuple[int, int]:
     return PERMUTATIONS, 1
 
 
-def _same(keys: Path) -> "NDArray[np.int64]":
-    """For each row the first one with the same key."""
+def firsts_of(keys: Path) -> "NDArray[np.int64]":
+    """For each row the first one with the same key, of keys of 16 bytes in a file."""
     import numpy as np
 
     found = np.fromfile(keys, dtype=[("a", "<u8"), ("b", "<u8")])

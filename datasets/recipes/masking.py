@@ -2,20 +2,19 @@
 
 import re
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import regex
 
 from datasets.recipes.parameters import rules_of
 from datasets.recipes.patterns import PATTERN_SECONDS, spans
 from datasets.recipes.personal import KINDS, Found, found_in
+from datasets.recipes.placeholders import PLACEHOLDER, Numbers, RowNumbers, rows_numbered
 from datasets.recipes.rows import Row, Work, texts_change
 
-_PLACEHOLDER = re.compile(r"\[([A-Z_]{2,12})_([0-9]{1,6})\]")
 _REPEATED = 2  # characters that a name has at least when it is looked for without its context
 _NAMES = 50  # that are looked for so in a row
 Rules = Mapping[str, regex.Pattern[str]]
@@ -23,38 +22,45 @@ NO_RULES: Rules = {}
 
 
 def mask(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iterator[Row]:
-    """Each row with `[EMAIL_1]` and the like; in one row the same thing gets the same placeholder.
+    """Each row with `[EMAIL_1]` and the like; the same thing gets the same placeholder in a row, in
+    all rows with the same value in a column, or in all rows, as `scope` says.
 
     All columns are looked at, also those that no training reads. `found` counts the things
-    replaced, each time they occur. Own rules come first. DomainError when one takes too long.
+    replaced, each time they occur. Own rules come first. DomainError when one takes too long, or
+    when no row has the column.
     """
     kinds = [kind for kind in KINDS if kind in parameters["kinds"]]
     rules = {name: regex.compile(pattern) for name, pattern in rules_of(parameters["rules"])}
-    for row in rows:
-        masker = Masker(kinds, row.value, rules, row.number)
+    for row, numbers in _numbered(rows, work, parameters):
+        masker = Masker(kinds, numbers, rules, row.number)
         value = texts_change(row.value, work.mapping, masker.masked, everywhere=True)
         work.outcome.found.update(masker.found)
         work.outcome.changed += value != row.value
         yield replace(row, value=value)
 
 
+def _numbered(
+    rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]
+) -> Iterator[tuple[Row, Numbers]]:
+    if parameters["scope"] == "row":
+        return ((row, RowNumbers(row.value)) for row in rows)
+    column = parameters["scope_column"] if parameters["scope"] == "column" else ""
+    return rows_numbered(rows, work.folder, column)
+
+
 class Masker:
-    """Masks the texts of one row. Numbers of placeholders that it holds already are not used."""
+    """Masks the texts of one row; `numbers` gives the placeholders theirs."""
 
     def __init__(
-        self, kinds: list[str], value: Any, rules: Rules = NO_RULES, number: int = 0
+        self, kinds: list[str], numbers: Numbers, rules: Rules = NO_RULES, number: int = 0
     ) -> None:
         self._kinds = kinds
+        self._numbers = numbers
         self._rules = rules
         self._number = number
         self._seconds = PATTERN_SECONDS
-        self._known: dict[str, dict[str, int]] = defaultdict(dict)
-        self._last: Counter[str] = Counter()
+        self._names: list[str] = []  # of people, in the order in which they were found
         self.found: Counter[str] = Counter()
-        text = orjson.dumps(value).decode()
-        if "[" in text:
-            for name, number_ in _PLACEHOLDER.findall(text):
-                self._last[name] = max(self._last[name], int(number_))
 
     def masked(self, text: str) -> str:
         """The text with placeholders."""
@@ -67,7 +73,7 @@ class Masker:
     def _by_rule(self, text: str, pattern: regex.Pattern[str]) -> Iterator[Found]:
         """What an own rule finds; placeholders that stand there stay."""
         began = time.monotonic()
-        kept = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[" in text else []
+        kept = [match.span() for match in PLACEHOLDER.finditer(text)] if "[" in text else []
         for start, end in spans(pattern, text, self._number, self._seconds):
             if not any(start < there and end > here for here, there in kept):
                 yield Found(start, end, text[start:end])
@@ -75,7 +81,7 @@ class Masker:
 
     def _by_kind(self, text: str, kind: str) -> Iterator[Found]:
         """What is found of a kind; a name that was found once counts without its context, too."""
-        names = list(self._known[kind]) if kind == "name" else []
+        names = list(self._names) if kind == "name" else []
         for one in found_in(text, kind):
             yield one
             if kind == "name" and one.same not in names[:_NAMES]:
@@ -92,14 +98,10 @@ class Masker:
         for one in sorted(found, key=lambda one: (one.start, -one.end)):
             if one.start < here:
                 continue
-            pieces += [text[here : one.start], self._placeholder(kind, one.same)]
+            number = self._numbers.of(kind, one.same)
+            pieces += [text[here : one.start], f"[{kind.upper()}_{number}]"]
+            if kind == "name" and len(self._names) < _NAMES and one.same not in self._names:
+                self._names.append(one.same)
             here = one.end
             self.found[kind] += 1
         return "".join([*pieces, text[here:]]) if pieces else text
-
-    def _placeholder(self, kind: str, same: str) -> str:
-        name, known = kind.upper(), self._known[kind]
-        if same not in known:
-            self._last[name] += 1
-            known[same] = self._last[name]
-        return f"[{name}_{known[same]}]"

@@ -16,6 +16,7 @@ RULES_MAX = 20
 VERSIONS_MAX = 8
 WEIGHT_MAX = 1000
 MODEL_NAME_MAX = 120
+SIDES = ("user", "assistant", "system", "drop")
 _RULE = re.compile(r"([A-Z_]{2,12})[ ]*[:=][ ]*(.+)")
 
 
@@ -126,6 +127,11 @@ class Written(Parameter):
 
 
 @dataclass(frozen=True)
+class Column(Written):
+    """The name of a column of the rows."""
+
+
+@dataclass(frozen=True)
 class Rules(Written):
     """Names with regular expressions, one a line: `ORDER = PO-[0-9]{6}`."""
 
@@ -157,6 +163,32 @@ def rules_of(text: str) -> list[tuple[str, str]]:
     """Names and patterns of checked rules."""
     found = (_RULE.fullmatch(line.strip()) for line in text.split("\n"))
     return [(match[1], match[2]) for match in found if match is not None]
+
+
+@dataclass(frozen=True)
+class Speakers(Written):
+    """Speakers and their sides, one a line: `Our shop = assistant`."""
+
+    lines: bool = True
+    longest: int = 20_000
+
+    def checked(self, value: Any) -> str:
+        """Lines that can be read."""
+        text = super().checked(value).replace("\r\n", "\n")
+        for line in filter(None, map(str.strip, text.split("\n"))):
+            name, _sign, side = line.rpartition("=")
+            if not name.strip() or side.strip().lower() not in SIDES:
+                raise ValueError(
+                    _("“%(line)s” cannot be read. Write a speaker, = and one of: %(sides)s.")
+                    % {"line": line[:60], "sides": ", ".join(SIDES)}
+                )
+        return text
+
+
+def speakers_of(text: str) -> dict[str, str]:
+    """The sides of checked speakers, whose names are compared without case."""
+    lines = (line.rpartition("=") for line in text.split("\n") if line.strip())
+    return {name.strip().casefold(): side.strip().lower() for name, _sign, side in lines}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from datasets.generation.asking import Asking
 from datasets.recipes.kinds import KINDS
 from datasets.recipes.likeness import Likeness, similarity
 from datasets.recipes.rows import (
+    JOINED,
     Input,
     Row,
     StepOutcome,
@@ -145,6 +146,11 @@ class RowChange:
     reason: str = ""
     added: bool = False
 
+    @property
+    def joined(self) -> bool:
+        """Whether the row goes on as a part of another one."""
+        return self.reason == JOINED
+
 
 @dataclass
 class Preview:
@@ -161,7 +167,7 @@ class Preview:
     @property
     def lost(self) -> int:
         """How many rows are dropped."""
-        return sum(row.step is not None for row in self.rows)
+        return sum(row.step is not None and not row.joined for row in self.rows)
 
     @property
     def added(self) -> int:
@@ -234,7 +240,7 @@ def changes(before: Any, after: Any, read_so: Mapping, read_after: Mapping) -> l
 
     Of a row that got another form first its columns, as they were, and then its texts as new ones.
     """
-    if read_after != read_so:
+    if read_after != read_so or not read_so.shape:
         texts = [TextChange(name, [_plain(text)], []) for name, text in _columns(before)]
         return texts + [
             TextChange(role, [], [Stretch(_short(text), changed=True)])

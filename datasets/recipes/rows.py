@@ -22,6 +22,7 @@ _KEPT = frozenset({"tools", "kto_tag"})  # descriptions of functions, and marks:
 _NO_LETTERS = re.compile(r"[\W_]+")
 _MARKS = {"true": True, "false": False}
 KEY_BYTES = 16
+JOINED = "joined"  # the reason of rows that end as a part of others, which is no loss
 ORIGIN = "origin_id"  # the column by which rows that come of the same one are known
 _ORIGIN = re.compile("[a-p]{16}")
 _LETTERS = bytes.maketrans(b"0123456789abcdef", b"abcdefghijklmnop")
@@ -141,6 +142,10 @@ class Work:
         else:
             return True
         return False
+
+    def join(self, row: Row) -> None:
+        """Notes a row that goes on as a part of another one."""
+        self.dropped(row, JOINED)
 
     def drop(self, row: Row, reason: str) -> None:
         """Counts a row that ends here."""

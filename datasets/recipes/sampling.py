@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from common.errors import DomainError
-from common.phrases import gettext as _
+from datasets.recipes.columns import refuse_no_column
 from datasets.recipes.rows import Row, Work, content_key, question_of
 from datasets.recipes.spool import Spool
 from datasets.shapes.mapping import Mapping as RowMapping
@@ -107,12 +106,7 @@ class _Groups:
     def check(self, rows: int) -> None:
         """DomainError when rows were to be grouped by a column that none has."""
         if self._by == "column" and rows and not self._grouped:
-            raise DomainError(
-                _("No row has a column “%(column)s”. Name one of the file's columns.")
-                % {"column": self._column},
-                field="steps",
-                code="no_column",
-            )
+            raise refuse_no_column(self._column)
 
 
 def _together(*keys: "NDArray[np.uint64]") -> "NDArray[np.int64]":

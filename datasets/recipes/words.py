@@ -32,6 +32,14 @@ REASONS: dict[str, Text] = {
     "refused": gettext_lazy("the model was not allowed to answer"),
     "poor": gettext_lazy("judged too poor"),
     "not_sampled": gettext_lazy("not drawn"),
+    "joined": gettext_lazy("joined with other messages"),
+    "no_conversation": gettext_lazy("without a conversation"),
+    "no_order": gettext_lazy("without a time or number"),
+    "speaker": gettext_lazy("by speakers who are left out"),
+    "system_inside": gettext_lazy("notices within a conversation"),
+    "assistant_first": gettext_lazy("said by the assistant before anybody asked"),
+    "unanswered": gettext_lazy("not answered"),
+    "talk_too_long": gettext_lazy("in a conversation that is too long"),
 }
 PARTS: dict[str, Text] = {
     "train": gettext_lazy("Training"),
@@ -43,6 +51,7 @@ VARIED: dict[str, Text] = {
     "synonyms": gettext_lazy("Other words"),
 }
 MADE: dict[str, Text] = {
+    "messages": gettext_lazy("messages in conversations"),
     "pairs": gettext_lazy("questions with answers"),
     "questions": gettext_lazy("questions"),
     "answers": gettext_lazy("answers"),

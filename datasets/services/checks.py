@@ -4,6 +4,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping as Mappings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from datasets.services.files import settle, stored_bytes
 from datasets.services.moves import version_move
 from datasets.shapes.detect import Guess, guess
 from datasets.shapes.mapping import Mapping, mapping_check
+from datasets.shapes.talks import talks_guess
 
+UNSURE = 0.5  # how certain it is that rows are texts where they look like messages
 TRIES = 5  # of a check that is killed or fails for another reason than the file
 
 
@@ -156,7 +159,10 @@ def _mapping(version: DatasetVersion, contents: Contents) -> Guess:
     """What the user said, or else the likeliest."""
     from_csv = contents.file_format == "csv"
     if not version.shape:
-        return guess(contents.sample, from_csv=from_csv)
+        found = guess(contents.sample, from_csv=from_csv)
+        if found.mapping.shape == "text" and talks_guess(contents.sample):
+            return replace(found, certainty=min(found.certainty, UNSURE))
+        return found
     mapping = Mapping.of(version.shape, version.columns, version.tags, from_csv=from_csv)
     if not mapping.columns:
         likely = guess(contents.sample, from_csv=from_csv)
@@ -182,6 +188,8 @@ def _finish(
     settle(draft, version.directory / name)
     ready = found.sure and outcome.usable > 0
     report = outcome.report() | {"certainty": round(found.certainty, 2)}
+    if not found.sure and (talks := talks_guess(contents.sample)):
+        report["messages"] = talks
     version_move(
         row,
         DatasetVersion.State.READY if ready else DatasetVersion.State.MAPPING,

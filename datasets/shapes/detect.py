@@ -36,14 +36,29 @@ NAMES = {
     "text": ("text", "content", "document", "文本", "内容"),
 }
 ROLE_NAMES = {
-    "user_tag": ("human", "user", "prompter", "customer", "用户"),
-    "assistant_tag": ("gpt", "assistant", "bot", "model", "chatgpt", "ai", "助手"),
+    "user_tag": (
+        *("human", "user", "prompter", "customer", "client", "visitor", "guest", "caller", "buyer"),
+        *("requester", "end-user", "用户", "客户", "顾客", "访客", "买家", "来电人"),
+    ),
+    "assistant_tag": (
+        *("gpt", "assistant", "bot", "model", "chatgpt", "ai", "agent", "operator", "advisor"),
+        *("support", "representative", "staff", "seller", "助手", "客服", "坐席", "座席"),
+        *("人工客服", "机器人", "卖家", "商家", "店家"),
+    ),
     "observation_tag": ("observation", "tool", "tool_response", "function_response", "ipython"),
     "function_tag": ("function_call", "tool_call", "function"),
-    "system_tag": ("system", "系统"),
+    "system_tag": ("system", "系统", "系统消息"),
 }
 ROLE_KEYS = ("from", "role", "speaker", "author")
 CONTENT_KEYS = ("value", "content", "text", "message")
+
+
+def role_usual(name: str) -> str:
+    """Our name of a role by a usual one in small letters: user, assistant, system, or empty."""
+    for role in ("user", "assistant", "system"):
+        if name in ROLE_NAMES[f"{role}_tag"]:
+            return role
+    return ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from datasets.checking import FINDINGS, LENGTHS, Spread, counted_every
 from datasets.preparing import Progress
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.masking import Masker
+from datasets.recipes.placeholders import RowNumbers
 from datasets.recipes.rows import decoded, mark_of, plain, texts_key, texts_of
 from datasets.shapes.mapping import Mapping
 from datasets.statistics.columns import Columns
@@ -195,7 +196,7 @@ class _Sample:
         language = language_of(text)
         self._languages[language] += 1
         self._facts.languages[number] = LANGUAGES.index(language)
-        masker = Masker(SOUGHT, None)
+        masker = Masker(SOUGHT, RowNumbers(None))
         masker.masked(text)
         self._personal.update(masker.found)
         self._personal_rows += bool(masker.found)

@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -25,7 +26,15 @@ from datasets.forms import RecipeForm, RunForm, StepForm
 from datasets.lineage import steps_shown
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.recipes import kinds
-from datasets.recipes.kinds import KINDS, STEPS_MAX, parts_of, versions_named
+from datasets.recipes.grouping import COLUMNS
+from datasets.recipes.kinds import (
+    CONVERT,
+    GROUP,
+    KINDS,
+    STEPS_MAX,
+    parts_of,
+    versions_named,
+)
 from datasets.recipes.words import PARTS, REASONS
 from datasets.views.shared import add_refusal
 
@@ -123,25 +132,28 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
         make(kind=KINDS[step["kind"]], number=number, initial=step["parameters"])
         for number, step in enumerate(recipe.steps if recipe else [], start=1)
     ]
-    status = 200
+    status, version = 200, _version(request, ANY)
+    if recipe is None and request.GET.get("step") in KINDS:
+        steps = _arranged([], f"add:{request.GET['step']}", make, version)
     if request.method == "POST":
         form, steps = RecipeForm(request.POST), _steps_sent(request, make)
         act = request.POST.get("act", "save")
         if act != "save":
             form = RecipeForm(initial={name: form[name].value() for name in form.fields})
-            steps = _arranged(steps, act, make)
+            steps = _arranged(steps, act, make, version)
         elif saved := _save(request, project, recipe, form, steps):
             messages.success(request, _("Saved."))
-            return redirect("datasets:recipe_detail", saved.pk)
+            address = reverse("datasets:recipe_detail", args=[saved.pk])
+            return redirect(f"{address}?version={version.pk}" if version else address)
         else:
             status = 422
-    version = _version(request, ANY)
     context = {
         "form": form,
         "steps": steps,
         "version": version,
         "versions": _offered(project, ANY, user, version),
-        "converts": any(step.kind.name == "convert" for step in steps),
+        "names_columns": any(step.kind.name in {CONVERT.name, GROUP.name} for step in steps),
+        "converts": any(step.kind is CONVERT for step in steps),
         "no_models": not models and any(step.asks for step in steps),
         "kinds": KINDS.values(),
         "recipe": recipe,
@@ -160,8 +172,12 @@ def _steps_sent(request: HttpRequest, make: Callable[..., StepForm]) -> list[Ste
     ]
 
 
-def _arranged(steps: list[StepForm], act: str, make: Callable[..., StepForm]) -> list[StepForm]:
-    """The steps with one added (`add:clean`), removed (`remove:2`) or moved up (`up:2`)."""
+def _arranged(
+    steps: list[StepForm], act: str, make: Callable[..., StepForm], version: DatasetVersion | None
+) -> list[StepForm]:
+    """The steps with one added (`add:clean`), removed (`remove:2`) or moved up (`up:2`). One that
+    groups messages and is still empty gets the columns that the check of the version recognised.
+    """
     written: list[tuple[str, dict[str, Any]]] = [(one.kind.name, one.written()) for one in steps]
     what, _colon, which = act.partition(":")
     place = (whole(which) or 0) - 1
@@ -171,6 +187,10 @@ def _arranged(steps: list[StepForm], act: str, make: Callable[..., StepForm]) ->
         del written[place]
     elif what == "up" and 0 < place < len(written):
         written[place - 1], written[place] = written[place], written[place - 1]
+    messages = version.report.get("messages", {}) if version else {}
+    for name, values in written:
+        if name == GROUP.name and not any(values.get(key) for key in COLUMNS):
+            values |= messages
     return [
         make(kind=KINDS[name], number=number, initial=values)
         for number, (name, values) in enumerate(written, start=1)
@@ -267,7 +287,7 @@ def _previewed(recipe: Recipe, version: DatasetVersion, user: User, *, ask: bool
         return {"refused": _("The rows of this version are not here. Choose another one.")}
     shown = found.rows
     if not found.added:
-        shown = sorted(shown, key=lambda row: not row.changed and row.step is None)
+        shown = sorted(shown, key=lambda row: row.joined or not (row.changed or row.step))
     rows = [
         {"row": row, "reason": REASONS.get(row.reason, ""), "part": PARTS.get(row.part, "")}
         for row in shown

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from benchmarks.planting import DECOYS, Maker
 from datasets.recipes.identifiers import hong_kong_valid, iban_valid, taiwan_valid
 from datasets.recipes.masking import Masker
+from datasets.recipes.placeholders import RowNumbers
 from datasets.statistics.counting import SOUGHT
 
 
 def masked(text: str, kinds: list[str] = SOUGHT) -> str:
-    return Masker(kinds, {"q": text}).masked(text)
+    return Masker(kinds, RowNumbers({"q": text})).masked(text)
 
 
 @pytest.mark.parametrize(

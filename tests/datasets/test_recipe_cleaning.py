@@ -15,6 +15,7 @@ from datasets.recipes.languages import Recogniser
 from datasets.recipes.masking import Masker
 from datasets.recipes.personal import KINDS
 from datasets.recipes.pipeline import apply
+from datasets.recipes.placeholders import RowNumbers
 from datasets.shapes.mapping import Mapping
 from tests.datasets.test_recipe_steps import ALPACA, SHAREGPT, qa, run
 
@@ -124,7 +125,7 @@ def test_dropping_no_line_changes_nothing(text) -> None:
     ],
 )
 def test_names_and_addresses(text, wanted) -> None:
-    assert Masker(list(KINDS), {"q": text}).masked(text) == wanted
+    assert Masker(list(KINDS), RowNumbers({"q": text})).masked(text) == wanted
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_names_and_addresses(text, wanted) -> None:
 def test_rules_stay_linear(piece) -> None:
     """A hundred thousand signs of it: what looks further for each one would take hours."""
     text = piece * (100_000 // len(piece))
-    assert Masker(["name", "address"], {"q": ""}).masked(text)
+    assert Masker(["name", "address"], RowNumbers({"q": ""})).masked(text)
 
 
 def test_a_name_of_one_text_is_known_in_the_next(tmp_path) -> None:

@@ -17,6 +17,7 @@ from datasets.recipes.markup import markup_strip
 from datasets.recipes.masking import Masker
 from datasets.recipes.personal import KINDS, found_in
 from datasets.recipes.pipeline import apply, preview
+from datasets.recipes.placeholders import RowNumbers
 from datasets.recipes.rows import texts_change, texts_of
 from datasets.shapes.mapping import Mapping
 
@@ -269,7 +270,7 @@ def test_bands_find_pairs_at_the_threshold() -> None:
 
 
 def masked(text: str) -> str:
-    return Masker(list(KINDS), {"q": text}).masked(text)
+    return Masker(list(KINDS), RowNumbers({"q": text})).masked(text)
 
 
 @pytest.mark.parametrize(

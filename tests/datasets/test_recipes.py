@@ -394,7 +394,12 @@ def test_the_editor_adds_moves_removes_and_saves(client, people) -> None:
     page = client.post(url, {"name": "n", "act": "add:clean"})
     assert page.status_code == 200
     sent = {"name": "n", "kind": ["clean", "mask"], "step-1-min_chars": "7"}
-    sent |= {"step-1-pattern_drops": "matching", "step-1-space": "on", "step-2-kinds": ["email"]}
+    sent |= {
+        "step-1-pattern_drops": "matching",
+        "step-1-space": "on",
+        "step-2-kinds": ["email"],
+        "step-2-scope": "row",
+    }
     page = client.post(url, sent | {"act": "up:2"}).content.decode()
     assert page.index('value="mask"') < page.index('value="clean"')
     assert 'value="7"' in page

@@ -8,6 +8,7 @@ from datasets.recipes.kind import Kind
 from datasets.recipes.kinds.asking import GENERATE, JUDGE, REWRITE
 from datasets.recipes.kinds.cleaning import CLEAN, DEDUPLICATE, MASK
 from datasets.recipes.kinds.drawing import MIX, SAMPLE, SPLIT
+from datasets.recipes.kinds.grouping import GROUP
 from datasets.recipes.kinds.shaping import AUGMENT, CHUNK, CONVERT
 from datasets.recipes.parameters import Model, Refused, Versions, parameters_checked
 from datasets.recipes.words import PARTS
@@ -20,6 +21,7 @@ KINDS: dict[str, Kind] = {
         DEDUPLICATE,
         MASK,
         CONVERT,
+        GROUP,
         CHUNK,
         GENERATE,
         REWRITE,
@@ -86,9 +88,11 @@ def parts_of(steps: list[dict[str, Any]]) -> list[str]:
 
 def reads_any(steps: list[dict[str, Any]]) -> bool:
     """Whether the recipe takes rows whose columns nobody has named yet."""
-    if not steps or steps[0]["kind"] != CONVERT.name:
+    if not steps:
         return False
-    return bool(steps[0]["parameters"]["source"] == "columns")
+    first = steps[0]
+    by_columns = first["kind"] == CONVERT.name and first["parameters"]["source"] == "columns"
+    return by_columns or bool(first["kind"] == GROUP.name)
 
 
 def versions_named(steps: list[dict[str, Any]]) -> dict[str, tuple[int, str]]:

@@ -13,6 +13,7 @@ from datasets.recipes.languages import LANGUAGES
 from datasets.recipes.masking import mask
 from datasets.recipes.parameters import (
     Choice,
+    Column,
     Flag,
     Number,
     Pattern,
@@ -32,9 +33,11 @@ def _lengths_check(given: Mapping[str, Any]) -> None:
         raise Refused("max_chars", _("The most cannot be less than the fewest."))
 
 
-def _kinds_check(given: Mapping[str, Any]) -> None:
+def _mask_check(given: Mapping[str, Any]) -> None:
     if not given["kinds"] and not given["rules"]:
         raise Refused("kinds", _("Choose something to mask, or write a rule."))
+    if given["scope"] == "column" and not given["scope_column"]:
+        raise Refused("scope_column", _("Name the column."))
 
 
 CLEAN = Kind(
@@ -192,7 +195,29 @@ MASK = Kind(
                 "One a line: a name and a regular expression. ORDER = PO-[0-9]{6} makes [ORDER_1]."
             ),
         ),
+        Choice(
+            "scope",
+            gettext_lazy("The same placeholder for the same thing"),
+            "row",
+            gettext_lazy(
+                "Within a row nobody can tell that two rows are about the same person. Wider, that"
+                " can be told, but not who it is: only hashes are kept, and not longer than the run"
+                " lasts."
+            ),
+            choices=(
+                ("row", gettext_lazy("within a row")),
+                ("column", gettext_lazy("in rows with the same value in a column")),
+                ("dataset", gettext_lazy("in all rows")),
+            ),
+        ),
+        Column(
+            "scope_column",
+            gettext_lazy("Column of that value"),
+            "",
+            gettext_lazy("Such as the document, the case or the customer. Rows without: each row."),
+            when=("scope", "column"),
+        ),
     ),
     mask,
-    _kinds_check,
+    _mask_check,
 )

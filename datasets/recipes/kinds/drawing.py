@@ -11,11 +11,11 @@ from datasets.recipes.mixing import mix
 from datasets.recipes.parameters import (
     WEIGHT_MAX,
     Choice,
+    Column,
     Flag,
     Number,
     Refused,
     Versions,
-    Written,
 )
 from datasets.recipes.sampling import sample, split
 
@@ -90,7 +90,7 @@ SPLIT = Kind(
                 ("column", gettext_lazy("rows with the same value in a column")),
             ),
         ),
-        Written(
+        Column(
             "column",
             gettext_lazy("Column"),
             "",
