@@ -16,8 +16,8 @@ def memory_room(node: Node) -> int:
 def memory_bound(workload: Workload, node: Node) -> int:
     """Its own limit; else the part of the node's memory that goes with its GPUs or CPUs. Bytes.
 
-    How much of that part, operators say by TRAINER_WORKLOAD_MEMORY_PERCENT; with 0 the node's memory alone
-    counts. It is never less than what was asked for.
+    How much of that part, operators say by TRAINER_WORKLOAD_MEMORY_PERCENT; with 0 the node's
+    memory alone counts. It is never less than what was asked for.
     """
     if workload.memory_limit_bytes:
         return workload.memory_limit_bytes
