@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from common.nesting import JSONField
 from datasets.models import Revision, RowDecision
 from datasets.services.edits import RATINGS
 from datasets.services.reviews import REVIEWERS_MAX, ROWS_MAX
@@ -43,7 +44,7 @@ class DecideSerializer(serializers.Serializer[Any]):
         choices=[("changed", "changed"), ("excluded", "excluded"), ("", "as it was")],
         required=False,
     )
-    value = serializers.JSONField(required=False, help_text="The whole row, with `changed`.")
+    value = JSONField(required=False, help_text="The whole row, with `changed`.")
     rating = serializers.IntegerField(
         min_value=0, max_value=RATINGS[-1], required=False, help_text="1 to 5; 0 takes it away."
     )
@@ -133,7 +134,7 @@ class ReviewDecideSerializer(serializers.Serializer[Any]):
     verdict = serializers.ChoiceField(
         choices=[(one, one) for one in ("accepted", "changed", "excluded", "skipped")]
     )
-    value = serializers.JSONField(required=False, default=None, help_text="With `changed`.")
+    value = JSONField(required=False, default=None, help_text="With `changed`.")
     note = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
 

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.api import texts_storable
+from common.nesting import JSONField
 from common.phrases import gettext as _
 from datasets import services
 from datasets.lineage import lineage_seen
@@ -142,12 +143,12 @@ class MappingSerializer(serializers.Serializer[Any]):
     """Which of the file's columns is what; left out, all is detected."""
 
     shape = serializers.ChoiceField(choices=DatasetVersion.Shape.choices, required=False)
-    columns = serializers.JSONField(
+    columns = JSONField(
         required=False,
         validators=[texts_storable],
         help_text="Engine's column name -> the file's column name.",
     )
-    tags = serializers.JSONField(
+    tags = JSONField(
         required=False,
         validators=[texts_storable],
         help_text="role_tag, content_tag, user_tag, … -> names in the file.",
@@ -221,7 +222,7 @@ class RecipeChangeSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=200, required=False, allow_blank=True)
     remark = serializers.CharField(max_length=2000, required=False, allow_blank=True)
-    steps = serializers.JSONField(
+    steps = JSONField(
         required=False,
         validators=[texts_storable],
         help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.',
@@ -232,7 +233,7 @@ class RecipeCreateSerializer(RecipeChangeSerializer):
     """A new recipe."""
 
     name = serializers.CharField(max_length=200, allow_blank=True)
-    steps = serializers.JSONField(
+    steps = JSONField(
         validators=[texts_storable],
         help_text='[{"kind": "clean", "parameters": {}}, …]; see `kinds`.',
     )

@@ -74,7 +74,7 @@ def header(path: Path) -> dict[str, Any]:
             raise BadWeights(_("%(file)s is not a safetensors file.") % {"file": path.name})
         try:
             entries = json.loads(file.read(length))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadWeights(
                 _("%(file)s has a header that cannot be read.") % {"file": path.name}
             ) from error
@@ -103,7 +103,7 @@ def read_json(path: Path) -> dict[str, object]:
         raise BadWeights(_("%(file)s is missing or too large.") % {"file": path.name})
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadWeights(_("%(file)s is not valid JSON.") % {"file": path.name}) from error
     if not isinstance(found, dict):
         raise BadWeights(_("%(file)s has to hold an object.") % {"file": path.name})

@@ -12,13 +12,14 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status
 from rest_framework.decorators import action
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.http import actor, project_of
 from accounts.permissions import ReadableByAnyone, within_reach
+from common.nesting import JSONParser
 from datasets import services
 from datasets.api.lengths import LengthsMixin
 from datasets.api.revisions import DecideMixin

@@ -23,7 +23,8 @@ class Answer:
         self._thoughts: list[str] = []  # those that come apart from the words
         self._usage: dict[str, Any] = {}
         self._rest = b""  # of what came, not read yet
-        self._begun = self._streams = self._ended = False
+        self._streams: bool | None = None  # not known before the first sign
+        self._begun = self._ended = False
 
     async def read(self, chunks: AsyncIterator[bytes]) -> Answered:
         """The whole answer; also one that comes in one piece. `Busy` when it is cut off or damaged.
@@ -36,8 +37,9 @@ class Answer:
             if size > ANSWER_BYTES:
                 raise Refused(_("the answer is too long"))
             self._rest += chunk
-            if not self._begun and self._rest.strip():
-                self._begun, self._streams = True, not self._rest.lstrip().startswith(b"{")
+            if self._streams is None and self._rest.strip():
+                self._begun = self._rest.lstrip().startswith(b"{")
+                self._streams = not self._begun
             if not self._streams:
                 continue
             *lines, self._rest = self._rest.split(b"\n")
@@ -56,7 +58,7 @@ class Answer:
 
     def cut_off(self, most: int) -> Answered | None:
         """What is likely to be charged when no more of it comes, of `most` tokens asked for; None
-        when nothing came yet, or nothing but an error.
+        when nothing of it came yet: an error, or signs of life while one waits, are none of it.
         """
         if not self._begun:
             return None
@@ -84,6 +86,7 @@ class Answer:
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
             return
+        self._begun = True
         said = choice.get("delta") or choice.get("message")
         if isinstance(said, dict):
             for name, kept in (("content", self._words), ("reasoning_content", self._thoughts)):

@@ -14,20 +14,31 @@ _NOT_TAKEN = (
     r"|only (?:the default|[\d.]+ is allowed)|不支持|不允许|未知|无法识别)"
 )
 _NEAR = r"(?:(?![.;]\s).){0,60}?"  # within the same sentence
+_REST = r"(?:(?!\.\s)[^}]){0,80}"
 _REFUSALS = {
     name: re.compile(
-        rf"{_NOT_TAKEN}{_NEAR}\b{name}\b|\b{name}\b{_NEAR}{_NOT_TAKEN}", re.ASCII | re.IGNORECASE
+        rf"(?:{_NOT_TAKEN}{_NEAR}\b{name}\b|\b{name}\b{_NEAR}{_NOT_TAKEN}){_REST}",
+        re.ASCII | re.IGNORECASE,
     )
     for name in _INSTEAD
 }
+_BOUNDS = re.compile(  # what follows the name of a parameter that is taken, with other values
+    r"\bat (?:most|least)\b|\b(?:max|min)imum\b|\branges?\b|\bbetween\b|\blimit\b|\bexceed"
+    r"|\b(?:less|greater|larger|more|smaller) than\b|\d\s*\.\."
+    r"|[≤≥]|[<>]=|最[大小多]|超过|范围|之间",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def not_taken(said: str, question: Mapping[str, Any]) -> frozenset[str]:
-    """The parameters of the question that a refusal names as unknown or unsupported."""
+    """The parameters of the question that a refusal names as unknown or unsupported; not those of
+    which it names the values that are allowed.
+    """
     return frozenset(
         name
         for name, refusal in _REFUSALS.items()
-        if name in question and refusal.search(said[:SAID_READ])
+        if name in question
+        and any(not _BOUNDS.search(one[0]) for one in refusal.finditer(said[:SAID_READ]))
     )
 
 

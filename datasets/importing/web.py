@@ -91,7 +91,7 @@ class Stream:
         """The answer as JSON. DomainError when it is none."""
         try:
             return json.loads(self.text())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DomainError(
                 _("%(host)s does not answer as it should. Is its address right?")
                 % {"host": self._line.host},

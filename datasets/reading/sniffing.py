@@ -10,10 +10,12 @@ from pathlib import Path
 import orjson
 
 from datasets.reading.refusals import BadFile
-from datasets.reading.rows import WRAPPING, delimiter_of
+from datasets.reading.rows import DEPTH_MAX, WRAPPING, delimiter_of
 from datasets.reading.sources import ENCODINGS, utf16_by_zeros
+from datasets.reading.splitter import ArraySplitter
 
 HEAD = 64 * 1024  # bytes that are looked at
+_PROSE = frozenset({"text", "markdown", "html"})
 _RECORDS = 3  # lines of a table at least, the names among them
 _VALUE = r'\{\s*"(?:[^"\\]|\\.)*"\s*:\s*["\[{\-\dtfn]'  # how an object with a key begins
 _OBJECT = re.compile(_VALUE, re.DOTALL)
@@ -42,7 +44,10 @@ def text_kind(head: bytes, filename: str, named: str) -> str:
     text = _decoded(head)
     # What is cut does not count; nothing is left of a line longer than all of this.
     lines = text[: text.rfind("\n") + 1] if len(head) == HEAD else text
-    if found := _objects(text.lstrip(), lines.lstrip()):
+    found = _objects(text.lstrip(), lines.lstrip())
+    # Prose may begin with an example of JSON.
+    example = named in _PROSE and found == "json" and _breaks_off(text, cut=len(head) == HEAD)
+    if found and not example:
         return found
     if named in {"", "csv", "text", "markdown"} and _PAGE.match(text):
         return "html"
@@ -81,6 +86,18 @@ def _objects(text: str, lines: str) -> str:
     if wrapping and (len(found) < 2 or not found[0]):
         return "json"  # the whole file tells whether it is lines after all
     return "jsonl" if not found or (found[0] and sum(found) * 2 > len(found)) else ""
+
+
+def _breaks_off(text: str, *, cut: bool) -> bool:
+    """Whether an array that begins the text ends before it, or does not go on after an object."""
+    if not _ARRAY.match(text.lstrip()):
+        return False
+    data = text.encode("utf-8", "replace")
+    try:
+        found = [*ArraySplitter(limit=len(data), depth_limit=DEPTH_MAX).feed(data)]
+    except BadFile:
+        return True
+    return not (found[0].data.rstrip().endswith(b"}") if found else cut)
 
 
 def _is_object(line: str) -> bool:

@@ -65,7 +65,7 @@ def _config_of(directory: Path | None) -> dict[str, Any]:
         return {}
     try:
         facts = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return dict(facts.get("text_config") or facts) if isinstance(facts, dict) else {}
 

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from accounts.http import actor
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import whole
 from nodes import services
 from nodes.models import Node, Workload
 from nodes.pieces import log_piece
@@ -156,8 +157,8 @@ class WorkloadViewSet(
         for name in numbers:
             text = request.query_params.get(name)
             if text is not None:
-                if not text.isdecimal() or len(text) > 18:
+                numbers[name] = whole(text, 18)
+                if numbers[name] is None:
                     raise DomainError(_("An offset is a number of bytes."), field=name)
-                numbers[name] = int(text)
         workload = self.get_object()
         return Response(log_piece(workload, before=numbers["before"], offset=numbers["offset"]))

@@ -167,7 +167,7 @@ def _opened(token: NodeToken | None, sealed: str) -> dict[str, Any] | None:
         return None
     try:
         asked = json.loads(unseal_with(bytes.fromhex(token.token_hash), sealed))
-    except (Unsealable, ValueError):
+    except (Unsealable, ValueError, RecursionError):
         return None
     return asked if isinstance(asked, dict) else None
 

@@ -156,7 +156,7 @@ class AgentGrowth(NodeView):
             header = json.loads(line)
             parts = header["parts"]
             good = isinstance(parts, list) and all(isinstance(part, dict) for part in parts)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             good = False
         if not good:
             raise BadMessage("The first line is not a list of parts.")

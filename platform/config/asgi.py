@@ -30,12 +30,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 pages = get_asgi_application()
 bound_memory()
 
-from config.routing import sockets  # noqa: E402  models must be loaded first
+from config.bodies import bounded  # noqa: E402  models must be loaded first
+from config.routing import sockets  # noqa: E402
 from inference.asgi import with_gateway  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": with_gateway(pages),
+        "http": with_gateway(bounded(pages)),
         "websocket": AllowedHostsOriginValidator(sockets),
     }
 )

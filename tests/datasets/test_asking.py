@@ -172,6 +172,11 @@ def test_several_at_once_and_one_after_the_other(together, tmp_path) -> None:
         "Unsupported parameter: 'seed'",
         "max_tokens is too large: 100. This model supports at most 64 completion tokens.",
         "'temperature' must be between 0 and 0.5",
+        "max_tokens 100 is not allowed: at most 64",
+        "temperature: unexpected value; permitted range 0..0.5",
+        "Unsupported value for max_tokens: 100 exceeds 64",
+        "temperature 0.7 is not accepted, it has to be <= 0.5",
+        "不支持的 max_tokens：最大 64",
         "Unknown model m. The usual temperature is fine",
     ],
 )
@@ -273,6 +278,9 @@ def test_what_counts_as_an_answer_that_was_cut_off() -> None:
     assert part() is None
     assert part(error) is None
     assert part(b'{"error": {"message": "overloaded"}}') is None
+    assert part(b": keep-alive\n\n", b": keep-alive\n\n") is None
+    assert part(b"event: ping\ndata: {}\n\n") is None
+    assert part(b": keep-alive\n\n", event(content="x" * 30)) == 11
     assert part(event(role="assistant", content="")) == 1
     assert part(event(content="x" * 30), error) == 11
     assert part(event(reasoning_content="x" * 30), event(content="y" * 30)) == 21

@@ -136,6 +136,7 @@ def test_a_token_goes_to_the_hub_alone_and_nowhere_else(
         ("unknown", "is not known here"),
         ("offline", "TRAINER_HUB_ONLINE"),
         ("strange", "does not answer as it should"),
+        ("endless", "does not answer as it should"),
         ("busy", "busy or in trouble"),
     ],
 )
@@ -160,6 +161,9 @@ def test_what_a_hub_refuses_is_said(how, word, hub, fetch, settings) -> None:
         hub.files, hub.card = {}, {}
         settings.HF_ENDPOINT = f"{hub.endpoint}/datasets/lab/rows/resolve/{COMMIT}/page?x="
         hub.files = {"page": b"<html>log in</html>"}
+    elif how == "endless":
+        settings.HF_ENDPOINT = f"{hub.endpoint}/datasets/lab/rows/resolve/{COMMIT}/page?x="
+        hub.files = {"page": b"[" * 100_000}
     elif how == "busy":
         hub.busy = 99
     elif how == "offline":

@@ -132,6 +132,7 @@ def test_a_node_that_claims_anothers_workload(wire, workload, submit, agent) -> 
         b'{"parts": [{"size": "many"}]}\n',
         b"\xff\xfe\n",
         b'{"parts": [' + b" " * (9 * 2**20) + b"]}\n",
+        b"[" * 100_000 + b"\n",
     ],
 )
 def test_nonsense_is_refused(wire, body) -> None:

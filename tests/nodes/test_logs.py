@@ -147,6 +147,17 @@ async def test_bad_offsets_are_refused(workload, people, query) -> None:
     assert not (await socket(workload, people.owner, query).connect())[0]
 
 
+@pytest.mark.parametrize("text", ["-1", "x", "٣", "²", "9" * 19, ""])
+@pytest.mark.parametrize("name", ["offset", "before"])
+def test_offsets_of_the_api_are_plain_numbers(workload, people, client, name, text) -> None:
+    client.force_login(people.viewer)
+    append(workload, b"one\ntwo\n")
+    path = f"/api/v1/workloads/{workload.pk}/log/"
+    refused = client.get(path, {name: text})
+    assert (refused.status_code, refused.json()["field"]) == (422, name)
+    assert client.get(path, {"offset": "4"}).json()["text"] == "two\n"
+
+
 @pytest.mark.asyncio
 async def test_an_offset_behind_the_end_begins_anew(workload, people) -> None:
     append(workload, b"short\n")

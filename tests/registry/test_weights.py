@@ -76,6 +76,16 @@ def test_code_and_pickles_are_refused(model, name):
         weights.inspect(model)
 
 
+def test_json_of_nothing_but_brackets_is_refused(model):
+    length = 100_000
+    (model / "model.safetensors").write_bytes(struct.pack("<Q", length) + b"[" * length)
+    with pytest.raises(weights.BadWeights, match="cannot be read"):
+        weights.inspect(model)
+    (model / "config.json").write_text("[" * length)
+    with pytest.raises(weights.BadWeights, match="not valid JSON"):
+        weights.inspect(model)
+
+
 def test_code_asked_for_by_the_configuration_is_refused(model):
     (model / "config.json").write_text('{"auto_map": {"AutoModel": "other--model.Model"}}')
     with pytest.raises(weights.BadWeights, match="auto_map"):

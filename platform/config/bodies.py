@@ -1,0 +1,94 @@
+"""How much a request may bring: what comes is kept in a file before anybody looks who sent it."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import cache, partial
+from typing import Any
+
+from django.conf import settings
+from django.urls import Resolver404, resolve
+from django.utils.translation import override
+
+from common.languages import accepted, spoken
+from common.phrases import gettext as _
+from common.texts import whole
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+# Forms and JSON have half of it at most, and so have a node's messages: their views say more.
+ORDINARY_BYTES = 2 * settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+FILES = frozenset(  # addresses that take files
+    {
+        "api-dataset-list",
+        "api-dataset-version-list",
+        "api-upload-detail",
+        "datasets:dataset_create",
+        "datasets:version_list",
+        "admin:datasets_dataset_add",
+    }
+)
+LINGER_SECONDS = 2  # in which a client may read why it is cut off
+
+
+class _TooMuch(Exception):
+    pass
+
+
+def bounded(application: Application) -> Application:
+    """The application behind a limit: 413 for a body that says or shows that it is larger."""
+
+    async def within(scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope["headers"])
+        said = headers.get(b"content-length", b"").decode("latin-1")
+        limit = cache(partial(_limit, scope["path"]))
+        came = 0
+
+        def check(size: int) -> None:
+            if size > ORDINARY_BYTES and size > limit():
+                raise _TooMuch
+
+        async def counted() -> Any:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            check(came)
+            return message
+
+        try:
+            check(whole(said, 18) or 0)
+            await application(scope, counted, send)
+        except _TooMuch:
+            wish = headers.get(b"accept-language", b"").decode("latin-1")
+            with override(spoken(accepted(wish))):
+                why = _("The request has more than %(limit)s MB. Send less at once.")
+                why %= {"limit": limit() >> 20}
+            await _refuse(why, is_api=scope["path"].startswith("/api/"), receive=receive, send=send)
+
+    return within
+
+
+def _limit(path: str) -> int:
+    """The most bytes that the address takes."""
+    with suppress(Resolver404):
+        if resolve(path).view_name in FILES:
+            return ORDINARY_BYTES + int(settings.UPLOAD_MAX_BYTES)
+    return ORDINARY_BYTES
+
+
+async def _refuse(why: str, *, is_api: bool, receive: Any, send: Any) -> None:
+    """Says why, and ends the connection: nobody may go on sending."""
+    body = json.dumps({"code": "too_large", "detail": why, "field": None}) if is_api else why
+    fields = [
+        (b"content-type", b"application/json" if is_api else b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body.encode())).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": fields})
+    await send({"type": "http.response.body", "body": body.encode(), "more_body": True})
+    # Closed at once, a client that still sends would lose the answer. What it sends is not kept.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (await receive()).get("more_body"):
+                pass
+    await send({"type": "http.response.body", "body": b""})

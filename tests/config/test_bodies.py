@@ -1,0 +1,115 @@
+"""What a request may bring, on the server as it is really started."""
+
+import http.client
+import json
+import os
+import select
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import bodies
+from tests.access.addresses import addresses
+from tests.nodes.far import Control, database_url, free_port
+
+MB = 2**20
+LOGIN = "/api/v1/login/"
+FILES = ("POST", "/api/v1/datasets/"), ("PATCH", f"/api/v1/uploads/{uuid.UUID(int=1)}/")
+
+
+@pytest.fixture
+def served(home: Path, settings, transactional_db: None) -> Iterator[Control]:
+    """The web process, which takes files of 8 MB at most."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TRAINER_")}
+    env |= {
+        "TRAINER_HOME": str(home),
+        "TRAINER_DATABASE_URL": database_url(),
+        "TRAINER_SECRET_KEY": settings.SECRET_KEY,
+        "TRAINER_UPLOAD_MAX_BYTES": str(8 * MB),
+    }
+    control = Control(home, env, port=free_port())
+    try:
+        control.web()
+        yield control
+    finally:
+        control.end()
+
+
+def begun(server: Control, method: str, path: str, field: str) -> socket.socket:
+    """A connection on which a request was begun."""
+    line = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    line.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n".encode())
+    return line
+
+
+def sent_until_cut_off(line: socket.socket) -> bytes:
+    """The answer to a client that never ends sending; it must be cut off."""
+    answer, piece = b"", b"100000\r\n" + b" " * MB + b"\r\n"
+    try:
+        for _number in range(2000):
+            if select.select([line], [], [], 0.01)[0]:
+                came = line.recv(MB)
+                answer += came
+                if not came:
+                    return answer
+            line.sendall(piece)
+    except OSError:
+        return answer
+    raise AssertionError("it could send as much as it liked")
+
+
+def fields_of(answer: bytes) -> list[bytes]:
+    head, _end, body = answer.partition(b"\r\n\r\n")
+    assert json.loads(body)["code"] == "too_large"
+    return head.lower().split(b"\r\n")
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/account/login/", "/nowhere/"])
+def test_a_body_that_says_it_is_too_large_is_not_waited_for(served: Control, path: str) -> None:
+    with begun(served, "POST", path, f"Content-Length: {500 * 2**30}") as line:
+        answer = b""
+        while came := line.recv(MB):
+            answer += came
+    status, *fields = answer.lower().split(b"\r\n\r\n")[0].split(b"\r\n")
+    assert status.startswith(b"http/1.1 413")
+    assert b"connection: close" in fields
+    assert b"16 MB" in answer
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", LOGIN), *FILES])
+def test_a_body_without_an_end_is_cut_off(served: Control, method: str, path: str) -> None:
+    with begun(served, method, path, "Transfer-Encoding: chunked") as line:
+        status, *fields = fields_of(sent_until_cut_off(line))
+    assert status.startswith(b"http/1.1 413")
+    assert b"connection: close" in fields
+
+
+@pytest.mark.parametrize(("method", "path"), FILES)
+def test_files_may_be_larger_than_other_bodies(served: Control, method: str, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    for size, status in ((20 * MB, 401), (25 * MB, 413)):
+        connection.request(method, path, bytes(size))
+        answer = connection.getresponse()
+        assert (answer.status, bool(answer.read())) == (status, True)
+        assert (answer.getheader("connection") == "close") == (status == 413)
+    connection.close()
+
+
+def test_a_connection_is_used_again_after_a_body(served: Control) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection.connect()
+    first = connection.sock
+    for size in (1, MB, 7 * MB):
+        connection.request("POST", LOGIN, b"x" * size, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert (answer.status, "JSON" in json.loads(answer.read())["detail"]) == (400, True)
+        assert connection.sock is first
+    connection.close()
+
+
+def test_the_addresses_that_take_files_exist() -> None:
+    names = {one.name for one in addresses()}
+    assert names >= bodies.FILES
