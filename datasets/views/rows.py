@@ -100,31 +100,42 @@ def rows_context(
     if view == "tokens":
         page, seen = _as_tokens(request, version, page)
     room = further.room - len(page.rows)
-    return seen | {
-        "draft": draft,
-        "stars": RATINGS,
-        "rows": page,
-        "standing": standing,
-        "first": page.start + 1,
-        "last": page.start + len(page.rows),
-        "previous_from": max(page.start - ROWS_PER_PAGE, 0) + 1 if page.start else None,
-        "next_from": page.next_start + 1 if page.next_start is not None else None,
-        "search": search,
-        "room": room,
-        "goes_on": search and room > 0 and page.next_start is not None and not further.stopped,
-        "looked_percent": 100 * page.looked // max(page.total, 1),
-        "is_empty": room == ROWS_PER_PAGE and page.next_start is None,
-        "view": view if view in {"raw", "tokens"} else "",
+    more = page.next_start is not None
+    return (
+        seen
+        | _form_context(request, version, choice)
+        | {
+            "draft": draft,
+            "stars": RATINGS,
+            "rows": page,
+            "standing": standing,
+            "first": page.start + 1,
+            "last": page.start + len(page.rows),
+            "previous_from": max(page.start - ROWS_PER_PAGE, 0) + 1 if page.start else None,
+            "next_from": page.next_start + 1 if page.next_start is not None else None,
+            "search": search,
+            "room": room,
+            "goes_on": search and room > 0 and more and not further.stopped,
+            "looked_percent": 100 * page.looked // max(page.total, 1),
+            "is_empty": room == ROWS_PER_PAGE and not more,
+            "view": view if view in {"raw", "tokens"} else "",
+            "unmet": unmet,
+            "begun": begun,
+            "decision": decision,
+            "decisions": DECISION_NAMES if draft or decision in DECISION_NAMES else {},
+            "narrowed": shown.filters or shown.order or decision in DECISION_NAMES,
+        }
+    )
+
+
+def _form_context(request: HttpRequest, version: DatasetVersion, choice: Choice) -> dict[str, Any]:
+    """What the form above the rows offers, and what of it is chosen."""
+    return {
         "choice": choice,
-        "unmet": unmet,
-        "begun": begun,
         "conditions": [_shown(request, choice, one) for one in choice.where],
         "has_room": len(choice.where) < CONDITIONS_MAX,
         "value_max": WORDS_MAX,
         "operators": OPERATOR_NAMES,
-        "decision": decision,
-        "decisions": DECISION_NAMES if draft or decision in DECISION_NAMES else {},
-        "narrowed": shown.filters or shown.order or decision in DECISION_NAMES,
         "flags": FLAG_NAMES,
         "languages": LANGUAGE_NAMES,
         "orders": _orders(version),
