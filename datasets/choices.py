@@ -6,6 +6,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from common.texts import whole
+from datasets.recipes.languages import LANGUAGES as RECOGNISED
 from datasets.statistics.choosing import CUT, FLAGS, ORDERS, Choice
 from datasets.statistics.languages import LANGUAGES
 
@@ -19,10 +20,10 @@ FLAG_NAMES: dict[str, Promise] = {
     "personal": gettext_lazy("with personal data"),
 }
 LANGUAGE_NAMES: dict[str, Promise] = {
-    "zh": gettext_lazy("Chinese"),
-    "en": gettext_lazy("English"),
+    **RECOGNISED,
     "mixed": gettext_lazy("Chinese and others mixed"),
     "other": gettext_lazy("other languages"),
+    "unsure": gettext_lazy("not sure"),
     "": gettext_lazy("no letters"),
 }
 ORDER_NAMES: dict[str, Promise] = {
