@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from common.errors import DomainError
 from common.phrases import gettext as _
 from common.texts import storable, whole
+from datasets.recipes.languages import LANGUAGES as RECOGNISED
 from datasets.statistics.choosing import COLUMN_ORDERS, CUT, FLAGS, ORDERS, Choice
 from datasets.statistics.indexes import OPERATORS, TEXT_MAX, WITHOUT_VALUE, Condition
 from datasets.statistics.languages import LANGUAGES
@@ -25,10 +26,10 @@ FLAG_NAMES: dict[str, Promise] = {
     "personal": gettext_lazy("with personal data"),
 }
 LANGUAGE_NAMES: dict[str, Promise] = {
-    "zh": gettext_lazy("Chinese"),
-    "en": gettext_lazy("English"),
+    **RECOGNISED,
     "mixed": gettext_lazy("Chinese and others mixed"),
     "other": gettext_lazy("other languages"),
+    "unsure": gettext_lazy("not sure"),
     "": gettext_lazy("no letters"),
 }
 ORDER_NAMES: dict[str, Promise] = {

@@ -53,7 +53,9 @@ class FactsSerializer(serializers.Serializer[Any]):
     length = serializers.IntegerField(help_text="Tokens; characters without tokenizer.")
     estimated = serializers.BooleanField(help_text="Whether the length was not counted.")
     turns = serializers.IntegerField()
-    language = serializers.CharField(help_text="zh, en, mixed, other; empty where not looked for.")
+    language = serializers.CharField(
+        help_text="Its code, mixed, other or unsure; empty where not looked for."
+    )
     found = serializers.ListField(child=serializers.CharField())
 
 

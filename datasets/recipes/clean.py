@@ -9,7 +9,7 @@ from typing import Any
 import regex
 
 from datasets.recipes.boilerplate import RepeatedLines, is_phrase, lines_drop
-from datasets.recipes.languages import Recogniser
+from datasets.recipes.languages import UNTOLD, Recogniser
 from datasets.recipes.markup import markup_strip
 from datasets.recipes.patterns import fits
 from datasets.recipes.rows import Row, Work, texts_change, texts_of
@@ -126,7 +126,7 @@ class _Reasons:
             return "symbols"
         if self._recogniser is not None:
             language = self._recogniser.language(whole)
-            if language and language not in self._given["languages"]:
+            if language not in UNTOLD and language not in self._given["languages"]:
                 return "language"
         if self._pattern is not None:
             matches = fits(self._pattern, whole, number)

@@ -6,7 +6,8 @@ from typing import Any
 
 from datasets.reading.rows import COLUMNS_MAX
 
-VALUES_MAX = 50  # different values of a column that are counted; with more it is no label
+VALUES_MAX = 1000  # different values of a column that are kept; of more the rarest are forgotten
+REPEATED = 2  # times that values of a label occur on average
 SHOWN = 20
 _LABEL = 60  # characters; longer texts are no labels
 
@@ -15,7 +16,9 @@ _LABEL = 60  # characters; longer texts are no labels
 class _Column:
     present: int = 0
     empty: int = 0
-    values: Counter[str] | None = field(default_factory=Counter)
+    values: Counter[str] | None = field(default_factory=Counter)  # None: it is no label
+    counted: int = 0  # cells with a value
+    forgotten: int = 0  # what a count may lack at most
 
     def add(self, cell: Any) -> None:
         self.present += 1
@@ -32,8 +35,42 @@ class _Column:
             self.values = None
             return
         self.values[cell] += 1
-        if len(self.values) > VALUES_MAX:
+        self.counted += 1
+        if len(self.values) > 2 * VALUES_MAX:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Keeps the more frequent half. Without values that stand out it is no label."""
+        assert self.values is not None
+        ordered = self.values.most_common()
+        kept, gone = ordered[:VALUES_MAX], ordered[VALUES_MAX:]
+        self.forgotten += gone[0][1]
+        self.values = Counter(dict(kept))
+        if sum(count for _value, count in kept) * 2 < self.counted:
             self.values = None
+
+    @property
+    def is_label(self) -> bool:
+        """Whether its values repeat, as those of labels, sources and marks do."""
+        if self.values is None or len(self.values) < 2:
+            return False
+        return self.counted >= REPEATED * len(self.values)
+
+    def shares(self) -> dict[str, Any]:
+        """How often the most frequent values occur, and how many cells hold others.
+
+        Where values were forgotten, `exact` is false, `distinct` is the least that there are, and
+        counts may be up to `forgotten` too low.
+        """
+        assert self.values is not None
+        shown = self.values.most_common(SHOWN)
+        return {
+            "distinct": len(self.values),
+            "values": shown,
+            "others": self.counted - sum(count for _value, count in shown),
+            "exact": not self.forgotten,
+            "forgotten": self.forgotten,
+        }
 
 
 class Columns:
@@ -65,11 +102,7 @@ class Columns:
         ]
 
     def balance(self) -> list[dict[str, Any]]:
-        """Columns of few values, such as labels, sources and marks: how often each occurs."""
+        """Columns whose values repeat, such as labels, sources and marks: how often each occurs."""
         return [
-            {"name": name, "distinct": len(one.values), "values": one.values.most_common(SHOWN)}
-            for name, one in self._columns.items()
-            if one.values
-            and len(one.values) >= 2
-            and sum(one.values.values()) >= 2 * len(one.values)
+            {"name": name, **one.shares()} for name, one in self._columns.items() if one.is_label
         ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from datasets.checking import FINDINGS, LENGTHS, Spread, counted_every
 from datasets.preparing import Progress
 from datasets.reading.indexed import IndexedReader
+from datasets.recipes.languages import Recogniser
 from datasets.recipes.masking import Masker
 from datasets.recipes.placeholders import RowNumbers
 from datasets.recipes.rows import decoded, mark_of, plain, texts_key, texts_of
@@ -25,7 +26,7 @@ from datasets.statistics.facts import (
     Facts,
     facts_write,
 )
-from datasets.statistics.languages import LANGUAGES, language_of
+from datasets.statistics.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -174,6 +175,7 @@ class _Sample:
         self._numbers = drawn(reader.count, SAMPLE_BYTES / max(reader.size, 1))
         self._looked = 0
         self._languages: Counter[str] = Counter()
+        self._recogniser = Recogniser()
         self._personal: Counter[str] = Counter()
         self._personal_rows = 0
 
@@ -193,7 +195,7 @@ class _Sample:
         }
 
     def _look_at(self, number: int, text: str) -> None:
-        language = language_of(text)
+        language = self._recogniser.language(text)
         self._languages[language] += 1
         self._facts.languages[number] = LANGUAGES.index(language)
         masker = Masker(SOUGHT, RowNumbers(None))

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from common.htmx import HtmxRequest, wants_fragment
+from common.phrases import gettext as _
 from common.phrases import load
 from datasets.choices import LANGUAGE_NAMES
 from datasets.contamination import overlaps_seen
@@ -82,10 +83,7 @@ def statistics_shown(version: DatasetVersion) -> dict[str, Any]:
             [(LANGUAGE_NAMES[name], count) for name, count in found["languages"].items()], looked
         ),
         "personal": [(MASKED[kind], n) for kind, n in found["personal"]["kinds"].items()],
-        "balance": [
-            {**one, "bars": _bars(one["values"], sum(count for _value, count in one["values"]))}
-            for one in found["balance"]
-        ],
+        "balance": [{**one, "bars": _shares(one)} for one in found["balance"]],
         "gaps": [
             {**one, "percent": 100 * (one["missing"] + one["empty"]) / max(found["rows"], 1)}
             for one in found["columns"]
@@ -94,6 +92,14 @@ def statistics_shown(version: DatasetVersion) -> dict[str, Any]:
         "near": near_of(version),
         "personal_percent": 100 * found["personal"]["rows"] / max(looked, 1),
     }
+
+
+def _shares(column: dict[str, Any]) -> list[dict[str, Any]]:
+    """Bars of a column's values, and one of all others."""
+    others = column.get("others", 0)
+    total = sum(count for _value, count in column["values"]) + others
+    rest = _bars([(_("others"), others)] if others else [], total)
+    return _bars(column["values"], total) + [{**bar, "is_rest": True} for bar in rest]
 
 
 def near_of(version: DatasetVersion) -> dict[str, Any]:

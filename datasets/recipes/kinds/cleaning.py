@@ -110,7 +110,7 @@ CLEAN = Kind(
             "languages",
             gettext_lazy("Languages that stay"),
             [],
-            gettext_lazy("None chosen: all. Rows whose language is not sure stay."),
+            gettext_lazy("None chosen: all. Rows whose language is mixed or not sure stay."),
             choices=tuple(LANGUAGES.items()),
             optional=True,
         ),
