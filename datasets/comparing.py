@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from datasets.reading.indexed import IndexedReader
-from datasets.recipes.rows import ORIGIN, comparable, decoded, plain, question_in, texts_of
+from datasets.recipes.rows import (
+    ORIGIN,
+    comparable,
+    decoded,
+    names_origin,
+    plain,
+    question_in,
+    texts_of,
+)
 from datasets.shapes.mapping import Mapping
 
 if TYPE_CHECKING:
@@ -118,7 +126,7 @@ _ASKING = frozenset({"user", "text", "system"})
 
 def _unnamed(value: Any) -> Any:
     """The row without the name of its origin, which recipes add."""
-    if isinstance(value, dict) and ORIGIN in value:
+    if isinstance(value, dict) and names_origin(value.get(ORIGIN)):
         return {name: cell for name, cell in value.items() if name != ORIGIN}
     return value
 

@@ -35,7 +35,10 @@ def tokens_seen(examples: list[Example], tokenizer: Tokenizer) -> list[Seen]:
     if problem := tokenizer.problem:
         raise DomainError(problem, field="tokenizer", code="no_tokenizer")
     if not _turns.acquire(timeout=WAIT_SECONDS):
-        raise Conflict(_("Many look at tokens just now. Try again in a moment."), code="busy")
+        raise Conflict(
+            _("Too many people are looking at tokens right now. Try again in a moment."),
+            code="busy",
+        )
     try:
         bare = [replace(example, warnings=[]) for example in examples]
         words = template_named(tokenizer.template)
@@ -70,7 +73,9 @@ def _parted(asked: Asked) -> list[Seen]:
 def _refusal(status: int) -> DomainError:
     """What a failed parting says of the tokenizer: nothing when it was ended from outside."""
     if status < 0:
-        text = _("Parting the rows took too long. Try again, or choose another tokenizer.")
+        text = _(
+            "Splitting the rows into tokens took too long. Try again, or choose another tokenizer."
+        )
         return Conflict(text, field="tokenizer", code="busy")
     text = _("The file tokenizer.json of this model is damaged, or too big to part rows with.")
     return DomainError(text, field="tokenizer", code="no_tokenizer")

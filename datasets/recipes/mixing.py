@@ -23,13 +23,13 @@ def mix(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Itera
     spool = Spool(work.folder / "rows")
     for _row in spool.fill(rows):
         pass
-    others = [(work.inputs[one["version"]], one["weight"]) for one in parameters["versions"]]
-    counts = [spool.count, *(other.rows for other, _weight in others)]
-    weights = [parameters["weight"], *(weight for _other, weight in others)]
+    others = [(one["version"], work.inputs[one["version"]]) for one in parameters["versions"]]
+    counts = [spool.count, *(other.rows for _version, other in others)]
+    weights = [parameters["weight"], *(one["weight"] for one in parameters["versions"])]
     wanted = shares(counts, weights, parameters["rows"], repeat=parameters["repeat"])
     streams = [_drawn(spool.read(), counts[0], wanted[0], work)]
-    for source, (other, _weight) in enumerate(others, start=1):
-        found = _rows_of(other, VERSIONS_MAX * work.place + source, work)
+    for source, (version, other) in enumerate(others, start=1):
+        found = _rows_of(version, other, VERSIONS_MAX * work.place + source, work)
         streams.append(_drawn(found, counts[source], wanted[source], work))
     yield from _among(streams, wanted)
 
@@ -50,12 +50,12 @@ def shares(counts: list[int], weights: list[float], rows: int | None, *, repeat:
     return [min(one, count) for one, count in zip(found, counts, strict=True)]
 
 
-def _rows_of(other: Input, source: int, work: Work) -> Iterator[Row]:
+def _rows_of(version: str, other: Input, source: int, work: Work) -> Iterator[Row]:
     """The rows of another version, read as ours are."""
     same = other.plain == work.mapping
     for number, value in enumerate(other.values()):
         row = Row(number, decoded(value, other.mapping), source=source)
-        row.origin = origin_of(row, other.mapping, names=work.names)
+        row.origin = origin_of(row, version, names=work.names)
         try:
             made = row.value if same else from_turns(example_of(value, other.mapping), work.mapping)
         except (Unfit, Dropped):

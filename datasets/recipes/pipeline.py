@@ -47,6 +47,7 @@ def apply(
     mapping: Mapping,
     seed: int,
     folder: Path,
+    version: str = "",
     dropped: Dropped = nobody,
     inputs: Mappings[str, Input] = NO_INPUTS,
     tokenizer: Path | None = None,
@@ -55,13 +56,13 @@ def apply(
 ) -> tuple[Iterator[Row], list[StepOutcome]]:
     """The rows that are left, as a stream, and what each step did, complete when it ends.
 
-    Nothing is read before the stream is. `folder` takes what steps lay down on the disk, `inputs`
-    are the further versions that steps name, by their ids, `tokenizer` is the folder of the one to
-    count tokens with, `asking` asks the models that steps name, `likeness` is for new rows and the
-    ones that they were made of.
+    Nothing is read before the stream is. `folder` takes what steps lay down on the disk, `version`
+    is the id of the one that the rows are of, `inputs` are the further versions that steps name, by
+    their ids, `tokenizer` is the folder of the one to count tokens with, `asking` asks the models
+    that steps name, `likeness` is for new rows and the ones that they were made of.
     """
     names = any(KINDS[step["kind"]].makes for step in steps)
-    rows = _rows(values, mapping, names=names)
+    rows = _rows(values, mapping, version, names=names)
     outcomes = []
     read_so = mappings_of(steps, mapping)
     for place, step in enumerate(steps):
@@ -86,10 +87,10 @@ def apply(
     return rows, outcomes
 
 
-def _rows(values: Iterable[Any], mapping: Mapping, *, names: bool) -> Iterator[Row]:
+def _rows(values: Iterable[Any], mapping: Mapping, version: str, *, names: bool) -> Iterator[Row]:
     for number, value in enumerate(values):
         row = Row(number, decoded(value, mapping))
-        row.origin = origin_of(row, mapping, names=names)
+        row.origin = origin_of(row, version, names=names)
         yield row
 
 

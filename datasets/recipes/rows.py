@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from common.errors import DomainError
+from common.phrases import gettext as _
 from datasets.generation.asking import Asking
 from datasets.recipes.likeness import Likeness, similarity
 from datasets.shapes.mapping import Mapping
@@ -67,7 +69,7 @@ class StepOutcome:
     changed: int = 0
     clusters: int = 0  # of rows that are alike, with two members or more
     dropped: Counter[str] = field(default_factory=Counter)
-    found: Counter[str] = field(default_factory=Counter)  # what was masked, or made
+    found: Counter[str] = field(default_factory=Counter)  # what was masked, made, or not parted
     parts: Counter[str] = field(default_factory=Counter)
     examples: list[dict[str, Any]] = field(default_factory=list)  # clusters with their first rows
 
@@ -181,19 +183,36 @@ def _json(text: str) -> Any:
         return text
 
 
-def origin_of(row: Row, mapping: Mapping, *, names: bool) -> str:
+def origin_of(row: Row, version: str, *, names: bool) -> str:
     """What the row shares with those that come of the same one, here or in an earlier run.
 
     That is what its column `origin_id` says. Where there is none it is empty or, with `names`, a
-    key of its own, the same in each run on the same rows; of letters, which nothing masks.
+    key of its own, the same in each run on the version of this id; of letters, which nothing masks,
+    and made of nothing that the row says, which later steps may mask. DomainError where `names`
+    would overwrite a column of somebody's own.
     """
     cell = row.value.get(ORIGIN) if isinstance(row.value, dict) else None
-    if isinstance(cell, str) and _ORIGIN.fullmatch(cell):
-        return cell
+    if names_origin(cell):
+        return str(cell)
     if not names:
         return ""
-    key = content_key(row.value, mapping, salt=str(row.number))
-    return key[:8].hex().encode().translate(_LETTERS).decode()
+    if cell not in (None, ""):
+        raise DomainError(
+            _(
+                "Row %(number)s says something of its own in its column “%(column)s”, where this"
+                " recipe would write which row each one comes of. Rename the column in the file,"
+                " or leave it out by a recipe that converts the rows first."
+            )
+            % {"number": row.number + 1, "column": ORIGIN},
+            code="column_taken",
+        )
+    key = hashlib.blake2b(f"{version} {row.number}".encode(), digest_size=8)
+    return key.hexdigest().encode().translate(_LETTERS).decode()
+
+
+def names_origin(cell: Any) -> bool:
+    """Whether a cell of the column `origin_id` is a name that a recipe wrote."""
+    return isinstance(cell, str) and _ORIGIN.fullmatch(cell) is not None
 
 
 def texts_of(value: Any, mapping: Mapping) -> list[tuple[str, str]]:

@@ -188,6 +188,7 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
             run.steps,
             mapping=mapping_of(run.source),
             seed=run.seed,
+            version=str(run.source.pk),
             folder=run.directory / "steps",
             dropped=lambda _place, row, _reason: reporter.passed(row),
             inputs=inputs_read(inputs, look=reporter.look),

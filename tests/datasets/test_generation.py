@@ -404,7 +404,7 @@ def test_the_page_tells_what_was_spent_on_answers_that_were_cut_off(
         assert run.spent["cut_off"] == server.halves > 0
     client.force_login(people.viewer)
     page = client.get(reverse("datasets:run_detail", args=[run.pk])).content.decode()
-    assert f"of it about {run.spent['cut_off_tokens']:,} tokens for answers" in page
+    assert f"including about {run.spent['cut_off_tokens']:,} tokens for answers" in page
     assert '(<span class="num">0.0' in page
 
 

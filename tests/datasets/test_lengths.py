@@ -145,7 +145,7 @@ def test_templates_whose_words_are_not_known(version, by_words, client, people, 
         assert page.context["rows"].rows[0].seen.pieces[0].text.startswith(first), template
         text = page.content.decode()
         assert "tokens of words" in text
-        assert ("words are shown as ChatML" in text) is not known
+        assert ("ChatML's are shown instead" in text) is not known
         offered = {one["id"]: one for one in api.get(f"{api_of(version)}tokenizers/").json()}
         assert offered[str(words.pk)]["words_known"] is known
 
@@ -153,7 +153,7 @@ def test_templates_whose_words_are_not_known(version, by_words, client, people, 
     says("vicuna", known=False, first="<|im_start|>")
     described.write_text(json.dumps({"vicuna": CHATML | {"user": ["Q: {{content}}\nA:"]}}))
     says("vicuna", known=True, first="Q")
-    assert "words are shown as ChatML" not in client.get(rows_of(version)).content.decode()
+    assert "ChatML's are shown instead" not in client.get(rows_of(version)).content.decode()
 
 
 @pytest.mark.parametrize("told", [b"{", b'["chatml", "vicuna"]', b" " * (FILE_MAX + 1)])
