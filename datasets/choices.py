@@ -25,7 +25,7 @@ FLAG_NAMES: dict[str, Promise] = {
     "near": gettext_lazy("near duplicates"),
     "personal": gettext_lazy("with personal data"),
 }
-LANGUAGE_NAMES: dict[str, Promise] = {
+LANGUAGE_NAMES: dict[str, str | Promise] = {
     **RECOGNISED,
     "mixed": gettext_lazy("Chinese and others mixed"),
     "other": gettext_lazy("other languages"),

@@ -108,7 +108,7 @@ class Condition:
 
         if self.operator in WITHOUT_VALUE:
             return before([EMPTY]), total
-        key = list(key_of(self.value))
+        key: list[Any] = list(key_of(self.value))
         kind = int(key[0])
         after = begins(bisect_right(range(keys.count), key, key=stored))
         if self.operator == "least":

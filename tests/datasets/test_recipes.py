@@ -465,17 +465,6 @@ def test_from_the_preview_to_the_lineage_on_pages(client, people, make, recipe, 
     answer = client.post(start, {"version": str(dataset.latest.pk), "seed": "4"})
     run = RecipeRun.objects.get()
     assert answer["Location"] == reverse("datasets:run_detail", args=[run.pk])
-@pytest.mark.parametrize(("kind", "names"), [("augment", True), ("chunk", True), ("mask", False)])
-def test_a_step_that_makes_rows_says_which_column_it_adds(client, people, kind, names) -> None:
-    client.force_login(people.member)
-    session = client.session
-    session["project"] = str(people.team.pk)
-    session.save()
-    page = client.post(reverse("datasets:recipe_create"), {"name": "n", "act": f"add:{kind}"})
-    assert f'value="{kind}"' in page.content.decode()
-    assert ("a column origin_id" in page.content.decode()) is names
-
-
     assert "Waits for a worker" in client.get(answer["Location"]).content.decode()
     services.run_execute(run.pk)
     page = client.get(answer["Location"]).content.decode()
@@ -490,6 +479,17 @@ def test_a_step_that_makes_rows_says_which_column_it_adds(client, people, kind, 
     client.post(reverse("datasets:run_cancel", args=[other.pk]))
     other.refresh_from_db()
     assert other.state == "cancelled"
+
+
+@pytest.mark.parametrize(("kind", "names"), [("augment", True), ("chunk", True), ("mask", False)])
+def test_a_step_that_makes_rows_says_which_column_it_adds(client, people, kind, names) -> None:
+    client.force_login(people.member)
+    session = client.session
+    session["project"] = str(people.team.pk)
+    session.save()
+    page = client.post(reverse("datasets:recipe_create"), {"name": "n", "act": f"add:{kind}"})
+    assert f'value="{kind}"' in page.content.decode()
+    assert ("a column origin_id" in page.content.decode()) is names
 
 
 def test_readers_of_public_data_do_not_learn_its_source(client, make, recipe, execute) -> None:
