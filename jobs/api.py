@@ -319,7 +319,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         if path.exists():
             with path.open("rb") as log:
                 size = log.seek(0, 2)
-                offset = min(max(number_asked(request, "offset", size - limit), 0), size)
+                offset = min(number_asked(request, "offset", max(size - limit, 0)), size)
                 log.seek(offset)
                 raw = log.read(limit)
         text = raw.decode("utf-8", errors="replace")

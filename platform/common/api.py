@@ -31,9 +31,12 @@ def texts_storable(value: object) -> None:
 
 
 def number_asked(request: Request, name: str, default: int) -> int:
-    """A whole number from 0 on that the address names; ValidationError for anything else."""
-    text = request.query_params.get(name)
-    number = default if text is None else whole(text, 18)
+    """A whole number from 0 on that the address names; ValidationError for anything else.
+
+    The default may be written out, too, so that a cursor can begin below 0.
+    """
+    text = request.query_params.get(name, str(default))
+    number = default if text == str(default) else whole(text, 18)
     if number is None:
         raise ValidationError({name: _("A whole number is needed.")})
     return number

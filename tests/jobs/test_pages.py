@@ -261,6 +261,9 @@ def test_the_api_does_what_the_pages_do(api, people, base, data, node):
     points = api.get(f"{path}metrics/").json()["points"]
     assert [point["step"] for point in points] == [5]
     assert api.get(f"{path}metrics/?after=5").json()["points"] == []
+    assert api.get(f"{path}metrics/?after=-1").json()["points"] == points
+    assert api.get(f"{path}metrics/?after=-2").status_code == 400
+    assert api.get(f"{path}log/?offset=-1").status_code == 400
     saved = api.get(f"{path}checkpoints/").json()
     assert saved[0]["name"] == "checkpoint-5"
     assert api.get(f"{path}log/?offset=9").json() == {"offset": 9, "next": 18, "text": "line two\n"}
