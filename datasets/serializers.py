@@ -249,7 +249,8 @@ class ParameterSerializer(serializers.Serializer[Any]):
     title = serializers.CharField()
     help = serializers.CharField()
     type = serializers.CharField(
-        help_text="flag, number, choice, several, written, rules, versions, pattern or model."
+        help_text="flag, number, choice, several, written, column, speakers, rules, versions,"
+        " pattern or model."
     )
     default = serializers.JSONField()
 

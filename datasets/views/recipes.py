@@ -27,14 +27,9 @@ from datasets.lineage import steps_shown
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.recipes import kinds
 from datasets.recipes.grouping import COLUMNS
-from datasets.recipes.kinds import (
-    CONVERT,
-    GROUP,
-    KINDS,
-    STEPS_MAX,
-    parts_of,
-    versions_named,
-)
+from datasets.recipes.kinds import KINDS, STEPS_MAX, parts_of, versions_named
+from datasets.recipes.kinds.grouping import GROUP
+from datasets.recipes.kinds.shaping import CONVERT
 from datasets.recipes.words import PARTS, REASONS
 from datasets.views.shared import add_refusal
 

@@ -58,9 +58,12 @@ GROUP = Kind(
         ),
         Number(
             "silence",
-            gettext_lazy("Minutes of silence after which a new conversation begins"),
+            gettext_lazy("Minutes of silence"),
             None,
-            gettext_lazy("Needs times in the order. Left empty, silence parts nothing."),
+            gettext_lazy(
+                "After so many a new conversation begins. Needs times in the order; left empty,"
+                " silence parts nothing."
+            ),
             least=1,
             most=10**6,
             optional=True,
@@ -76,9 +79,12 @@ GROUP = Kind(
         ),
         Flag(
             "keep",
-            gettext_lazy("Keep columns that are equal throughout a conversation"),
+            gettext_lazy("Keep equal columns"),
             True,
-            gettext_lazy("No training reads them; later steps may."),
+            gettext_lazy(
+                "Those that are equal throughout a conversation. No training reads them; later"
+                " steps may."
+            ),
         ),
     ),
     group,
