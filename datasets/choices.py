@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from common.texts import whole
 from datasets.recipes.languages import LANGUAGES as RECOGNISED
+from datasets.recipes.parameters import Text
 from datasets.statistics.choosing import CUT, FLAGS, ORDERS, Choice
 from datasets.statistics.languages import LANGUAGES
 
@@ -19,7 +20,7 @@ FLAG_NAMES: dict[str, Promise] = {
     "near": gettext_lazy("near duplicates"),
     "personal": gettext_lazy("with personal data"),
 }
-LANGUAGE_NAMES: dict[str, Promise] = {
+LANGUAGE_NAMES: dict[str, Text] = {
     **RECOGNISED,
     "mixed": gettext_lazy("Chinese and others mixed"),
     "other": gettext_lazy("other languages"),
