@@ -13,7 +13,7 @@ import orjson
 
 from common.errors import DomainError
 from common.phrases import gettext as _
-from datasets.recipes.grouping import parted, together
+from datasets.recipes.tying import parted, together
 from datasets.recipes.rows import Row, Work, content_key, question_of
 from datasets.recipes.spool import Spool
 from datasets.shapes.mapping import Mapping as RowMapping
