@@ -10,7 +10,7 @@ from accounts.models import User
 from datasets.models import DatasetVersion
 from datasets.recipes.kinds import KINDS, models_named, versions_named
 from datasets.recipes.parameters import Choice, Flag, Model, Parameter, Several, Text, Versions
-from datasets.recipes.words import MADE, MASKED, PARTS, REASONS, VARIED
+from datasets.recipes.words import MADE, MASKED, PARTED, PARTS, REASONS, VARIED
 from datasets.services.asking import model_names
 
 
@@ -99,7 +99,7 @@ def _counts(did: dict[str, Any]) -> list[tuple[Text, int]]:
     if did["clusters"]:
         found.append((gettext_lazy("clusters of rows that are alike"), did["clusters"]))
     found += [(REASONS[reason], count) for reason, count in did["dropped"].items()]
-    names = {**MASKED, **VARIED, **MADE}
+    names = {**MASKED, **VARIED, **MADE, **PARTED}
     found += [(names.get(kind, kind), count) for kind, count in did["found"].items()]
     return found + [(PARTS[part], count) for part, count in did["parts"].items()]
 

@@ -7,18 +7,15 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from datasets.recipes.columns import refuse_no_column
 from datasets.recipes.rows import Row, Work, content_key, question_of
 from datasets.recipes.spool import Spool
+from datasets.recipes.tying import parted, together
 from datasets.shapes.mapping import Mapping as RowMapping
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -50,8 +47,11 @@ def split(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Ite
 
     A group are rows with the same texts, with the same first question, or with the same value in
     a column (rows without one are grouped by their texts); and rows that come of the same one, here
-    or in an earlier run, with all that are grouped with them. Each part has the share that comes
-    nearest, and a group at least while there are enough. DomainError when no row has the column.
+    or in an earlier run, with all that are grouped with them. Texts and questions that would tie
+    more than half of the rows together so do not, and count as `several` where they then stand in
+    more than one part. Each part has the share that comes nearest, and a group at least while there
+    are enough; groups larger than a part are for training, if others are left. DomainError when no
+    row has the column.
     """
     import numpy as np
 
@@ -63,22 +63,30 @@ def split(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Ite
         origins += lot(work.seed, row.origin.encode() or b"%d.%d" % (row.source, row.number))
     group.check(spool.count)
     drawn = np.frombuffer(lots, dtype=np.uint64)
-    heads = _together(drawn, np.frombuffer(origins, dtype=np.uint64))
-    groups, belongs, sizes = np.unique(heads, return_inverse=True, return_counts=True)
-    order = np.argsort(drawn[groups], kind="stable")
+    most = spool.count if parameters["by"] == "column" else spool.count // 2
+    heads = together(drawn, np.frombuffer(origins, dtype=np.uint64), most)
+    _groups, firsts, belongs, sizes = np.unique(
+        heads, return_index=True, return_inverse=True, return_counts=True
+    )
+    shares = [(TEST, parameters["test_share"]), (VALIDATION, parameters["validation_share"])]
+    shares = [(part, wanted) for part, wanted in shares if wanted]
+    large = sizes > min(wanted for _part, wanted in shares) * spool.count
+    order = np.lexsort([drawn[firsts], large])
     belongs = np.argsort(order)[belongs]
     sums = np.cumsum(sizes[order])
     ends: list[tuple[str, int]] = []  # of groups in the order of their lots
     begun, share = 0, 0.0
-    shares = [(TEST, parameters["test_share"]), (VALIDATION, parameters["validation_share"])]
-    shares = [(part, wanted) for part, wanted in shares if wanted]
     for left, (part, wanted) in zip(range(len(shares), 0, -1), shares, strict=True):
         share += wanted
-        nearest = int(np.argmin(np.abs(sums - share * spool.count))) + 1 if len(groups) else 0
-        begun = min(max(nearest, begun + 1), max(len(groups) - left, begun))
+        nearest = int(np.argmin(np.abs(sums - share * spool.count))) + 1 if len(sizes) else 0
+        begun = min(max(nearest, begun + 1), max(len(sizes) - left, begun))
         ends.append((part, begun))
-    for place, row in enumerate(spool.read()):
-        part = next((part for part, end in ends if belongs[place] < end), TRAIN)
+    parts = np.searchsorted([end for _part, end in ends], belongs, side="right")
+    if several := parted(drawn, parts):
+        work.outcome.found["several"] = several
+    names = [*(part for part, _end in ends), TRAIN]
+    for row, number in zip(spool.read(), parts.tolist(), strict=True):
+        part = names[number]
         work.outcome.parts[part] += 1
         yield replace(row, part=part)
 
@@ -107,29 +115,6 @@ class _Groups:
         """DomainError when rows were to be grouped by a column that none has."""
         if self._by == "column" and rows and not self._grouped:
             raise refuse_no_column(self._column)
-
-
-def _together(*keys: "NDArray[np.uint64]") -> "NDArray[np.int64]":
-    """Of each row the first of its group: rows with an equal key, and what these are grouped with.
-
-    All rows learn at once of an earlier one, until none does: few rounds, however long the chains.
-    """
-    import numpy as np
-
-    alike = []
-    for key in keys:
-        _keys, firsts, inverse = np.unique(key, return_index=True, return_inverse=True)
-        alike.append(firsts[inverse])
-    heads = np.arange(len(keys[0]))
-    before = None
-    while before is None or (heads != before).any():
-        before = heads.copy()
-        for firsts in alike:
-            ends = heads, heads[firsts]
-            np.minimum.at(heads, np.maximum(*ends), np.minimum(*ends))
-            while (heads[heads] != heads).any():
-                heads = heads[heads]
-    return heads
 
 
 def lot(seed: int, what: bytes) -> bytes:

@@ -46,6 +46,9 @@ PARTS: dict[str, Text] = {
     "validation": gettext_lazy("Validation"),
     "test": gettext_lazy("Test"),
 }
+PARTED: dict[str, Text] = {
+    "several": gettext_lazy("texts or questions in several parts"),
+}
 VARIED: dict[str, Text] = {
     "noise": gettext_lazy("Slips of the pen"),
     "synonyms": gettext_lazy("Other words"),

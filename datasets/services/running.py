@@ -23,7 +23,7 @@ from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.locks import locked
 from datasets.reading.rows import COLUMNS_MAX
-from datasets.recipes.kinds import likeness_asked, versions_named
+from datasets.recipes.kinds import likeness_asked, shares_of, versions_named
 from datasets.recipes.likeness import Likeness, embedded, similarity
 from datasets.recipes.pipeline import apply
 from datasets.recipes.rows import Row, StepOutcome
@@ -199,8 +199,9 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
         parts = _write(rows, run.directory, reporter)
         made = sum(count for _folder, _columns, count in parts.values())
         reporter.log.say(_("%(n)s rows are made.") % {"n": made})
-    if not parts:
-        _refuse_empty(outcomes)
+        if not parts:
+            _refuse_empty(outcomes)
+        _judge_parts(shares_of(run.steps), outcomes, reporter.log)
     return outcomes, [output_of(part, *written) for part, written in parts.items()]
 
 
@@ -279,17 +280,42 @@ def _folder(directory: Path, part: str) -> Path:
 
 def _refuse_empty(outcomes: list[StepOutcome]) -> None:
     number = next((n for n, one in enumerate(outcomes, start=1) if not one.rows_out), 1)
-    raise _NothingLeft(
+    raise _BadOutcome(
         _("No row is left after step %(number)s. Loosen what it drops.") % {"number": number},
         outcomes,
     )
 
 
-class _NothingLeft(DomainError):
-    """All rows were dropped; `outcomes` say where."""
+def _judge_parts(shares: dict[str, float], outcomes: list[StepOutcome], log: RunLog) -> None:
+    """Refuses a part that got no row, and tells of those that are far from their share."""
+    got = outcomes[-1].parts
+    for part, share in shares.items():
+        wanted = share * got.total()
+        if not got[part]:
+            raise _BadOutcome(
+                _(
+                    "No row is left for the part “%(part)s”: too many rows hang together and are"
+                    " never parted. Set its share to 0, or choose something else that is never"
+                    " parted."
+                )
+                % {"part": part},
+                outcomes,
+            )
+        if abs(got[part] - wanted) > max(wanted / 2, 1):
+            log.say(
+                _(
+                    "The part “%(part)s” has %(rows)s rows where %(wanted)s were to be: rows that"
+                    " hang together are never parted."
+                )
+                % {"part": part, "rows": got[part], "wanted": round(wanted)}
+            )
+
+
+class _BadOutcome(DomainError):
+    """The rows that are left are not what was asked for; `outcomes` say what each step did."""
 
     def __init__(self, message: str, outcomes: list[StepOutcome]) -> None:
-        super().__init__(message, code="nothing_left")
+        super().__init__(message, code="bad_outcome")
         self.outcomes = outcomes
 
 
@@ -306,7 +332,7 @@ def _finish(
 
 
 def _fail(run_id: uuid.UUID, refused: DomainError) -> None:
-    outcomes = refused.outcomes if isinstance(refused, _NothingLeft) else []
+    outcomes = refused.outcomes if isinstance(refused, _BadOutcome) else []
     with transaction.atomic(), suppress(Over):
         work_move(
             _locked(run_id),

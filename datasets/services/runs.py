@@ -16,7 +16,7 @@ from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from datasets.generation.asking import UNLIMITED, Limits
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
-from datasets.recipes.kinds import parts_of
+from datasets.recipes.kinds import shares_of
 from datasets.services.asking import currency_of, doors_of
 from datasets.services.files import data_root
 from datasets.services.inputs import inputs_of
@@ -113,7 +113,7 @@ def _place_checked(recipe: Recipe, version: DatasetVersion, name: str, *, by: Us
 
 def dataset_names(name: str, steps: list[dict[str, Any]]) -> list[str]:
     """What the new datasets of a run are called."""
-    return [f"{name} {part}" for part in parts_of(steps)] or [name]
+    return [f"{name} {part}" for part in shares_of(steps)] or [name]
 
 
 @transaction.atomic

@@ -27,7 +27,7 @@ from datasets.lineage import steps_shown
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.recipes import kinds
 from datasets.recipes.grouping import COLUMNS
-from datasets.recipes.kinds import KINDS, STEPS_MAX, parts_of, versions_named
+from datasets.recipes.kinds import KINDS, STEPS_MAX, shares_of, versions_named
 from datasets.recipes.kinds.grouping import GROUP
 from datasets.recipes.kinds.shaping import CONVERT
 from datasets.recipes.words import PARTS, REASONS
@@ -248,7 +248,7 @@ def recipe_page(
     context = {
         "recipe": recipe,
         "steps": steps_shown(recipe.steps, reader=user),
-        "parts": parts_of(recipe.steps),
+        "parts": list(shares_of(recipe.steps)),
         "version": version,
         "versions": _offered(recipe.project, recipe.steps, user, version),
         "form": form or RunForm(initial={"version": version.pk if version else None}),

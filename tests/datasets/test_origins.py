@@ -170,6 +170,36 @@ def test_names_of_origins_tell_nothing_of_the_texts(tmp_path) -> None:
     assert one != {origin_of(Row(0, qa("")), str(uuid.UUID(int=1)), names=True)}
 
 
+@pytest.mark.parametrize("by", ["texts", "question"])
+def test_what_stands_everywhere_ties_nothing_together(by, tmp_path) -> None:
+    """A question that is asked of each of 40 documents; every other is asked of two at most."""
+    values = [
+        {**qa(question, "yes"), ORIGIN: "".join("abcdefghij"[int(d)] for d in f"{n:016}")}
+        for n in range(40)
+        for question in ("What is this about?", f"first {n}", f"second {n // 2}")
+    ]
+    rows, outcomes = run(values, (SPLIT[0], {**SPLIT[1], "by": by}), folder=tmp_path)
+    assert outcomes[0]["parts"] == {"train": 60, "validation": 24, "test": 36}
+    assert outcomes[0]["found"] == {"several": 1}
+    parts: dict[str, list] = {}
+    for row in rows:
+        parts.setdefault(row.part, []).append(row.value)
+    assert apart([{value[ORIGIN] for value in part} for part in parts.values()])
+    assert apart(
+        [{value["q"] for value in part} - {"What is this about?"} for part in parts.values()]
+    )
+
+
+def test_a_large_group_is_for_training(tmp_path) -> None:
+    """Whatever the seed draws, it does not take the place of the small parts."""
+    values = [{**qa(str(n)), "customer": max(n, 40)} for n in range(100)]
+    given = {"test_share": 0.1, "validation_share": 0.1, "by": "column", "column": "customer"}
+    for seed in range(5):
+        _rows, outcomes = run(values, (SPLIT[0], given), seed=seed, folder=tmp_path)
+        assert outcomes[0]["parts"] == {"train": 80, "validation": 10, "test": 10}
+        assert not outcomes[0]["found"]
+
+
 def test_a_comparison_passes_over_names_of_origins(tmp_path) -> None:
     before = [
         {"instruction": asked(n), "output": f"The answer to number {n}, at length."}

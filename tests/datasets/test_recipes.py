@@ -8,6 +8,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from common.errors import Conflict, DomainError
+from common.phrases import load
 from datasets import services
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.reading.locks import locked
@@ -231,6 +232,20 @@ def test_csv_and_rows_that_cannot_be_read(make, recipe, execute) -> None:
     assert (again.rows, again.dropped) == (broken.rows, broken.dropped) == (30, 2)
 
 
+def test_a_part_without_rows_is_a_failure_that_says_so(make, recipe, execute) -> None:
+    """Eleven rows of one customer and one of another make two groups, not three parts."""
+    source = make([{**GOOD[0], "output": str(n), "customer": n // 11} for n in range(12)]).latest
+    shares = {"validation_share": 0.2, "by": "column", "column": "customer"}
+    run = execute(recipe([{"kind": "split", "parameters": shares}]), source, name="new")
+    assert (run.state, run.outputs.count()) == ("failed", 0)
+    assert "“test”" in run.problem
+    assert run.report[0]["parts"] == {"train": 11, "validation": 1}
+    steps = [{"kind": "split", "parameters": {**shares, "test_share": 0, "validation_share": 0.5}}]
+    run = execute(recipe(steps, name="two"), source, name="two")
+    assert run.state == "succeeded"
+    assert "has 1 rows where 6 were to be" in load(run.log[-1]["text"])
+
+
 def test_nothing_left_is_a_failure_that_says_where(make, recipe, execute) -> None:
     dataset = make()
     steps = [{"kind": "mask"}, {"kind": "clean", "parameters": {"min_chars": 5000}}]
@@ -448,6 +463,17 @@ def test_the_editor_shows_the_columns_to_convert(client, people, make) -> None:
     ).content.decode()
     assert "<ins>q</ins>" in seen
     assert "antwortet" in seen
+
+
+@pytest.mark.parametrize(("kind", "names"), [("augment", True), ("chunk", True), ("mask", False)])
+def test_a_step_that_makes_rows_says_which_column_it_adds(client, people, kind, names) -> None:
+    client.force_login(people.member)
+    session = client.session
+    session["project"] = str(people.team.pk)
+    session.save()
+    page = client.post(reverse("datasets:recipe_create"), {"name": "n", "act": f"add:{kind}"})
+    assert f'value="{kind}"' in page.content.decode()
+    assert ("a column origin_id" in page.content.decode()) is names
 
 
 def test_from_the_preview_to_the_lineage_on_pages(client, people, make, recipe, execute) -> None:

@@ -77,13 +77,14 @@ def step_refusal(place: int | None, parameter: str, reason: str) -> DomainError:
     return DomainError(message, field="steps", code="steps", data=data)
 
 
-def parts_of(steps: list[dict[str, Any]]) -> list[str]:
-    """The parts that the recipe makes; none where it makes one whole."""
+def shares_of(steps: list[dict[str, Any]]) -> dict[str, float]:
+    """The parts that the recipe makes and their shares; none where it makes one whole."""
     if not steps or steps[-1]["kind"] != SPLIT.name:
-        return []
+        return {}
     given = SPLIT.complete(steps[-1]["parameters"])
-    shares = {"train": 1, "validation": given["validation_share"], "test": given["test_share"]}
-    return [part for part in PARTS if shares[part]]
+    shares = {"validation": given["validation_share"], "test": given["test_share"]}
+    shares["train"] = 1 - sum(shares.values())
+    return {part: shares[part] for part in PARTS if shares[part]}
 
 
 def reads_any(steps: list[dict[str, Any]]) -> bool:

@@ -83,7 +83,10 @@ SPLIT = Kind(
             "by",
             gettext_lazy("What is never parted"),
             "texts",
-            gettext_lazy("Besides rows that were made of the same one, here or in an earlier run."),
+            gettext_lazy(
+                "Rows made from the same row are never parted either, here or in an earlier run."
+                " Texts and questions that would tie more than half of the rows together may be."
+            ),
             choices=(
                 ("texts", gettext_lazy("rows with the same texts")),
                 ("question", gettext_lazy("rows with the same first question")),
