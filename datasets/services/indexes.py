@@ -27,7 +27,7 @@ from datasets.services.uploads import SMALL
 from datasets.statistics.choosing import Choice
 from datasets.statistics.indexes import Index
 
-INDEX_SECONDS = 900  # of processor time that one index may take; 10 million rows take two minutes
+INDEX_SECONDS = 900  # of processor time that one index may take
 INDEX_BYTES = 4 * 2**30  # of address space, most of which is what libraries reserve
 TRIES = 2  # of an index whose process is killed
 AGAIN = timedelta(hours=1)  # after which one that failed is begun anew

@@ -109,7 +109,7 @@ class Condition:
         if self.operator in WITHOUT_VALUE:
             return before([EMPTY]), total
         key: list[Any] = list(key_of(self.value))
-        kind = int(key[0])
+        kind = key[0]
         after = begins(bisect_right(range(keys.count), key, key=stored))
         if self.operator == "least":
             return before(key), before([kind + 1])

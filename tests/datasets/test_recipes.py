@@ -465,17 +465,6 @@ def test_the_editor_shows_the_columns_to_convert(client, people, make) -> None:
     assert "antwortet" in seen
 
 
-@pytest.mark.parametrize(("kind", "names"), [("augment", True), ("chunk", True), ("mask", False)])
-def test_a_step_that_makes_rows_says_which_column_it_adds(client, people, kind, names) -> None:
-    client.force_login(people.member)
-    session = client.session
-    session["project"] = str(people.team.pk)
-    session.save()
-    page = client.post(reverse("datasets:recipe_create"), {"name": "n", "act": f"add:{kind}"})
-    assert f'value="{kind}"' in page.content.decode()
-    assert ("a column origin_id" in page.content.decode()) is names
-
-
 def test_from_the_preview_to_the_lineage_on_pages(client, people, make, recipe, execute) -> None:
     dataset = make(ROWS)
     tidy = recipe()
