@@ -1,6 +1,5 @@
 """Rows of a version as a person reads them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,16 +8,17 @@ from django.utils.safestring import SafeString
 
 from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.parting import Seen
-from datasets.reading.indexed import PAGE_BYTES, Found, IndexedReader, Line
+from datasets.reading.indexed import PAGE_BYTES, IndexedReader, Line
 from datasets.recipes.rows import plain
 from datasets.shapes.examples import Example, example_of
 from datasets.shapes.findings import Dropped, words
 from datasets.shapes.mapping import Mapping
 from datasets.sight import markup, tokens_seen
-from datasets.statistics.choosing import Choice, RowFacts, chosen, chosen_among, facts_of, keeper
+from datasets.statistics.choosing import Choice, Known, RowFacts, chosen, facts_of, wanted
 from datasets.statistics.tokenizers import Tokenizer
 
 SEARCH_SECONDS = 0.6
+_ALL = Choice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,39 +81,43 @@ def rows_page(
     start: int,
     count: int,
     words: str = "",
-    choice: Choice | None = None,
+    choice: Choice = _ALL,
     among: list[int] | None = None,
 ) -> Page:
     """Rows from number `start` (from 0) on; with `words` only those that hold them.
 
-    A page is found by the index, however many rows there are. A search looks for at most
-    `SEARCH_SECONDS` and tells where to go on; it goes through the file in its own order. A choice
-    needs statistics: without them it is all rows.
-    `among` are the numbers, rising, of the few rows that come into question; None: all.
+    A page is found by an index, however many rows there are; those of columns that the choice needs
+    must be there. A search looks for at most `SEARCH_SECONDS` and tells where to go on; it goes
+    through the file in its own order. Of a choice, without statistics only columns count.
+    `among` are the numbers of the few rows that come into question; None: all.
     """
     reader = IndexedReader(version.rows_path)
     start = max(0, min(start, reader.count))
     if not version.is_counted:
-        choice = None
+        choice = choice.without_facts()
+    known = Known(
+        reader.count,
+        version.counts.get("usable", 0),
+        version.check_directory,
+        version.indexes_directory,
+    )
     if words:
-        found = _search(version, reader, words, start, count, choice, among)
+        mask = wanted(known, choice, among)
+        found = reader.search(
+            words,
+            start=start,
+            count=count,
+            seconds=SEARCH_SECONDS,
+            keep=lambda number: mask is None or bool(mask[number]),
+        )
         more = found.looked if found.looked < reader.count else None
         shown = _shown(version, found.lines)
         return Page(shown, reader.count, reader.count, start, more, found.looked)
-    matching = reader.count
-    narrowed = choice is not None and (choice.filters or choice.order)
-    if among is not None:
-        if choice is not None and narrowed:
-            among = chosen_among(version.check_directory, choice, among)
-        lines, matching = _lines(reader, among[start : start + count]), len(among)
-    elif choice is not None and narrowed:
-        usable = version.counts["usable"]
-        numbers, matching = chosen(
-            version.check_directory, choice, usable=usable, start=start, count=count
-        )
+    if choice.filters or choice.order or among is not None:
+        numbers, matching = chosen(known, choice, start=start, count=count, among=among)
         lines = _lines(reader, numbers)
     else:
-        lines = reader.page(start, count)
+        lines, matching = reader.page(start, count), reader.count
     following = start + len(lines)
     return Page(
         _shown(version, lines),
@@ -122,24 +126,6 @@ def rows_page(
         start,
         following if following < matching else None,
     )
-
-
-def _search(
-    version: DatasetVersion,
-    reader: IndexedReader,
-    words: str,
-    start: int,
-    count: int,
-    choice: Choice | None,
-    among: list[int] | None,
-) -> Found:
-    wanted: dict[str, Any] = {"start": start, "count": count, "seconds": SEARCH_SECONDS}
-    keeps: list[Callable[[int], bool]] = []
-    if among is not None:
-        keeps.append(frozenset(among).__contains__)
-    if choice is not None and choice.filters:
-        keeps.append(keeper(version.check_directory, choice))
-    return reader.search(words, keep=lambda number: all(keep(number) for keep in keeps), **wanted)
 
 
 def _lines(reader: IndexedReader, numbers: list[int]) -> list[Line]:

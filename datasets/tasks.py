@@ -78,6 +78,11 @@ def tokens_count() -> None:
         services.tokens_start()
 
 
+def rows_index(version_id: str, wanted: list[str]) -> None:
+    """Makes an index in a process of its own: whose rows, and what they take, is up to others."""
+    services.index_start(uuid.UUID(version_id), wanted)
+
+
 def retention_sweep() -> None:
     """Gives notice to versions that a rule lets go, and removes those whose time has come."""
     services.retention_sweep()

@@ -12,14 +12,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from common.errors import DomainError
+from common.phrases import gettext as _
 from common.texts import text_of, whole
+from datasets import services
 from datasets.api.statistics import DATASET
-from datasets.choices import DECISION_NAMES, FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
+from datasets.browsing import rows_asked
+from datasets.choices import (
+    CONDITIONS_MAX,
+    DECISION_NAMES,
+    FLAG_NAMES,
+    LANGUAGE_NAMES,
+    choice_of,
+    unfinished,
+)
 from datasets.lengths import tokenizer_named, tokenizer_of_check
 from datasets.models import DatasetVersion, Revision, RowDecision
-from datasets.previews import Page, ShownRow, decided_on, rows_as_tokens, rows_page
+from datasets.previews import Page, ShownRow, rows_as_tokens
 from datasets.revision_serializers import DecisionSerializer
 from datasets.statistics.choosing import RowFacts
+from datasets.statistics.indexes import OPERATORS
 from datasets.statistics.tokenizers import Tokenizer
 
 PAGE_MAX = 100
@@ -84,6 +96,13 @@ class RowsSerializer(serializers.Serializer[Any]):
     start = serializers.IntegerField(help_text="Number of the first row looked at, from 1.")
     next_from = serializers.IntegerField(allow_null=True, help_text="Where to go on; null: end.")
     looked = serializers.IntegerField(help_text="Rows a search has passed.")
+    state = serializers.ChoiceField(
+        ["done", "waiting", "failed"],
+        help_text="`waiting` while a column is gone through, with `percent`: ask again, there are"
+        " no rows yet. `failed`: see `problem`.",
+    )
+    percent = serializers.IntegerField()
+    problem = serializers.CharField()
     results = RowSerializer(many=True)
 
 
@@ -100,7 +119,30 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
             OpenApiParameter("language", str, enum=[name for name in LANGUAGE_NAMES if name]),
             OpenApiParameter("shortest", int, description="Tokens; characters without tokenizer."),
             OpenApiParameter("longest", int),
-            OpenApiParameter("order", str, enum=list(ORDER_NAMES)),
+            OpenApiParameter(
+                "order",
+                str,
+                description="`short` or `long`; or by a column, as `up:score` or `down:score`:"
+                " numbers, then texts, then rows without a value.",
+            ),
+            OpenApiParameter(
+                "column",
+                str,
+                many=True,
+                description=f"Of a condition; up to {CONDITIONS_MAX}, all of which a row must meet."
+                " Each has its `op` and its `value`, in the same order.",
+            ),
+            OpenApiParameter(
+                "op",
+                str,
+                many=True,
+                enum=list(OPERATORS),
+                description="`is`, `isnt`, `least`, `most` compare with a number or a text as it is"
+                " written, `contains` looks for a text whatever its case.",
+            ),
+            OpenApiParameter(
+                "value", str, many=True, description="Empty for the operators `empty` and `filled`."
+            ),
             OpenApiParameter("cutoff", int, description="The limit of the flag `cut`."),
             OpenApiParameter(
                 "decision",
@@ -126,27 +168,35 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
     def rows(self, request: Request, **kwargs: Any) -> Response:
         """Rows in pages. A search looks for about half a second; `next_from` is where to go on.
 
-        Filters and order need statistics, but for `decision`: before, all rows come in the order of
-        the file.
+        Filters by finding, language and length and the orders by length need statistics: before,
+        they are as if they were not asked for.
         """
-        version = self.get_object()
+        version, query = self.get_object(), request.query_params
         if not version.rows_path.exists():
-            empty = {"count": 0, "matching": 0, "start": 1, "next_from": None, "looked": 0}
-            return Response({**empty, "results": []})
-        decision = request.query_params.get("decision", "")
+            return Response(_page_shown(Page([], 0, 0, 0, None), services.Standing(), {}))
+        choice = choice_of(query, version.file_columns)
+        if begun := unfinished(query):
+            raise DomainError(
+                _("The condition on the column “%(column)s” has no value to compare with.")
+                % {"column": begun.column},
+                field="value",
+                code="incomplete",
+            )
         draft = Revision.objects.visible_to(request.user).drafts().filter(version=version).first()
-        page = rows_page(
+        page, standing = rows_asked(
             version,
+            choice=choice,
+            decision=query.get("decision", ""),
+            words=text_of(query, "search"),
             start=number_of(request, "from", 1) - 1,
             count=min(number_of(request, "page_size", 20), PAGE_MAX),
-            words=text_of(request.query_params, "search"),
-            choice=choice_of(request.query_params),
-            among=decided_on(draft, decision) if decision in DECISION_NAMES else None,
+            draft=draft,
+            by=request.user,
         )
         tokenizer = _tokenizer_asked(request)
         if tokenizer:
             page = replace(page, rows=rows_as_tokens(page.rows, tokenizer))
-        return Response(_page_shown(page, _decisions(draft, page)))
+        return Response(_page_shown(page, standing, _decisions(draft, page)))
 
 
 def _tokenizer_asked(request: Request) -> Tokenizer | None:
@@ -172,13 +222,18 @@ def number_of(request: Request, name: str, default: int) -> int:
     return default if number is None else max(number, 1)
 
 
-def _page_shown(page: Page, decisions: dict[int, RowDecision]) -> dict[str, Any]:
+def _page_shown(
+    page: Page, standing: services.Standing, decisions: dict[int, RowDecision]
+) -> dict[str, Any]:
     return {
         "count": page.total,
         "matching": page.matching,
         "start": page.start + 1,
         "next_from": page.next_start + 1 if page.next_start is not None else None,
         "looked": page.looked,
+        "state": standing.state,
+        "percent": standing.percent,
+        "problem": standing.problem,
         "results": [_row_shown(row, decisions.get(row.number)) for row in page.rows],
     }
 

@@ -13,6 +13,8 @@ from accounts.models import ProjectOwned, ProjectOwnedQuerySet, User
 from common.phrases import load
 from datasets.models.sharing import DatasetShare
 
+INDEXES = ".indexes"  # a folder for each version that has indexes of columns
+
 
 class DatasetQuerySet(ProjectOwnedQuerySet["Dataset"]):
     """Datasets by who may see them; public ones are seen by everybody, also without an account."""
@@ -207,6 +209,11 @@ class DatasetVersion(models.Model):
     def train_path(self) -> Path:
         """The usable rows as the engine reads them; only a version that was checked has them."""
         return self.check_directory / "train.jsonl"
+
+    @property
+    def indexes_directory(self) -> Path:
+        """Where indexes of its columns lie, if there are any: they can be made again."""
+        return Path(settings.TRAINER_HOME) / "data" / INDEXES / str(self.pk)
 
     @property
     def problem(self) -> str:

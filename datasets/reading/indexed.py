@@ -225,17 +225,18 @@ def _holds(line: Line, words: str) -> bool:
     """Whether a value, not only a column's name, holds the words; long lines are not asked."""
     if line.data is None:
         return True
-    return any(words.casefold() in text.casefold() for text in _texts(line.value))
+    return any(words.casefold() in text.casefold() for text in texts_within(line.value))
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_within(value: Any) -> Iterator[str]:
+    """All texts of a value, and what else it holds as JSON."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for part in value.values():
-            yield from _texts(part)
+            yield from texts_within(part)
     elif isinstance(value, list):
         for part in value:
-            yield from _texts(part)
+            yield from texts_within(part)
     elif value is not None:
         yield json.dumps(value)

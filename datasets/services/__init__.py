@@ -15,6 +15,13 @@ from datasets.services.imports import (
     import_kinds,
     shared_entries,
 )
+from datasets.services.indexes import (
+    INDEX_BYTES,
+    INDEX_SECONDS,
+    Standing,
+    index_make,
+    indexes_ready,
+)
 from datasets.services.info import dataset_name, info_write, versions_materialise
 from datasets.services.overlaps import evaluation_sets_of
 from datasets.services.providers import (
@@ -73,6 +80,7 @@ from datasets.services.sweeping import (
     comparisons_run,
     import_start,
     imports_run,
+    index_start,
     revision_start,
     revisions_run,
     run_start,
@@ -103,10 +111,13 @@ __all__ = [
     "ASKING_SECONDS",
     "CHECKSUMS",
     "COUNT_SECONDS",
+    "INDEX_BYTES",
+    "INDEX_SECONDS",
     "NOTICE",
     "PREVIEWED",
     "SMALL",
     "Probe",
+    "Standing",
     "Wish",
     "check_start",
     "checks_run",
@@ -128,6 +139,9 @@ __all__ = [
     "import_kinds",
     "import_start",
     "imports_run",
+    "index_make",
+    "index_start",
+    "indexes_ready",
     "info_write",
     "log_lines",
     "model_names",

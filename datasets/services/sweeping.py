@@ -1,6 +1,7 @@
 """What a killed process left behind is finished or removed."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -35,6 +36,7 @@ from datasets.services.counts import counts_forget, tokens_give_up
 from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.importing import import_execute
 from datasets.services.imports import imports_forget, imports_root
+from datasets.services.indexes import indexes_forget
 from datasets.services.info import info_write
 from datasets.services.providers import paces_root
 from datasets.services.resumable import uploads_sweep
@@ -101,6 +103,7 @@ def sweep() -> None:
     _folders_sweep(TokenCount.root(), counts.values_list("pk", flat=True))
     if counts.exists():
         async_task("datasets.tasks.tokens_count", cluster="web")  # works off the others, too
+    indexes_forget()
     info_write()
 
 
@@ -235,23 +238,34 @@ def comparison_start(comparison_id: uuid.UUID) -> None:
 
 
 def tokens_start() -> None:
-    """Starts a process that works off the counts of tokens, unless one is at it.
+    """Starts a process that works off the counts of tokens, unless one is at it."""
+    _start_alone(data_root() / ".counting", "tokens_count")
+
+
+def index_start(version_id: uuid.UUID, wanted: list[str]) -> None:
+    """Starts a process that makes an index of a column, and of words in it, unless one is at any:
+    who asks for it asks again.
+    """
+    _start_alone(data_root() / ".indexing", "rows_index", version_id, json.dumps(wanted))
+
+
+def _start_alone(directory: Path, command: str, *which: object) -> None:
+    """Starts a process unless another one holds the directory.
 
     It gets the lock as its standard input, as do the processes that it starts: another one can
     begin when all of them have ended, however that was.
     """
-    directory = data_root() / ".counting"
     directory.mkdir(parents=True, exist_ok=True)
     lock = lock_taken(directory)
     if lock is not None:
         try:
-            _start("tokens_count", stdin=lock)
+            _start(command, *which, stdin=lock)
         finally:
             os.close(lock)
 
 
 def _start(
-    command: str, *which: uuid.UUID, stdin: int | None = subprocess.DEVNULL
+    command: str, *which: object, stdin: int | None = subprocess.DEVNULL
 ) -> subprocess.Popen[bytes]:
     log = Path(settings.TRAINER_HOME) / "logs" / "datasets.log"
     with log.open("ab") as errors:

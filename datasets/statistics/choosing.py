@@ -1,7 +1,7 @@
 """Which of millions of rows a reader wants to see, and in which order."""
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from datasets.statistics.facts import (
     RECORD,
     WARNED,
 )
+from datasets.statistics.indexes import DOWN, UP, Condition, Index, mapped
 from datasets.statistics.languages import LANGUAGES
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ FLAGS = {
 }
 CUT = "cut"  # longer than the limit
 ORDERS = ("short", "long")
+COLUMN_ORDERS = {"up": UP, "down": DOWN}
 _RECORD = struct.Struct("<IHBB")
 
 
@@ -57,7 +59,10 @@ class RowFacts:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Filters, each empty when all rows will do, and an order (of `ORDERS`, or the file's own)."""
+    """Filters, each empty when all rows will do, and an order.
+
+    The order is of `ORDERS`, of `COLUMN_ORDERS` by the column `by`, or the file's own.
+    """
 
     flag: str = ""  # of FLAGS, or CUT
     language: str = ""
@@ -65,12 +70,42 @@ class Choice:
     longest: int | None = None
     order: str = ""
     cutoff: int = 2048
+    where: tuple[Condition, ...] = ()
+    by: str = ""
+
+    @property
+    def asks_facts(self) -> bool:
+        """Whether a filter needs what was counted of each row."""
+        lengths = self.shortest is not None or self.longest is not None
+        return bool(self.flag or self.language) or lengths
 
     @property
     def filters(self) -> bool:
         """Whether it leaves rows out."""
-        lengths = self.shortest is not None or self.longest is not None
-        return bool(self.flag or self.language) or lengths
+        return self.asks_facts or bool(self.where)
+
+    @property
+    def indexes(self) -> list[Index]:
+        """The indexes of columns that it needs, each once."""
+        found = [one.index for one in self.where]
+        return list(dict.fromkeys([*found, Index(self.by)] if self.by else found))
+
+    def without_facts(self) -> "Choice":
+        """What is left of it while rows are not counted."""
+        order = self.order if self.by else ""
+        return Choice(cutoff=self.cutoff, where=self.where, order=order, by=self.by)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is written down of a version's rows: how many there are, how many of them are not
+    dropped, and the folders of the facts and of the indexes of columns.
+    """
+
+    total: int
+    usable: int
+    facts: Path
+    indexes: Path
 
 
 def facts_of(directory: Path, numbers: list[int]) -> dict[int, RowFacts]:
@@ -88,75 +123,73 @@ def facts_of(directory: Path, numbers: list[int]) -> dict[int, RowFacts]:
 
 
 def chosen(
-    directory: Path, choice: Choice, *, usable: int, start: int, count: int
+    known: Known, choice: Choice, *, start: int, count: int, among: list[int] | None = None
 ) -> tuple[list[int], int]:
     """The rows that are wanted from place `start` (from 0) on, and how many there are in all.
 
-    `usable` is the number of rows that are not dropped: the others come last in any order.
+    `among` are the few that come into question; None: all. What the choice needs must be there.
     """
     import numpy as np  # here, so that pages that need no choice need not carry it
 
-    table = np.memmap(directory / FACTS, dtype=RECORD, mode="r")
+    mask = wanted(known, choice, among)
+    if mask is None:
+        ends = min(start + count, known.total)
+        return _numbers(known, choice, start, ends).tolist(), known.total
+    matching = int(np.count_nonzero(mask))
     found: list[int] = []
     seen = 0
-    if not choice.filters:
-        places = np.arange(start, min(start + count, len(table)))
-        return _numbers(directory, choice, usable, places).tolist(), len(table)
-    for begin in range(0, len(table), AT_ONCE):
-        places = np.arange(begin, min(begin + AT_ONCE, len(table)))
-        numbers = _numbers(directory, choice, usable, places)
-        rows = table[numbers] if choice.order else table[begin : begin + AT_ONCE]
-        numbers = numbers[_mask(rows, choice)]
-        wanted = numbers[max(start - seen, 0) :][: count - len(found)]
-        found += wanted.tolist() if len(found) < count else []
+    for begin in range(0, known.total, AT_ONCE):
+        if len(found) >= min(count, matching - start):
+            break
+        numbers = _numbers(known, choice, begin, min(begin + AT_ONCE, known.total))
+        numbers = numbers[mask[numbers]]
+        found += numbers[max(start - seen, 0) :][: count - len(found)].tolist()
         seen += len(numbers)
-    return found, seen
+    return found, matching
 
 
-def chosen_among(directory: Path, choice: Choice, numbers: list[int]) -> list[int]:
-    """Those of these few rows that are wanted, in the order that is. They come in the file's."""
+def wanted(known: Known, choice: Choice, among: list[int] | None = None) -> "NDArray[Any] | None":
+    """Of every row whether it is wanted, a byte each; None when all are."""
+    if not choice.filters and among is None:
+        return None
     import numpy as np
 
-    table = np.memmap(directory / FACTS, dtype=RECORD, mode="r")
-    found = np.asarray(numbers, dtype=np.int64)
-    rows = table[found]
-    mask = _mask(rows, choice)
-    found, rows = found[mask], rows[mask]
-    if choice.order:
-        sign = -1 if choice.order == "long" else 1
-        found = found[np.lexsort((sign * rows["length"].astype(np.int64), rows["flags"] & DROPPED))]
-    return [int(number) for number in found]
+    mask = np.ones(known.total, dtype=bool)
+    if choice.asks_facts:
+        table = np.memmap(known.facts / FACTS, dtype=RECORD, mode="r")
+        for begin in range(0, known.total, AT_ONCE):
+            rows, part = table[begin : begin + AT_ONCE], mask[begin : begin + AT_ONCE]
+            for one in _conditions(rows, choice):
+                part &= one
+    for condition in choice.where:
+        mask &= _at(condition.numbers(known.indexes), known.total) ^ condition.is_negative
+    if among is not None:
+        mask &= _at(among, known.total)
+    return mask
 
 
-def keeper(directory: Path, choice: Choice) -> Callable[[int], bool]:
-    """Whether a row is wanted, for rows that are asked for one by one."""
+def _at(numbers: Any, total: int) -> "NDArray[Any]":
+    """Of every row whether it is one of these."""
     import numpy as np
 
-    table = np.memmap(directory / FACTS, dtype=RECORD, mode="r")
-    return lambda number: bool(_mask(table[number : number + 1], choice)[0])
+    mask = np.zeros(total, dtype=bool)
+    mask[numbers] = True
+    return mask
 
 
-def _numbers(
-    directory: Path, choice: Choice, usable: int, places: "NDArray[Any]"
-) -> "NDArray[Any]":
-    """The rows that stand at these places, which rise."""
+def _numbers(known: Known, choice: Choice, first: int, last: int) -> "NDArray[Any]":
+    """The rows that stand at the places from `first` on and before `last`."""
     import numpy as np
 
+    if choice.by:
+        folder = known.indexes / Index(choice.by).name
+        return mapped(folder / COLUMN_ORDERS[choice.order])[first:last]
+    places = np.arange(first, last)
     if not choice.order:
         return places
-    order = np.memmap(directory / ORDER, dtype="<u4", mode="r")
     if choice.order == "long":
-        places = np.where(places < usable, usable - 1 - places, places)
-    return np.asarray(order[places])
-
-
-def _mask(rows: "NDArray[Any]", choice: Choice) -> "NDArray[Any]":
-    import numpy as np
-
-    kept = np.ones(len(rows), dtype=bool)
-    for one in _conditions(rows, choice):
-        kept &= one
-    return kept
+        places = np.where(places < known.usable, known.usable - 1 - places, places)
+    return mapped(known.facts / ORDER)[places]
 
 
 def _conditions(rows: "NDArray[Any]", choice: Choice) -> Iterator["NDArray[Any]"]:

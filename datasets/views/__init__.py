@@ -43,6 +43,7 @@ from datasets.views.recipes import (
 )
 from datasets.views.retention import retention, version_keep
 from datasets.views.reviews import review_create, review_row
+from datasets.views.rows import version_rows
 from datasets.views.runs import run_cancel, run_create, run_detail, run_resume
 from datasets.views.sharing import dataset_sharing, share_delete
 from datasets.views.statistics import version_statistics
@@ -52,7 +53,6 @@ from datasets.views.versions import (
     version_findings,
     version_remap,
     version_restore,
-    version_rows,
     version_state,
     version_use,
 )

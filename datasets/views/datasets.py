@@ -24,8 +24,8 @@ from datasets import services
 from datasets.forms import FileForm, SettingsForm, UploadForm
 from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Import, Revision, Upload
 from datasets.views.imports import ways
+from datasets.views.rows import version_rows
 from datasets.views.shared import add_refusal, dataset_context, open_uploads
-from datasets.views.versions import version_rows
 
 
 def _filtered(request: HttpRequest, datasets: DatasetQuerySet) -> dict[str, Any]:

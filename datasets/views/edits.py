@@ -26,8 +26,8 @@ from datasets.previews import mapping_of
 from datasets.recipes.pipeline import RowChange, TextChange, changes
 from datasets.recipes.rows import plain
 from datasets.views.reviews import review_context
+from datasets.views.rows import rows_context
 from datasets.views.shared import add_refusal, version_context, version_or_404
-from datasets.views.versions import rows_context
 
 DECISIONS_PER_PAGE = 20
 

@@ -1,7 +1,6 @@
 """Pages of versions."""
 
 import uuid
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,116 +13,27 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.http import actor
 from common.acting import acted
 from common.errors import DomainError
-from common.htmx import HtmxRequest, wants_fragment
+from common.htmx import HtmxRequest
 from common.phrases import gettext as _
-from common.texts import text_of, whole
+from common.texts import whole
 from datasets import services
-from datasets.choices import DECISION_NAMES, FLAG_NAMES, LANGUAGE_NAMES, ORDER_NAMES, choice_of
 from datasets.downloads import version_file
 from datasets.forms import MappingForm
-from datasets.lengths import tokenizer_named, tokenizer_of_check
 from datasets.lineage import lineage_seen, steps_shown
-from datasets.models import DatasetVersion, RecipeRun, Revision
-from datasets.previews import (
-    Page,
-    decided_on,
-    mapping_of,
-    rows_as_tokens,
-    rows_decided,
-    rows_page,
-)
+from datasets.models import DatasetVersion, RecipeRun
+from datasets.previews import mapping_of, rows_page
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.words import PARTS
-from datasets.services.edits import RATINGS
 from datasets.shapes.findings import words
 from datasets.shapes.mapping import Mapping
-from datasets.statistics.choosing import Choice
 from datasets.views.shared import (
     add_refusal,
-    tokenizers_shown,
     version_context,
     version_or_404,
     version_page,
 )
 
-ROWS_PER_PAGE = 10
 FINDINGS_PER_PAGE = 50
-
-
-@version_page
-def version_rows(request: HtmxRequest, version: DatasetVersion) -> HttpResponse:
-    """Rows in pages, as conversations or as they are in the file, with search."""
-    context = version_context(request, version, "rows")
-    if version.rows_path.exists() and version.state != DatasetVersion.State.BROKEN:
-        context |= rows_context(request, version)
-    part = wants_fragment(request.htmx)
-    template = "datasets/_version_rows.html" if part else "datasets/version_rows.html"
-    return render(request, template, context)
-
-
-def rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
-    """The rows that the address asks for, with what members decided about them."""
-    search = text_of(request.GET, "q")
-    start = (whole(request.GET.get("from", "")) or 1) - 1
-    choice = choice_of(request.GET) if version.is_counted else Choice()
-    decision = request.GET.get("decision", "")
-    if (row := whole(request.GET.get("row", ""))) and not search:
-        start, choice, decision = row - 1, Choice(), ""
-    view = request.GET.get("view", "")
-    drafts = Revision.objects.visible_to(request.user).drafts()
-    draft = drafts.filter(version=version).first()
-    page = rows_page(
-        version,
-        start=start,
-        count=ROWS_PER_PAGE,
-        words=search,
-        choice=choice,
-        among=decided_on(draft, decision) if decision in DECISION_NAMES else None,
-    )
-    page = replace(page, rows=rows_decided(version, draft, page.rows))
-    seen: dict[str, Any] = {}
-    if view == "tokens":
-        page, seen = _as_tokens(request, version, page)
-    return seen | {
-        "draft": draft,
-        "stars": RATINGS,
-        "rows": page,
-        "first": page.start + 1,
-        "last": page.start + len(page.rows),
-        "previous_from": max(page.start - ROWS_PER_PAGE, 0) + 1 if page.start else None,
-        "next_from": page.next_start + 1 if page.next_start is not None else None,
-        "search": search,
-        "view": view if view in {"raw", "tokens"} else "",
-        "choice": choice,
-        "decision": decision,
-        "decisions": DECISION_NAMES if draft or decision in DECISION_NAMES else {},
-        "narrowed": choice.filters or choice.order or decision in DECISION_NAMES,
-        "flags": FLAG_NAMES,
-        "languages": LANGUAGE_NAMES,
-        "orders": ORDER_NAMES,
-        "in_tokens": version.counts.get("lengths", {}).get("unit") == "tokens",
-        "only_looked": choice.flag in {"near", "personal"} or bool(choice.language),
-    }
-
-
-def _as_tokens(
-    request: HttpRequest, version: DatasetVersion, page: Page
-) -> tuple[Page, dict[str, Any]]:
-    """The rows as tokens, and the tokenizers that there are to choose from."""
-    chosen = tokenizer_named(request.user, request.GET.get("tokenizer", ""))
-    tokenizer, problem = chosen or tokenizer_of_check(), ""
-    if not request.user.is_authenticated:
-        problem = _("Log in to see rows as tokens.")
-    elif tokenizer:
-        try:
-            page = replace(page, rows=rows_as_tokens(page.rows, tokenizer))
-        except DomainError as refused:
-            problem = refused.message
-    return page, {
-        "tokenizer": tokenizer,
-        "unparted": problem,
-        "offered": tokenizers_shown(request.user, version, chosen),
-    }
 
 
 @version_page

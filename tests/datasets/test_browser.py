@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from django.http import QueryDict
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -16,7 +17,7 @@ from datasets.shapes.examples import Example, Turn, example_of
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import FRAMES, TokenCounter
 from datasets.statistics import choosing
-from datasets.statistics.choosing import FLAGS, Choice, chosen, facts_of
+from datasets.statistics.choosing import FLAGS, Choice, Known, chosen, facts_of
 from datasets.statistics.facts import DROPPED, FACTS, ORDER, RECORD
 from datasets.statistics.languages import LANGUAGES
 from tests.datasets.test_statistics import ROWS
@@ -83,7 +84,8 @@ def test_filters_and_order(facts, monkeypatch, fields, at_once: int) -> None:
     usable = int((table["flags"] & DROPPED == 0).sum())
     together: list[int] = []
     for start in range(0, 1000, 90):
-        numbers, total = chosen(folder, choice, usable=usable, start=start, count=90)
+        known = Known(1000, usable, folder, folder)
+        numbers, total = chosen(known, choice, start=start, count=90)
         assert total == len(wanted)
         together += numbers
     assert sorted(together) == wanted
@@ -106,10 +108,13 @@ def test_facts_of_single_rows(facts) -> None:
 
 
 def test_what_addresses_say() -> None:
-    assert choice_of({"flag": "x", "language": "zz", "order": "", "shortest": "-1"}) == Choice()
-    asked = {"flag": "cut", "cutoff": "9", "shortest": "3", "longest": "8", "order": "long"}
-    assert choice_of(asked) == Choice("cut", "", 3, 8, "long", 9)
-    assert choice_of({"shortest": "9" * 30, "longest": "٣"}) == Choice()
+    def said(address: str) -> Choice:
+        return choice_of(QueryDict(address), ())
+
+    assert said("flag=x&language=zz&order=&shortest=-1") == Choice()
+    asked = "flag=cut&cutoff=9&shortest=3&longest=8&order=long"
+    assert said(asked) == Choice("cut", "", 3, 8, "long", 9)
+    assert said("shortest=999999999999999999999999&longest=٣") == Choice()
 
 
 @pytest.fixture
@@ -172,7 +177,7 @@ def test_the_page_and_the_api_agree(version, client, people) -> None:
     jump = client.get(url, {"row": "40", "flag": "dropped"})
     assert jump.context["rows"].rows[0].number == 40
     DatasetVersion.objects.update(statistics=None)
-    assert "Filters and order come" in client.get(url, {"flag": "dropped"}).content.decode()
+    assert "language and length come" in client.get(url, {"flag": "dropped"}).content.decode()
 
 
 def test_rows_as_tokens(version, client, people, tokenizer_dir, home) -> None:

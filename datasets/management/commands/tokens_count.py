@@ -1,7 +1,6 @@
 """Counts tokens: the process that the queue starts, and one for each count that waits."""
 
 import os
-import resource
 import uuid
 from argparse import ArgumentParser
 from typing import Any
@@ -9,13 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from datasets import services
+from datasets.management.limits import limited
 
-# The address space in bytes, of which threads of the tokenizer reserve most.
-LIMITS = (
-    (resource.RLIMIT_AS, 6 * 2**30),
-    (resource.RLIMIT_CPU, services.COUNT_SECONDS),
-    (resource.RLIMIT_CORE, 0),
-)
+MEMORY = 6 * 2**30  # bytes of address space, of which threads of the tokenizer reserve most
 
 
 class Command(BaseCommand):
@@ -33,8 +28,5 @@ class Command(BaseCommand):
             services.tokens_run()
             return
         os.nice(5)
-        for kind, limit in LIMITS:
-            _soft, hard = resource.getrlimit(kind)
-            mine = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-            resource.setrlimit(kind, (mine, hard))
+        limited(memory=MEMORY, seconds=services.COUNT_SECONDS)
         services.tokens_count(options["count"])

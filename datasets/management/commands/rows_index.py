@@ -1,0 +1,30 @@
+"""Makes an index of a column, or of words in it: a process that the queue starts."""
+
+import json
+import os
+import uuid
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from datasets import services
+from datasets.management.limits import limited
+from datasets.statistics.indexes import Index
+
+
+class Command(BaseCommand):
+    """See the module."""
+
+    help = "Makes an index of a dataset version's column; the platform starts this by itself."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The version's id, and column and words as a JSON list."""
+        parser.add_argument("version", type=uuid.UUID)
+        parser.add_argument("index", type=json.loads)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Makes it with little claim on the machine."""
+        os.nice(5)
+        limited(memory=services.INDEX_BYTES, seconds=services.INDEX_SECONDS)
+        services.index_make(options["version"], Index(*options["index"]))

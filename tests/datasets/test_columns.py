@@ -1,0 +1,389 @@
+"""Rows filtered and sorted by columns: on disk, on the page and over the API."""
+
+import html
+import json
+import os
+import random
+import re
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.http import QueryDict
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from common.errors import DomainError
+from datasets import previews, services
+from datasets.choices import choice_of, unfinished
+from datasets.models import DatasetVersion
+from datasets.reading.indexed import IndexedWriter
+from datasets.reading.locks import locked
+from datasets.services import indexes as making
+from datasets.statistics import indexes
+from datasets.statistics.choosing import Choice, Known, chosen
+from datasets.statistics.indexes import Condition, Index, key_of
+from tests.datasets import children
+from tests.datasets.conftest import upload
+
+VALUES = [
+    3, "3", 3.0, -1.5, "1e2", 0, None, "", "  ", "web", " web", "Web", "网页", "éa", "ea", "😀",
+    True, False, [1, "web"], {"a": None}, 10**14, 2**53 + 1, "9007199254740993", "007", "7", 7,
+    "x" * 300, "x" * 300 + "y", "1" + " " * 200 + "a", "NaN", "inf", "١", "_", "+4", "4.", ".5",
+]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def written(folder: Path, rows: list[Any]) -> Path:
+    with IndexedWriter(folder / "rows.jsonl") as writer:
+        for line, row in enumerate(rows, start=1):
+            writer.write(row, line)
+    return folder / "rows.jsonl"
+
+
+def indexed(folder: Path, rows: list[Any], *wanted: Index) -> Known:
+    path = written(folder, rows)
+    for index in wanted:
+        target = folder / index.name
+        target.mkdir()
+        index.write(path, target, lambda _share: None)
+    return Known(len(rows), 0, folder, folder)
+
+
+def numbers(known: Known, choice: Choice) -> list[int]:
+    """All rows of a choice, page by page."""
+    found: list[int] = []
+    while True:
+        page, total = chosen(known, choice, start=len(found), count=7)
+        found += page
+        if not page:
+            assert len(found) == total
+            return found
+
+
+@pytest.mark.parametrize("memory", [10_000, indexes.RUN_BYTES])
+def test_order(folder: Path, monkeypatch, memory: int) -> None:
+    """Numbers, texts by code point, nothing; ties in the order of the file, in both directions."""
+    monkeypatch.setattr(indexes, "RUN_BYTES", memory)
+    draw = random.Random(4)
+    rows: list[Any] = [{"v": draw.choice(VALUES)} for _ in range(900)] + [{"w": 1}, 5, None]
+    draw.shuffle(rows)
+    known = indexed(folder, rows, Index("v"))
+    assert not list(folder.rglob("*.run"))
+    keys = [key_of(row.get("v") if isinstance(row, dict) else None) for row in rows]
+    filled = [number for number, key in enumerate(keys) if key != (indexes.EMPTY,)]
+    empty = [number for number, key in enumerate(keys) if key == (indexes.EMPTY,)]
+    up = sorted(filled, key=lambda number: keys[number])
+    down = sorted(filled, key=lambda number: keys[number], reverse=True)  # stable, too
+    assert numbers(known, Choice(order="up", by="v")) == up + empty
+    assert numbers(known, Choice(order="down", by="v")) == down + empty
+
+
+def test_what_comes_before_what() -> None:
+    ordered = [-1.5, 0, 3, "7", 10**14, "007", "3x", "9007199254740993", "Web", "ea", "web", "éa",
+               "网页", "😀", None]  # fmt: skip
+    assert sorted(ordered, key=key_of) == ordered
+    assert key_of(3) == key_of("3") == key_of("3.0") == key_of(" 3 ")
+    assert key_of(2**53 + 1) == key_of("9007199254740993") != key_of(2**53)
+    assert key_of("") == key_of(None) == key_of(" \n") == key_of({}.get("a"))
+    assert key_of("007") != key_of(7)
+    assert key_of(True) == key_of("true") != key_of(1)
+    assert key_of("nan")[0] == key_of("1e999")[0] == key_of("9" * 5000)[0] == indexes.TEXT
+
+
+OPERATIONS = {
+    "is": lambda key, wanted: key == wanted,
+    "isnt": lambda key, wanted: key != wanted,
+    "least": lambda key, wanted: key[0] == wanted[0] and key >= wanted,
+    "most": lambda key, wanted: key[0] == wanted[0] and key <= wanted,
+}
+
+
+def test_conditions(folder: Path) -> None:
+    """Each operator finds what looking at one row after the other finds."""
+    rows = [{"v": value, "n": place} for place, value in enumerate(VALUES)] + [{"n": 99}]
+    words = ["WEB", "页", "null", "é", "3"]
+    known = indexed(folder, rows, Index("v"), Index("n"), *(Index("v", one) for one in words))
+    keys = [key_of(row.get("v")) for row in rows]
+    for value in [
+        "3",
+        "3.0",
+        "web",
+        "Web",
+        "zzz",
+        "-9",
+        "5",
+        "1e3",
+        "網",
+        "007",
+        "9007199254740993",
+    ]:
+        for operator, meets in OPERATIONS.items():
+            wanted = [place for place, key in enumerate(keys) if meets(key, key_of(value))]
+            found = numbers(known, Choice(where=(Condition("v", operator, value),)))
+            assert found == wanted, (operator, value)
+    for operator, empty in (("empty", True), ("filled", False)):
+        wanted = [place for place, key in enumerate(keys) if (key == (indexes.EMPTY,)) is empty]
+        assert numbers(known, Choice(where=(Condition("v", operator),))) == wanted
+    web = [place for place, value in enumerate(VALUES) if "web" in json.dumps(value).casefold()]
+    assert numbers(known, Choice(where=(Condition("v", "contains", "WEB"),))) == web
+    several = (Condition("v", "contains", "WEB"), Condition("n", "most", "10"))
+    assert numbers(known, Choice(where=several, order="down", by="n")) == [10, 9]
+    assert chosen(known, Choice(where=several), start=0, count=9, among=[3, 9]) == ([9], 1)
+
+
+def test_no_rows(folder: Path) -> None:
+    known = indexed(folder, [], Index("v"), Index("v", "a"))
+    for operator in indexes.OPERATORS:
+        assert (
+            numbers(known, Choice(where=(Condition("v", operator, "a"),), order="up", by="v")) == []
+        )
+
+
+def test_a_hundred_thousand_rows(folder: Path, monkeypatch) -> None:
+    """Pages put together are all wanted rows once, in order, wherever the parts end."""
+    monkeypatch.setattr(indexes, "RUN_BYTES", 4 * 2**20)
+    draw = random.Random(1)
+    scores = [
+        draw.choice([None, draw.randint(0, 50), f"{draw.random():.3f}"]) for _ in range(100_000)
+    ]
+    known = indexed(folder, [{"score": one, "label": "ab"[n % 2]} for n, one in enumerate(scores)],
+                    Index("score"), Index("label"))  # fmt: skip
+    where = (Condition("score", "least", "0.5"), Condition("label", "is", "b"))
+    value = [0.0 if one is None else float(one) for one in scores]
+    wanted = [n for n in range(1, 100_000, 2) if value[n] >= 0.5]
+    wanted.sort(key=value.__getitem__, reverse=True)
+    choice = Choice(where=where, order="down", by="score")
+    for start in (0, 5, len(wanted) // 2, len(wanted) - 3, len(wanted), 10**9):
+        page, total = chosen(known, choice, start=start, count=10)
+        assert (page, total) == (wanted[start : start + 10], len(wanted))
+
+
+def test_what_addresses_say() -> None:
+    def said(*pairs: tuple[str, str]) -> Choice:
+        return choice_of(QueryDict(urlencode(pairs)), ["score", "a b", ""])
+
+    def one(column: str, operator: str, value: str) -> tuple[tuple[str, str], ...]:
+        return (("column", column), ("op", operator), ("value", value))
+
+    found = said(*one("a b", "is", " x "), *one("score", "empty", "z"), *one("", "is", ""))
+    assert found.where == (Condition("a b", "is", "x"), Condition("score", "empty"))
+    assert said(("order", "down:a b")) == Choice(order="down", by="a b")
+    assert found.indexes == [Index("a b"), Index("score")]
+    begun = QueryDict(urlencode(one("score", "most", "")))
+    assert choice_of(begun, ["score"]) == Choice()
+    assert unfinished(begun) == Condition("score", "most")
+    for code, pairs in {
+        "unknown_column": one("zzz", "is", "1"),
+        "unknown_operator": one("score", "matches", "(a+)+$"),
+        "incomplete": (("column", "score"), ("op", "is")),
+        "too_long": one("score", "is", "9" * 101),
+        "bad_text": one("score", "contains", "a\0"),
+        "too_many": sum((one("score", "is", str(n)) for n in range(6)), ()),
+    }.items():
+        with pytest.raises(DomainError) as refused:
+            said(*pairs)
+        assert refused.value.code == code
+    for order in ("up:zzz", "up:", "down:a\0"):
+        with pytest.raises(DomainError, match="no column"):
+            said(("order", order))
+
+
+ROWS = [
+    {"instruction": f"q{n}", "output": "a", "source": ["web", "书", ""][n % 3], "score": n % 7}
+    for n in range(60)
+]
+
+
+@pytest.fixture
+def version(db, make) -> DatasetVersion:
+    """A version whose rows are not counted."""
+    return make(ROWS).latest
+
+
+@pytest.fixture
+def pages(version, client, people):
+    """The page and the API of its rows, by the same fields."""
+    client.force_login(people.viewer)
+    api = APIClient()
+    api.force_authenticate(people.viewer)
+    url = reverse("datasets:version_rows", args=[version.dataset_id, version.pk])
+    path = f"/api/v1/datasets/{version.dataset_id}/versions/{version.pk}/rows/"
+    return lambda fields: (client.get(url, fields), api.get(path, {**fields, "page_size": 10}))
+
+
+def test_the_page_and_the_api_agree(pages) -> None:
+    fields = {"column": ["source", "score"], "op": ["is", "least"], "value": ["书", "4"]}
+    page, answer = pages({**fields, "order": "down:score", "from": 3})
+    kept = sorted((n for n in range(60) if n % 3 == 1 and n % 7 >= 4), key=lambda n: -(n % 7))
+    told = answer.json()
+    assert [row["number"] for row in told["results"]] == [n + 1 for n in kept[2:]]
+    assert [row.number for row in page.context["rows"].rows] == [n + 1 for n in kept[2:]]
+    assert (told["state"], told["matching"], told["count"]) == ("done", len(kept), 60)
+    text = page.content.decode()
+    assert text.count('aria-label="Take away: ') == 2
+    assert '<option value="down:score" selected>score, falling</option>' in text
+    page, answer = pages({**fields, "search": "q5", "q": "q5"})
+    assert [row["number"] for row in answer.json()["results"]] == [56]
+    assert [row.number for row in page.context["rows"].rows] == [56]
+    page, answer = pages({"column": "source", "op": "is", "value": "none"})
+    assert answer.json()["results"] == []
+    assert "Clear the filters" in page.content.decode()
+
+
+def test_refusals_are_told(pages) -> None:
+    page, answer = pages({"column": "zzz", "op": "is", "value": "1"})
+    assert (page.status_code, answer.status_code) == (422, 422)
+    assert "no column “zzz”" in page.content.decode()
+    assert answer.json()["code"] == "unknown_column"
+    page, answer = pages({"column": "score", "op": "is", "value": ""})
+    assert (page.status_code, answer.status_code) == (200, 422)  # a form that is being filled in
+    assert '<option value="score" selected>score</option>' in page.content.decode()
+
+
+def test_a_big_version_waits_for_a_process(version, pages, monkeypatch, people) -> None:
+    """The page says how far it is; a process makes it; readers without account begin none."""
+    monkeypatch.setattr(making, "SMALL", 0)
+    nudges: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(making, "async_task", lambda *told, **_more: nudges.append(told))
+    fields = {"order": "up:score"}
+    page, answer = pages(fields)
+    assert answer.json()["state"] == "waiting" and not answer.json()["results"]
+    assert "Going through the column “score”" in page.content.decode()
+    assert "every 2s" in page.content.decode()
+    assert nudges == [("datasets.tasks.rows_index", str(version.pk), ["score", ""])]
+    choice = Choice(order="up", by="score")
+    nobody = services.indexes_ready(version, choice, by=AnonymousUser())
+    assert nobody.state == "failed" and "Log in" in nobody.problem
+    assert services.index_make(version.pk, Index("score"))
+    assert not services.index_make(version.pk, Index("score"))
+    assert services.indexes_ready(version, choice, by=AnonymousUser()).state == "done"
+    _page, answer = pages(fields)
+    assert [row["number"] for row in answer.json()["results"]] == [
+        1,
+        8,
+        15,
+        22,
+        29,
+        36,
+        43,
+        50,
+        57,
+        2,
+    ]
+    assert not services.index_make(version.pk, Index("no such column"))
+
+
+def test_an_index_that_never_ends_is_given_up(version, monkeypatch, people) -> None:
+    monkeypatch.setattr(making, "SMALL", 0)
+    monkeypatch.setattr(making, "async_task", lambda *_told, **_more: None)
+    choice = Choice(order="up", by="score")
+
+    def dies(*_args: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Index, "write", dies)
+    for _try in range(making.TRIES):
+        assert services.indexes_ready(version, choice, by=people.viewer).state == "waiting"
+        with pytest.raises(MemoryError):
+            services.index_make(version.pk, Index("score"))
+    failed = services.indexes_ready(version, choice, by=people.viewer)
+    assert failed.state == "failed" and "“score”" in failed.problem
+    note = making._note(version.indexes_directory, Index("score"))
+    os.utime(note, (0, 0))
+    assert services.indexes_ready(version, choice, by=people.viewer).state == "waiting"
+    assert making._told(note)[0]["tries"] == 0
+
+
+def test_what_nobody_uses_is_forgotten(version, make, monkeypatch, people) -> None:
+    monkeypatch.setattr(making, "KEPT_AT_MOST", 2)
+    root = version.indexes_directory
+    for place, column in enumerate(["source", "score", "output"]):
+        choice = Choice(order="up", by=column)
+        assert services.indexes_ready(version, choice, by=people.viewer).state == "done"
+        os.utime(root / Index(column).name, (place, time.time() - 99 + place))
+    assert {path.name for path in making._made(root)} == {Index("score").name, Index("output").name}
+    os.utime(root / Index("score").name, (0, 0))
+    services.sweep()
+    assert [path.name for path in making._made(root)] == [Index("output").name]
+    version.dataset.versions.all().delete()
+    with locked(root):
+        services.sweep()
+        assert root.exists()
+    services.sweep()
+    assert not root.exists()
+
+
+def test_a_search_goes_on_by_itself(make, client, people, monkeypatch) -> None:
+    """Each request looks for so long only; together they find every row once. Stop stops."""
+    monkeypatch.setattr(previews, "SEARCH_SECONDS", 0)
+    rows = [{"instruction": "q" * 4000, "output": "a"} for _ in range(900)]
+    hits = [3, 5, 700, 899]
+    for number in hits:
+        rows[number]["output"] = "the needle"
+    version = make(rows).latest
+    if version.state == "checking":
+        services.version_check(version.pk)
+    client.force_login(people.viewer)
+    url = reverse("datasets:version_rows", args=[version.dataset_id, version.pk])
+    answer = client.get(url, {"q": "needle", "column": "", "op": "is", "value": ""})
+    found = [row.number - 1 for row in answer.context["rows"].rows]
+    assert found == hits[:2]
+    steps = 0
+    while on := re.search(r'class="goes-on" hx-get="([^"]+)"', answer.content.decode()):
+        answer = client.get(html.unescape(on[1]), headers={"HX-Request": "true"})
+        assert 'id="rows-foot"' in answer.content.decode()
+        assert 'id="rows"' not in answer.content.decode()
+        assert "from=" not in html.unescape(on[1])
+        found += [row.number - 1 for row in answer.context["rows"].rows]
+        steps += 1
+    assert found == hits and steps > 1
+    assert "Nothing found" not in answer.content.decode()
+    answer = client.get(url, {"q": "needle"})
+    stop = re.search(r'type="button" hx-get="([^"]+)"', answer.content.decode())
+    stopped = client.get(html.unescape(stop[1]), headers={"HX-Request": "true"})
+    assert "goes-on" not in stopped.content.decode()
+    assert "Look further" in stopped.content.decode()
+    answer = client.get(url, {"q": "no such words"})
+    assert "Nothing found" not in answer.content.decode()  # it has not looked at all rows yet
+    last = client.get(url, {"q": "no such words", "from": "899"})
+    assert "Nothing found" in last.content.decode()
+    room = client.get(url, {"q": "needle", "on": "1", "room": "1"}, headers={"HX-Request": "true"})
+    assert [row.number for row in room.context["rows"].rows] == [4]
+    assert "goes-on" not in room.content.decode()
+
+
+MADE = """
+import json, sys
+import django
+django.setup()
+from django.core.management import call_command
+from tests.memory import peak_kilobytes
+call_command("rows_index", sys.argv[1], json.dumps(["instruction", ""]))
+print(peak_kilobytes() // 1024)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_of_its_own_makes_it_in_bounded_memory(people, home) -> None:
+    """40 MB of rows take far less memory than they are."""
+    rows = [{"instruction": f"{n % 977} " * 5000, "output": "a"} for n in range(2000)]
+    dataset = services.dataset_create(
+        project=people.team, created_by=people.owner, name="data", upload=upload(rows)
+    )
+    version = dataset.latest
+    if version.state == "checking":
+        assert services.version_check(version.pk)
+        version.refresh_from_db()
+    megabytes = int(children.run(MADE, str(version.pk)).stdout)
+    known = Known(2000, 0, version.check_directory, version.indexes_directory)
+    words = sorted(range(2000), key=lambda number: f"{number % 977} 9")
+    assert numbers(known, Choice(order="up", by="instruction")) == words
+    assert megabytes < 200
