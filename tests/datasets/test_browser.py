@@ -170,7 +170,7 @@ def test_the_page_and_the_api_agree(version, client, people) -> None:
         assert answer["matching"] == page.context["rows"].matching <= answer["count"] == 67
     row = api.get(path, {"flag": "personal"}).json()["results"][0]
     assert row["facts"] == {
-        "length": 31, "estimated": False, "turns": 1, "language": "en", "found": ["personal"],
+        "length": 31, "estimated": False, "turns": 1, "language": "unsure", "found": ["personal"],
     }  # fmt: skip
     assert row["tokens"] is None
     page = client.get(url, {"flag": "warned", "longest": "1"}).content.decode()

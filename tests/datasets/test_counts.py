@@ -152,7 +152,7 @@ def test_the_queue_starts_what_waits(version, by_words, people, monkeypatch) -> 
     wanted = ("datasets.tasks.tokens_count",)
     assert sent == [wanted, wanted]
     services.sweep()
-    assert sent[2:] == [wanted]
+    assert sent[2:].count(wanted) == 1
     started: list[bool] = []
     monkeypatch.setattr(services, "tokens_start", lambda: started.append(True))
     tasks.tokens_count()
