@@ -33,7 +33,7 @@ def version_duplicates(version_id: str) -> None:
     version = DatasetVersion.objects.ready().filter(pk=version_id).first()
     if version is None:
         return
-    if version.bytes < services.SMALL:
+    if version.rows_path.stat().st_size < services.SMALL:  # what was uploaded may be compressed
         services.version_duplicates(version.pk)
     else:
         services.duplicates_start(version.pk)

@@ -37,8 +37,9 @@ def group(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Ite
     """Conversations in the order of their first rows, each with the number of its first message.
 
     Messages that do not end in one are dropped, each with its reason; `found` counts the others.
-    All parts of what silence parted have the same origin. DomainError when no row has a column,
-    when nothing in it puts rows in order, or when speakers are unknown and one side never speaks.
+    All parts of a named conversation that silence parted have the same origin. DomainError when no
+    row has a column, when nothing in it puts rows in order, or when speakers are unknown and one
+    side never speaks.
     """
     with closing(Shelf(work.folder / "rows")) as shelf, closing(_Talks(work, parameters)) as talks:
         for row in rows:
@@ -51,7 +52,8 @@ def group(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Ite
                 for row in found:
                     work.drop(row, "talk_too_long")
                 continue
-            origin = shelf.at(int(firsts[places[0]])).origin
+            first = firsts[places[0]] if parameters["conversation"] else places[0]
+            origin = shelf.at(int(first)).origin
             for row in _conversation(found, talks, work):
                 yield replace(row, origin=origin)
 

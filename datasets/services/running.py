@@ -294,9 +294,9 @@ def _judge_parts(shares: dict[str, float], outcomes: list[StepOutcome], log: Run
         if not got[part]:
             raise _BadOutcome(
                 _(
-                    "No row is left for the part “%(part)s”: too many rows hang together and are"
-                    " never parted. Set its share to 0, or choose something else that is never"
-                    " parted."
+                    "No row is left for the part “%(part)s”: there are too few rows, or too many"
+                    " hang together and are never parted. Set its share to 0, or choose something"
+                    " else that is never parted."
                 )
                 % {"part": part},
                 outcomes,

@@ -63,8 +63,14 @@ def version_duplicates(version_id: uuid.UUID) -> bool:
     if version is None:
         return False
     needed = ROW_BYTES * min(version.counts["rows"], ROWS_MAX) + RESERVE
-    if shutil.disk_usage(version.directory).free < needed:
-        DatasetVersion.objects.filter(pk=version_id).update(progress={"phase": "room"})
+    try:
+        has_room = shutil.disk_usage(version.directory).free >= needed
+    except FileNotFoundError:  # it was deleted meanwhile
+        return False
+    if not has_room:
+        with locked(version.directory) as mine:
+            if mine:  # else somebody counts something of it, and tells how far that is
+                DatasetVersion.objects.filter(pk=version_id).update(progress={"phase": "room"})
         return False
     return _work(version_id, duplicates_waiting, _near_count, _near_give_up)
 

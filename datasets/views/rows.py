@@ -101,6 +101,7 @@ def rows_context(
         page, seen = _as_tokens(request, version, page)
     room = further.room - len(page.rows)
     more = page.next_start is not None
+    may_go_on = request.user.is_authenticated and not further.stopped
     return (
         seen
         | _form_context(request, version, choice)
@@ -115,7 +116,7 @@ def rows_context(
             "next_from": page.next_start + 1 if page.next_start is not None else None,
             "search": search,
             "room": room,
-            "goes_on": search and room > 0 and more and not further.stopped,
+            "goes_on": search and room > 0 and more and may_go_on,
             "looked_percent": 100 * page.looked // max(page.total, 1),
             "is_empty": room == ROWS_PER_PAGE and not more,
             "view": view if view in {"raw", "tokens"} else "",

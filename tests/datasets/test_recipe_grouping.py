@@ -156,7 +156,7 @@ def test_silence_parts(unit, conversation, tmp_path) -> None:
         [("human", "0"), ("gpt", "1"), ("human", "30"), ("gpt", "31")],
         [("human", "62"), ("gpt", "63")],
     ]
-    assert len({row.origin for row in rows}) == 1
+    assert len({row.origin for row in rows}) == 2  # nothing says that they are one talk
     assert rows[0].origin
     assert len({row.key for row in rows}) == 2
 
@@ -334,3 +334,18 @@ def test_later_steps_read_conversations_and_keep_parts_together(tmp_path) -> Non
     assert len(parts) == 20
     assert all(len(one) == 1 for one in parts.values())
     assert "[EMAIL_20]" in str([row.value for row in rows])
+
+
+def test_talks_that_silence_alone_parts_can_be_split(tmp_path) -> None:
+    values = [
+        message(1, ("user", "bot")[n], f"{talk} {n}", at=1700000000 + 9999 * talk)
+        for talk in range(40)
+        for n in range(2)
+    ]
+    steps = (
+        ("group", {**COLUMNS, "conversation": "", "order": "at", "silence": 30}),
+        ("split", {"test_share": 0.3}),
+    )
+    rows, _outcomes = run(values, *steps, mapping=NOTHING, folder=tmp_path)
+    assert len({row.origin for row in rows}) == len(rows) == 40
+    assert {row.part for row in rows} == {"train", "test"}
