@@ -75,3 +75,24 @@ def dies_everywhere(work: Callable[[int], object]) -> None:
         if not os.WIFSIGNALED(status):
             print(steps, os.waitstatus_to_exitcode(status))
             return
+
+
+# What `run` is given with the name of a service that counts something of the only version there is.
+COUNT_DIES_EVERYWHERE = """
+import sys
+import django
+django.setup()
+from datasets import services
+from datasets.models import DatasetVersion
+from tests.datasets.children import dies_after, dies_everywhere
+
+
+def count(steps):
+    DatasetVersion.objects.update(progress={})  # not given up, however often it dies
+    version = DatasetVersion.objects.get()
+    dies_after(steps)
+    getattr(services, sys.argv[1])(version.pk)
+
+
+dies_everywhere(count)
+"""

@@ -134,31 +134,12 @@ def test_a_count_that_never_ends_is_given_up(make, client, people) -> None:
     assert "never ended" in api.get(path).json()["statistics"]["near"]["error"]
 
 
-KILLED = """
-import django
-django.setup()
-from datasets import services
-from datasets.models import DatasetVersion
-from tests.datasets.children import dies_after, dies_everywhere
-
-
-def count(steps):
-    DatasetVersion.objects.update(progress={})  # not given up, however often it dies
-    version = DatasetVersion.objects.get()
-    dies_after(steps)
-    services.version_duplicates(version.pk)
-
-
-dies_everywhere(count)
-"""
-
-
 @pytest.mark.django_db(transaction=True)
 def test_killed_at_any_point(make, home) -> None:
     """kill -9 before every step that touches files: the next one finishes it."""
     version = make(rows(50, copies=10)).latest
     services.version_statistics(version.pk)
-    done = children.run(KILLED)
+    done = children.run(children.COUNT_DIES_EVERYWHERE, "version_duplicates")
     steps, status = map(int, done.stdout.split())
     assert status == 0, done.stderr
     assert steps > 8

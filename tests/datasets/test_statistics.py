@@ -210,25 +210,6 @@ def test_every_shape_is_counted(make, rows) -> None:
         assert label | {"exact": True, "forgotten": 0} in found["balance"]
 
 
-KILLED = """
-import django
-django.setup()
-from datasets import services
-from datasets.models import DatasetVersion
-from tests.datasets.children import dies_after, dies_everywhere
-
-
-def count(steps):
-    DatasetVersion.objects.update(progress={})  # not given up, however often it dies
-    version = DatasetVersion.objects.get()
-    dies_after(steps)
-    services.version_statistics(version.pk)
-
-
-dies_everywhere(count)
-"""
-
-
 @pytest.mark.django_db(transaction=True)
 def test_killed_at_any_point(people, home) -> None:
     """kill -9 before every step that touches files, again and again: the next one finishes it."""
@@ -237,7 +218,7 @@ def test_killed_at_any_point(people, home) -> None:
     dataset = services.dataset_create(
         project=people.team, created_by=people.owner, name="data", upload=upload(GOOD)
     )
-    done = children.run(KILLED)
+    done = children.run(children.COUNT_DIES_EVERYWHERE, "version_statistics")
     steps, status = map(int, done.stdout.split())
     assert status == 0, done.stderr
     assert steps > 12
