@@ -17,7 +17,7 @@ WRONG = _(
 )
 
 
-class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+class AccountAdapter(DefaultAccountAdapter):
     """Keeps the door shut for those without an invitation."""
 
     error_messages = {

@@ -25,7 +25,7 @@ admin.site.site_title = gettext_lazy("LLM Cloud Trainer")
 admin.site.index_title = gettext_lazy("Operation")
 
 
-class MembershipInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+class MembershipInline(ReadOnly, admin.TabularInline):
     """The projects of a user, to look at; people are managed on the project."""
 
     model = Membership
@@ -35,7 +35,7 @@ class MembershipInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(DjangoUserAdmin):
     """People, their limits and their projects."""
 
     list_display = ("username", "email", "is_staff", "is_active", "max_deployments", "last_login")
@@ -88,7 +88,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
             self.message_user(request, refused.message, messages.ERROR)
 
 
-class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
+class MemberInline(admin.TabularInline):
     """The people of a project."""
 
     model = Membership
@@ -181,7 +181,7 @@ class ProjectAdmin(ThroughServices):
             self.message_user(request, refused.message, messages.ERROR)
 
 
-class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
+class InvitationForm(forms.ModelForm):
     """A new invitation."""
 
     expires_in_days = forms.IntegerField(
@@ -268,7 +268,7 @@ class InvitationAdmin(ThroughServices):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ApiKeyAdmin(admin.ModelAdmin):
     """Keys without their secrets: to look at and to revoke."""
 
     list_display = ("name", "user", "token_key", "scope", "created", "expiry", "last_used_at")
@@ -296,7 +296,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class EventAdmin(ReadOnly, admin.ModelAdmin):
     """The trail."""
 
     list_display = ("at", "subject_type", "verb", "old", "new", "actor", "project", "reason")

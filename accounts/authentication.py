@@ -36,7 +36,7 @@ def user_for_key(key: str) -> tuple[User, ApiKey] | None:
     return row.user, row
 
 
-class ApiKeyAuthentication(TokenAuthentication):  # type: ignore[misc]
+class ApiKeyAuthentication(TokenAuthentication):
     """Signs in by key. A key that opens nothing is a 401 that says so, never an anonymous visit."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:

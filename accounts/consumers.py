@@ -58,7 +58,7 @@ def changed_lately(topics: list[uuid.UUID]) -> dict[str, str]:
     return {str(subject): "" if project is None else str(project) for subject, project in rows}
 
 
-class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class LiveConsumer(AsyncJsonWebsocketConsumer):
     """Sends `{"changed": "<uuid>"}` for the things of `?topics=`, each at most 4 times a second."""
 
     async def connect(self) -> None:

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from accounts.models import Invitation, InvitationQuerySet, Project
 
 
-class ProjectFilter(django_filters.FilterSet):  # type: ignore[misc]
+class ProjectFilter(django_filters.FilterSet):
     """Projects by a part of their name."""
 
     search = django_filters.CharFilter(field_name="name", lookup_expr="icontains")
@@ -16,7 +16,7 @@ class ProjectFilter(django_filters.FilterSet):  # type: ignore[misc]
         fields: tuple[str, ...] = ()
 
 
-class InvitationFilter(django_filters.FilterSet):  # type: ignore[misc]
+class InvitationFilter(django_filters.FilterSet):
     """Invitations by their state; `search` looks at note, beginning, project and maker."""
 
     search = django_filters.CharFilter(method="find")

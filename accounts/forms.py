@@ -15,7 +15,7 @@ from accounts.services.invitations import invitation_find
 from common.errors import DomainError
 
 
-class LoginForm(AllauthLoginForm):  # type: ignore[misc]
+class LoginForm(AllauthLoginForm):
     """allauth's form; the field says what it takes."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -25,7 +25,7 @@ class LoginForm(AllauthLoginForm):  # type: ignore[misc]
             del self.fields[name].widget.attrs["placeholder"]
 
 
-class SignupForm(AllauthSignupForm):  # type: ignore[misc]
+class SignupForm(AllauthSignupForm):
     """allauth's form and the invitation code, which `?code=` fills in."""
 
     field_order = ("code", "username", "email", "password1", "password2")

@@ -301,7 +301,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.visible_to(user)
 
 
-class ApiKey(AbstractAuthToken):  # type: ignore[misc]
+class ApiKey(AbstractAuthToken):
     """A key for the API: shown once, stored as a hash, with a scope and an end."""
 
     class Scope(models.TextChoices):
@@ -320,7 +320,7 @@ class ApiKey(AbstractAuthToken):  # type: ignore[misc]
 
     objects = AuthTokenManager.from_queryset(ApiKeyQuerySet)()
 
-    class Meta(AbstractAuthToken.Meta):  # type: ignore[misc]
+    class Meta(AbstractAuthToken.Meta):
         abstract = False
         ordering = ("-created",)
         verbose_name = _("API key")

@@ -30,7 +30,7 @@ from datasets.models import (
 )
 
 
-class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]
+class DatasetAdminForm(forms.ModelForm):
     """A dataset; a new one with the file of its first version."""
 
     file = forms.FileField(label=_("File"), help_text=KINDS_TEXT)
@@ -45,7 +45,7 @@ class DatasetAdminForm(forms.ModelForm):  # type: ignore[type-arg]
             del self.fields["file"]
 
 
-class VersionInline(admin.TabularInline):  # type: ignore[type-arg]
+class VersionInline(admin.TabularInline):
     """The versions, to be looked at."""
 
     model = DatasetVersion
@@ -176,7 +176,7 @@ class RecipeAdmin(ThroughServices):
 
 
 @admin.register(RecipeRun)
-class RecipeRunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class RecipeRunAdmin(ReadOnly, admin.ModelAdmin):
     """Runs of recipes, to be looked at."""
 
     list_display = ("__str__", "project", "state", "created_by", "created_at", "ended_at")
@@ -186,7 +186,7 @@ class RecipeRunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Revision)
-class RevisionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class RevisionAdmin(ReadOnly, admin.ModelAdmin):
     """Decisions on rows on their way to a version, to be looked at."""
 
     list_display = ("__str__", "state", "created_by", "created_at", "saved_by", "ended_at")
@@ -196,7 +196,7 @@ class RevisionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(RowDecision)
-class RowDecisionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class RowDecisionAdmin(ReadOnly, admin.ModelAdmin):
     """What people decided about single rows, to be looked at."""
 
     list_display = ("revision", "number", "verdict", "rating", "by", "decided_at")
@@ -206,7 +206,7 @@ class RowDecisionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Comparison)
-class ComparisonAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class ComparisonAdmin(ReadOnly, admin.ModelAdmin):
     """Versions compared row by row, to be looked at."""
 
     list_display = ("__str__", "state", "counts", "created_at", "asked_at")
@@ -216,7 +216,7 @@ class ComparisonAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(TokenCount)
-class TokenCountAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class TokenCountAdmin(ReadOnly, admin.ModelAdmin):
     """Tokens of versions by tokenizers that people chose, to be looked at."""
 
     list_display = ("__str__", "template", "state", "asked_by", "created_at", "asked_at")
@@ -226,7 +226,7 @@ class TokenCountAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Upload)
-class UploadAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class UploadAdmin(ReadOnly, admin.ModelAdmin):
     """Files on their way, to be looked at; the sweep removes those that stand still."""
 
     list_display = ("__str__", "project", "size", "received", "created_by", "expires_at")
@@ -271,7 +271,7 @@ class ProviderAdmin(ThroughServices):
 
 
 @admin.register(Import)
-class ImportAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class ImportAdmin(ReadOnly, admin.ModelAdmin):
     """Imports, to be looked at; their keys are never shown."""
 
     list_display = ("__str__", "kind", "project", "state", "created_by", "created_at", "ended_at")
@@ -281,7 +281,7 @@ class ImportAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(PublicSource)
-class PublicSourceAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class PublicSourceAdmin(ReadOnly, admin.ModelAdmin):
     """Datasets of the public list, to be looked at; the list is a file."""
 
     list_display = ("key", "dataset")
@@ -317,7 +317,7 @@ class RetentionRuleAdmin(ThroughServices):
 
 
 @admin.register(RemovedVersion)
-class RemovedVersionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class RemovedVersionAdmin(ReadOnly, admin.ModelAdmin):
     """What is remembered of deleted versions, to be looked at."""
 
     list_display = ("name", "project", "created_at", "removed_at")

@@ -15,7 +15,7 @@ from inference.models import Conversation, Deployment, Message, Replica
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class DeploymentAdmin(ReadOnly, admin.ModelAdmin):
     """Deployments, with the buttons of the page."""
 
     list_display = ("name", "state", "project", "version", "created_by", "last_used_at")
@@ -55,7 +55,7 @@ class DeploymentAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Replica)
-class ReplicaAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class ReplicaAdmin(ReadOnly, admin.ModelAdmin):
     """Which workload serves which deployment."""
 
     list_display = ("deployment", "workload", "created_at")
@@ -63,7 +63,7 @@ class ReplicaAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class ConversationAdmin(ReadOnly, admin.ModelAdmin):
     """Whose conversations there are; what was said stays theirs."""
 
     list_display = ("id", "created_by", "project", "deployment", "updated_at")
@@ -77,7 +77,7 @@ class ConversationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class MessageAdmin(ReadOnly, admin.ModelAdmin):
     """How answers ended and what they cost; not what they say."""
 
     list_display = ("id", "conversation_id", "role", "state", "model_name", "created_at")

@@ -17,7 +17,7 @@ from inference.threads import in_database
 NOT_FOUND = 4404  # a close code of our own: the page does not try again
 
 
-class ChatConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class ChatConsumer(AsyncJsonWebsocketConsumer):
     """Takes `ask`, `edit`, `again` and `stop`; tells `begin`, `piece`, `end` and `refused`.
 
     When the socket closes, the model stops and the part that was written is kept.

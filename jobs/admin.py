@@ -14,7 +14,7 @@ from jobs import services
 from jobs.models import Attempt, Checkpoint, Job, JobDataset, Metric
 
 
-class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
+class AttemptInline(admin.TabularInline):
     """The tries of a job."""
 
     model = Attempt
@@ -28,7 +28,7 @@ class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
         return False
 
 
-class DatasetInline(admin.TabularInline):  # type: ignore[type-arg]
+class DatasetInline(admin.TabularInline):
     """The data of a job."""
 
     model = JobDataset
@@ -43,7 +43,7 @@ class DatasetInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class JobAdmin(ReadOnly, admin.ModelAdmin):
     """Jobs of all projects."""
 
     list_display = ("name", "project", "kind", "state", "step", "total_steps", "created_at")
@@ -93,7 +93,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Attempt)
-class AttemptAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class AttemptAdmin(ReadOnly, admin.ModelAdmin):
     """Tries."""
 
     list_display = ("job", "number", "workload", "started_at", "ended_at")
@@ -102,7 +102,7 @@ class AttemptAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Checkpoint)
-class CheckpointAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class CheckpointAdmin(ReadOnly, admin.ModelAdmin):
     """Saved states."""
 
     list_display = ("job", "name", "step", "bytes", "saved_at", "is_present")
@@ -112,7 +112,7 @@ class CheckpointAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Metric)
-class MetricAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class MetricAdmin(ReadOnly, admin.ModelAdmin):
     """Points of curves."""
 
     list_display = ("job", "step", "epoch", "at", "values")
@@ -121,7 +121,7 @@ class MetricAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(JobDataset)
-class JobDatasetAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class JobDatasetAdmin(ReadOnly, admin.ModelAdmin):
     """What data is used for."""
 
     list_display = ("job", "dataset_version", "use", "position")

@@ -5,7 +5,7 @@ import django_filters
 from jobs.models import Job, JobQuerySet
 
 
-class JobFilter(django_filters.FilterSet):  # type: ignore[misc]
+class JobFilter(django_filters.FilterSet):
     """Filters of the list; `search` looks at name, model and data."""
 
     search = django_filters.CharFilter(method="find")

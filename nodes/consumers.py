@@ -37,7 +37,7 @@ def is_over(user: User | AnonymousUser, workload_id: uuid.UUID) -> bool:
     return state.first() in {None, Workload.State.ENDED}
 
 
-class LogConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+class LogConsumer(AsyncWebsocketConsumer):
     """Sends a log as it grows: `{"offset", "next", "text"}`, offsets in bytes.
 
     `?offset=N` goes on at N after a break. Without it the last 64 KB come first, and `{"start": N}`

@@ -30,7 +30,7 @@ class MadeElsewhere(ThroughServices):
         return False
 
 
-class ModelAdminForm(forms.ModelForm):  # type: ignore[type-arg]
+class ModelAdminForm(forms.ModelForm):
     """A model; a base model also with its version's ids and template."""
 
     hf_id = forms.CharField(label="Hugging Face", max_length=200, required=False)

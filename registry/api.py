@@ -46,7 +46,7 @@ def own_projects(request: Request | None) -> QuerySet[Project]:
     return Project.objects.visible_to(request.user) if request else Project.objects.none()
 
 
-class ModelFilter(django_filters.FilterSet):  # type: ignore[misc]
+class ModelFilter(django_filters.FilterSet):
     """Models by project, kind of a version, and words in name or remark."""
 
     project = django_filters.UUIDFilter()
@@ -96,7 +96,7 @@ class ModelViewSet(
         services.model_delete(instance.pk, by=actor(self.request))
 
 
-class VersionFilter(django_filters.FilterSet):  # type: ignore[misc]
+class VersionFilter(django_filters.FilterSet):
     """Versions by model, kind, source, base, and where they may be used."""
 
     model = django_filters.UUIDFilter()
@@ -156,7 +156,7 @@ class ModelVersionViewSet(
         return downloads.version_zip(self.get_object())
 
 
-class BaseModelFilter(django_filters.FilterSet):  # type: ignore[misc]
+class BaseModelFilter(django_filters.FilterSet):
     """Base models by state, source and words in the name or a hub id."""
 
     is_enabled = django_filters.BooleanFilter()
@@ -254,7 +254,7 @@ class BaseModelViewSet(
         )
 
 
-class EvaluationFilter(django_filters.FilterSet):  # type: ignore[misc]
+class EvaluationFilter(django_filters.FilterSet):
     """Evaluations by project, version, model and data."""
 
     project = django_filters.UUIDFilter()

@@ -35,11 +35,11 @@ class Refusing:
         return response
 
 
-class LoginView(Refusing, views.LoginView):  # type: ignore[misc]
+class LoginView(Refusing, views.LoginView):
     """Logging in."""
 
 
-class SignupView(Refusing, views.SignupView):  # type: ignore[misc]
+class SignupView(Refusing, views.SignupView):
     """Registering by invitation."""
 
     def closed(self) -> HttpResponse:
@@ -48,19 +48,19 @@ class SignupView(Refusing, views.SignupView):  # type: ignore[misc]
         return render(self.request, "account/signup_closed.html", status=status)
 
 
-class PasswordChangeView(Refusing, views.PasswordChangeView):  # type: ignore[misc]
+class PasswordChangeView(Refusing, views.PasswordChangeView):
     """Another password."""
 
 
-class PasswordSetView(Refusing, views.PasswordSetView):  # type: ignore[misc]
+class PasswordSetView(Refusing, views.PasswordSetView):
     """A first password for an account without one."""
 
 
-class PasswordResetView(Refusing, views.PasswordResetView):  # type: ignore[misc]
+class PasswordResetView(Refusing, views.PasswordResetView):
     """A link for a forgotten password."""
 
 
-class PasswordResetFromKeyView(Refusing, views.PasswordResetFromKeyView):  # type: ignore[misc]
+class PasswordResetFromKeyView(Refusing, views.PasswordResetFromKeyView):
     """A new password by such a link."""
 
 

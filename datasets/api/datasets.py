@@ -48,7 +48,7 @@ def _wish(data: dict[str, Any]) -> Wish:
     )
 
 
-class DatasetFilter(django_filters.FilterSet):  # type: ignore[misc]
+class DatasetFilter(django_filters.FilterSet):
     """Datasets by project, shape, whether public, and words in name or remark."""
 
     project = django_filters.UUIDFilter()

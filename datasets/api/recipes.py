@@ -40,7 +40,7 @@ from datasets.serializers import (
 SEED = 1  # of previews that name none
 
 
-class RecipeFilter(django_filters.FilterSet):  # type: ignore[misc]
+class RecipeFilter(django_filters.FilterSet):
     """Recipes by project and by words in name or remark."""
 
     project = django_filters.UUIDFilter()

@@ -39,7 +39,7 @@ class AlertRuleAdmin(ThroughServices):
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class AlertAdmin(ReadOnly, admin.ModelAdmin):
     """What is, and what was, wrong."""
 
     list_display = ("node", "kind", "subject", "state", "value", "since", "opened_at", "closed_at")
@@ -47,7 +47,7 @@ class AlertAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ("node",)
 
 
-class DeliveryInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+class DeliveryInline(ReadOnly, admin.TabularInline):
     """What was told there."""
 
     model = AlertDelivery

@@ -17,7 +17,7 @@ from nodes import services
 from nodes.models import Gpu, HardwareError, Node, NodeSample, NodeToken
 
 
-class GpuInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+class GpuInline(ReadOnly, admin.TabularInline):
     """The devices of a node, as its agent reports them."""
 
     model = Gpu
@@ -111,7 +111,7 @@ class NodeAdmin(ThroughServices):
         self._each(request, rows, lambda row: services.node_remove(row.pk, by=by))
 
 
-class NodeTokenForm(forms.ModelForm):  # type: ignore[type-arg]
+class NodeTokenForm(forms.ModelForm):
     """A new token."""
 
     hours = forms.IntegerField(
@@ -160,7 +160,7 @@ class NodeTokenAdmin(ThroughServices):
 
 
 @admin.register(Gpu)
-class GpuAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class GpuAdmin(ReadOnly, admin.ModelAdmin):
     """Devices."""
 
     list_display = ("node", "index", "name", "memory_bytes", "is_present", "health", "excluded_at")
@@ -169,7 +169,7 @@ class GpuAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(HardwareError)
-class HardwareErrorAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class HardwareErrorAdmin(ReadOnly, admin.ModelAdmin):
     """What speaks against devices."""
 
     list_display = ("at", "gpu", "kind", "number", "workload", "counts")
@@ -178,7 +178,7 @@ class HardwareErrorAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(NodeSample)
-class NodeSampleAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class NodeSampleAdmin(ReadOnly, admin.ModelAdmin):
     """Measurements."""
 
     list_display = ("node", "span", "at", "cpu_percent", "memory_used_bytes", "disk_used_bytes")

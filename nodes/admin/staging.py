@@ -7,7 +7,7 @@ from nodes.models import FileDigest
 
 
 @admin.register(FileDigest)
-class FileDigestAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class FileDigestAdmin(ReadOnly, admin.ModelAdmin):
     """What nodes without the shared directory compare their copies with."""
 
     list_display = ("path", "size", "sha256", "noted_at")

@@ -14,7 +14,7 @@ from nodes.models import Lease, Workload
 
 
 @admin.register(Workload)
-class WorkloadAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class WorkloadAdmin(ReadOnly, admin.ModelAdmin):
     """The queue and its past."""
 
     list_display = ("name", "project", "verb", "state", "outcome", "node", "priority", "queued_at")
@@ -54,7 +54,7 @@ class WorkloadAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Lease)
-class LeaseAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class LeaseAdmin(ReadOnly, admin.ModelAdmin):
     """Who holds which device, and who held it."""
 
     list_display = ("gpu", "workload", "taken_at", "released_at")

@@ -26,7 +26,7 @@ class ReadOnly:
         return False
 
 
-class ThroughServices(admin.ModelAdmin):  # type: ignore[type-arg]
+class ThroughServices(admin.ModelAdmin):
     """Nothing is deleted in bulk; a refusal is told and leaves everything as it was."""
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:

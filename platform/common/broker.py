@@ -21,7 +21,7 @@ POLL_SECONDS = 0.2  # between two looks where nothing wakes it
 RETRY_SECONDS = 1.0  # between two tries while the database does not answer
 
 
-class Broker(ORM):  # type: ignore[misc]
+class Broker(ORM):
     """Needs `poll` to be 0 in the settings: the waiting is done here."""
 
     _listening: Any = None  # the connection that hears of messages

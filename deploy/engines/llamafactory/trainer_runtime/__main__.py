@@ -145,5 +145,5 @@ def _leave(status: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.stdout.reconfigure(line_buffering=True)
     _leave(main(sys.argv[1:]))

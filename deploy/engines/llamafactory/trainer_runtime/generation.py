@@ -98,7 +98,7 @@ class _Chosen(LogitsProcessor):
             self.sampler.count(int(input_ids[0, -1]))
         chosen = self.sampler.draw(scores.float())
         only = torch.full_like(scores, -torch.inf)
-        return only.scatter_(1, chosen, 0.0)  # type: ignore[return-value]
+        return only.scatter_(1, chosen, 0.0)
 
 
 class Transcript:
@@ -211,7 +211,7 @@ class _Ended(StoppingCriteria):
         self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any
     ) -> torch.BoolTensor:
         ended = self.transcript.stopped or self.cancelled.is_set()
-        return torch.full((input_ids.shape[0],), ended, device=input_ids.device)  # type: ignore
+        return torch.full((input_ids.shape[0],), ended, device=input_ids.device)
 
 
 @torch.inference_mode()

@@ -153,7 +153,7 @@ class Completion(Response):
         finally:
             self.cancelled.set()
             watcher.cancel()
-            await pieces.aclose()  # type: ignore[attr-defined]
+            await pieces.aclose()
 
     def _usage(self, made: int) -> dict[str, int]:
         prompt = len(self.request.prompt)
