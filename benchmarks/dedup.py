@@ -23,14 +23,14 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-import django  # noqa: E402
-import orjson  # noqa: E402
+import django
+import orjson
 
 django.setup()
 
-from datasets.recipes.kinds import steps_checked  # noqa: E402
-from datasets.recipes.pipeline import apply  # noqa: E402
-from datasets.shapes.mapping import Mapping  # noqa: E402
+from datasets.recipes.kinds import steps_checked
+from datasets.recipes.pipeline import apply
+from datasets.shapes.mapping import Mapping
 
 LEAST = 0.95
 SECONDS = 300

@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from benchmarks.planting import DECOYS, planted  # noqa: E402
-from datasets.recipes.masking import Masker  # noqa: E402
-from datasets.recipes.personal import KINDS  # noqa: E402
-from datasets.recipes.placeholders import RowNumbers  # noqa: E402
+from benchmarks.planting import DECOYS, planted
+from datasets.recipes.masking import Masker
+from datasets.recipes.personal import KINDS
+from datasets.recipes.placeholders import RowNumbers
 
 LEAST = 0.95  # recall of the kinds that have a pattern or a checksum
 PATTERNED = ("key", "email", "id_card", "bank_card", "phone", "ip")

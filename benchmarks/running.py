@@ -24,8 +24,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.e2e.running import Platform, Upload, prepared  # noqa: E402
-from tests.services import missing  # noqa: E402
+from tests.e2e.running import Platform, Upload, prepared
+from tests.services import missing
 
 GUARD = Path(__file__).with_name("guard.py")
 PASSWORD = "a-long-Passw0rd"  # of everybody whom `Platform.register` registers

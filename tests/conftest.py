@@ -63,7 +63,7 @@ def django_db_setup(django_db_setup, django_db_blocker) -> None:
     """
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS knox_authtoken")
-    connection.ops.sql_flush = quick_flush  # noqa: B010: mypy takes no methods
+    connection.ops.sql_flush = quick_flush
     post_migrate.disconnect(create_contenttypes)
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
 

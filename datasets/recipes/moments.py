@@ -19,6 +19,8 @@ _TIME = re.compile(
     r"\s?(?P<half>[AaPp][Mm])?"
     r"\s?(?P<zone>Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
+# Without anything between. As numbers they would be milliseconds of 1976, or of the year 2600.
+_COMPACT = re.compile(r"((?:19|20)[0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST = 2**63
 _UNITS = (
@@ -33,8 +35,11 @@ def moment_of(cell: Any) -> Moment | None:
     """The cell as a moment; None when it is neither a number nor a time.
 
     Times begin with the year: 2024-01-31 09:05:00, 2024/1/31 9:05, 2024年1月31日 9:05, with
-    fractions, AM, PM and a zone; one without a zone is taken as UTC.
+    fractions, AM, PM and a zone; one without a zone is taken as UTC. So are 20240131090500 and
+    202401310905, as text or number.
     """
+    if isinstance(cell, str | int) and (compact := _COMPACT.fullmatch(str(cell).strip())):
+        return _since(*(int(part or 0) for part in compact.groups())) or (int(compact[0]), 0.0)
     if isinstance(cell, str):
         text = cell.strip()
         if _NUMBER.fullmatch(text):
@@ -56,10 +61,15 @@ def _time(text: str) -> Moment | None:
     if half and hour <= 12:
         hour = hour % 12 + 12 * (half == "pm")
     part = int((found["part"] or "").ljust(6, "0")[:6])
+    days = (int(found[place]) for place in (1, 2, 3))
+    return _since(*days, hour, minute, second, part, zone=found["zone"] or "")
+
+
+def _since(*parts: int, zone: str = "") -> Moment | None:
+    """Of year, month, day, hour and so on; None when there is no such time."""
     try:
-        year, month, day = (int(found[place]) for place in (1, 2, 3))
-        zone = _zone(found["zone"] or "")
-        since = datetime(year, month, day, hour, minute, second, part, zone) - _EPOCH
+        year, month, day, *clock = parts
+        since = datetime(year, month, day, *clock, tzinfo=_zone(zone)) - _EPOCH
     except (ValueError, OverflowError):
         return None
     return since // timedelta(microseconds=1), 0.0

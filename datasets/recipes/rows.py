@@ -19,7 +19,6 @@ from datasets.recipes.likeness import Likeness, similarity
 from datasets.shapes.mapping import Mapping
 
 Change = Callable[[str], str]
-_PLAIN = frozenset({"prompt", "query", "response", "system"})
 _KEPT = frozenset({"tools", "kto_tag"})  # descriptions of functions, and marks: no texts of people
 _NO_LETTERS = re.compile(r"[\W_]+")
 _MARKS = {"true": True, "false": False}

@@ -27,6 +27,7 @@ from datasets.recipes.kinds import likeness_asked, shares_of, versions_named
 from datasets.recipes.likeness import Likeness, embedded, similarity
 from datasets.recipes.pipeline import apply
 from datasets.recipes.rows import Row, StepOutcome
+from datasets.recipes.words import PARTS
 from datasets.services.asking import doors_of
 from datasets.services.checks import tokenizer_by_default, version_check
 from datasets.services.inputs import inputs_read
@@ -298,7 +299,7 @@ def _judge_parts(shares: dict[str, float], outcomes: list[StepOutcome], log: Run
                     " hang together and are never parted. Set its share to 0, or choose something"
                     " else that is never parted."
                 )
-                % {"part": part},
+                % {"part": PARTS[part]},
                 outcomes,
             )
         if abs(got[part] - wanted) > max(wanted / 2, 1):
@@ -307,7 +308,7 @@ def _judge_parts(shares: dict[str, float], outcomes: list[StepOutcome], log: Run
                     "The part “%(part)s” has %(rows)s rows where %(wanted)s were to be: rows that"
                     " hang together are never parted."
                 )
-                % {"part": part, "rows": got[part], "wanted": round(wanted)}
+                % {"part": PARTS[part], "rows": got[part], "wanted": round(wanted)}
             )
 
 

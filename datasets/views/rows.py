@@ -163,8 +163,8 @@ def _orders(version: DatasetVersion) -> dict[str, Any]:
     """The orders that there are, by what an address says."""
     found: dict[str, Any] = dict(ORDER_NAMES) if version.is_counted else {}
     for column in version.file_columns:
-        found[f"up:{column}"] = _("%(column)s, rising") % {"column": column}
-        found[f"down:{column}"] = _("%(column)s, falling") % {"column": column}
+        found[f"up:{column}"] = _("%(column)s, ascending") % {"column": column}
+        found[f"down:{column}"] = _("%(column)s, descending") % {"column": column}
     return found
 
 

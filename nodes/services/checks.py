@@ -12,7 +12,6 @@ from nodes.nvml import THROTTLE_WORDS
 MOST_GPUS = 64
 MOST_PROCESSES = 256  # on one GPU
 MOST_DISKS = 32
-MOST_ENGINES = 100
 MOST_CPUS = 8192
 MOST_BYTES = 2**52  # 4 PB; also what a disk may hold
 MOST_RATE = 1e12  # bytes a second

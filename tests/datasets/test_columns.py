@@ -228,8 +228,8 @@ def test_the_page_and_the_api_agree(pages) -> None:
     assert [row.number for row in page.context["rows"].rows] == [n + 1 for n in kept[2:]]
     assert (told["state"], told["matching"], told["count"]) == ("done", len(kept), 60)
     text = page.content.decode()
-    assert text.count('aria-label="Take away: ') == 2
-    assert '<option value="down:score" selected>score, falling</option>' in text
+    assert text.count('aria-label="Remove the condition: ') == 2
+    assert '<option value="down:score" selected>score, descending</option>' in text
     page, answer = pages({**fields, "search": "q5", "q": "q5"})
     assert [row["number"] for row in answer.json()["results"]] == [56]
     assert [row.number for row in page.context["rows"].rows] == [56]

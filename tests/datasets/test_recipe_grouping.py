@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ def test_messages_of_several_conversations_that_are_mixed(tmp_path) -> None:
         ["2024/1/2 10:05", "2024/1/2 9:05", "2024/1/2 9:06:01"],
         ["2024年1月2日 下午1:05", "2024年1月2日 9:05", "2024-01-02 09:30 AM"],
         ["2024-01-02T09:00:00-01:00", "2024-01-02T10:30:00+01:00", "2024-01-02 09:45"],
+        ["20240102090559", 202401020905, "2024-01-02 09:05:30"],
         ["1750000000000000003", "1750000000000000001", 1750000000000000002],
     ],
 )
@@ -141,13 +143,22 @@ def test_cells_within_others(tmp_path) -> None:
     assert talks(rows) == [[("human", "user"), ("gpt", "bot")]]
 
 
-@pytest.mark.parametrize("unit", [1, 1000, 10**6])
+@pytest.mark.parametrize(
+    "written",
+    [
+        int,
+        lambda at: at * 1000,
+        lambda at: at * 10**6,
+        lambda at: f"{datetime.fromtimestamp(at, UTC):%Y%m%d%H%M%S}",
+    ],
+    ids=["s", "ms", "µs", "compact"],
+)
 @pytest.mark.parametrize("conversation", ["session", ""])
-def test_silence_parts(unit, conversation, tmp_path) -> None:
+def test_silence_parts(written, conversation, tmp_path) -> None:
     """Also where no column names the conversation; where one does, all parts have one origin."""
     minutes = [0, 1, 30, 31, 62, 63]
     values = [
-        message(1, ("user", "bot")[n % 2], str(at), at=(1700000000 + 60 * at) * unit)
+        message(1, ("user", "bot")[n % 2], str(at), at=written(1700000000 + 60 * at))
         for n, at in enumerate(minutes)
     ]
     random.Random(1).shuffle(values)

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 from django.urls import reverse
+from django.utils import translation
 from rest_framework.test import APIClient
 
 from common.errors import Conflict, DomainError
@@ -238,7 +239,9 @@ def test_a_part_without_rows_is_a_failure_that_says_so(make, recipe, execute) ->
     shares = {"validation_share": 0.2, "by": "column", "column": "customer"}
     run = execute(recipe([{"kind": "split", "parameters": shares}]), source, name="new")
     assert (run.state, run.outputs.count()) == ("failed", 0)
-    assert "“test”" in run.problem
+    assert "“Test”" in run.problem
+    with translation.override("zh-hans"):
+        assert "“测试”" in RecipeRun.objects.get(pk=run.pk).problem
     assert run.report[0]["parts"] == {"train": 11, "validation": 1}
     steps = [{"kind": "split", "parameters": {**shares, "test_share": 0, "validation_share": 0.5}}]
     run = execute(recipe(steps, name="two"), source, name="two")

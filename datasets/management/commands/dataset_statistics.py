@@ -1,25 +1,11 @@
 """Counts what a version's rows are like, and then others that wait: a process of the queue's."""
 
-import os
-import uuid
-from argparse import ArgumentParser
-from typing import Any
-
-from django.core.management.base import BaseCommand
-
 from datasets import services
+from datasets.management.started import StartedCommand
 
 
-class Command(BaseCommand):
+class Command(StartedCommand):
     """See the module."""
 
     help = "Makes a dataset version's statistics; the platform starts this by itself."
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """The version's id."""
-        parser.add_argument("version", type=uuid.UUID)
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Counts with little claim on the processor: pages and trainings come first."""
-        os.nice(5)
-        services.statistics_run(options["version"])
+    service = services.statistics_run

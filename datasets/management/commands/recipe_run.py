@@ -1,25 +1,11 @@
 """Runs a recipe, and then others that wait: the process that the queue starts."""
 
-import os
-import uuid
-from argparse import ArgumentParser
-from typing import Any
-
-from django.core.management.base import BaseCommand
-
 from datasets import services
+from datasets.management.started import StartedCommand
 
 
-class Command(BaseCommand):
+class Command(StartedCommand):
     """See the module."""
 
     help = "Runs a recipe on a dataset version; the platform starts this by itself."
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """The run's id."""
-        parser.add_argument("run", type=uuid.UUID)
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Works with little claim on the processor: pages and trainings come first."""
-        os.nice(5)
-        services.runs_run(options["run"])
+    service = services.runs_run

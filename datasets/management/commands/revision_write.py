@@ -1,25 +1,11 @@
 """Saves decisions on rows, and then others that wait: the process that the queue starts."""
 
-import os
-import uuid
-from argparse import ArgumentParser
-from typing import Any
-
-from django.core.management.base import BaseCommand
-
 from datasets import services
+from datasets.management.started import StartedCommand
 
 
-class Command(BaseCommand):
+class Command(StartedCommand):
     """See the module."""
 
     help = "Saves decisions on rows as a version; the platform starts this by itself."
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """The revision's id."""
-        parser.add_argument("revision", type=uuid.UUID)
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Works with little claim on the processor: pages and trainings come first."""
-        os.nice(5)
-        services.revisions_run(options["revision"])
+    service = services.revisions_run

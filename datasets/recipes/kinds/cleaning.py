@@ -214,7 +214,10 @@ MASK = Kind(
             "scope_column",
             gettext_lazy("Column of that value"),
             "",
-            gettext_lazy("Such as the document, the case or the customer. Rows without: each row."),
+            gettext_lazy(
+                "Such as the document, the case or the customer."
+                " A row without one counts by itself."
+            ),
             when=("scope", "column"),
         ),
     ),

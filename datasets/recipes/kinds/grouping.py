@@ -61,7 +61,7 @@ GROUP = Kind(
             gettext_lazy("Minutes of silence"),
             None,
             gettext_lazy(
-                "After so many a new conversation begins. Needs times in the order; left empty,"
+                "A new conversation begins after so many. Needs times in the order; left empty,"
                 " silence parts nothing."
             ),
             least=1,

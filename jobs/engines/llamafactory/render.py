@@ -10,7 +10,7 @@ from common.errors import DomainError
 from common.phrases import gettext as _
 from jobs.engines import strict_yaml
 from jobs.engines.base import Estimate, Order, Source, Text
-from jobs.engines.llamafactory import facts, rules
+from jobs.engines.llamafactory import facts
 
 GIB = 2**30
 # hidden size and layers of well-known sizes, for models whose own config.json is not here
@@ -258,8 +258,3 @@ def estimate(order: Order) -> Estimate:
     rows = int(config.get("max_samples") or order.rows or 0)
     disk = size * 4 if order.kind == "export" else rows * 4096
     return Estimate(tuple(parts), None, int(config.get("batch_size") or 1), disk)
-
-
-def check_overrides(order: Order, text: str) -> dict[str, Any]:
-    """The user's YAML for this order."""
-    return rules.overrides_clean(order.kind, text)

@@ -1,7 +1,7 @@
 """Filters and tags that every template may use without loading them."""
 
 import math
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -268,15 +268,6 @@ def initials(value: object) -> str:
         return "?"
     letters = words[0][:1] + words[1][:1] if len(words) > 1 else words[0][:2]
     return letters.upper()
-
-
-@register.filter
-def is_today(value: datetime | date | None) -> bool:
-    """Whether the moment is today in the site's zone."""
-    if not value:
-        return False
-    day = timezone.localtime(value).date() if isinstance(value, datetime) else value
-    return day == timezone.localdate()
 
 
 @register.filter
