@@ -21,8 +21,7 @@ FOUND_MAX = 20_000  # files that are looked at below a folder
 SHOWN_MAX = 500  # entries of a folder on a page
 _PIECE = 1 << 20
 _BLOCKS = 64 << 20  # bytes that the system copies at once
-# Two file systems of different kinds, or one that cannot copy by itself.
-_APART = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,8 @@ class _Stream:
     def into(self, sink: BinaryIO) -> Iterator[None]:
         """See `listing.Stream`. The system does it: where the file system can, as a second name for
         the same blocks that later changes of either file leave alone, or within the file server.
+        What it does not copy, for two file systems of different kinds or whatever mounts from
+        elsewhere say, is read and written.
         """
         place = self.start
         with os.fdopen(self._descriptor, "rb") as file:
@@ -57,12 +58,12 @@ class _Stream:
                     sink.seek(place)
                     yield
             except OSError as error:
-                if error.errno not in _APART:
+                if error.errno in _FULL:
                     raise
-                file.seek(place)
-                while piece := file.read(_PIECE):
-                    sink.write(piece)
-                    yield
+            file.seek(place)
+            while piece := file.read(_PIECE):
+                sink.write(piece)
+                yield
             _refuse_changed(self._file, os.fstat(file.fileno()))
 
 

@@ -1,5 +1,7 @@
 """Imports from a simulated store and from real directories, and what leads out of these."""
 
+import errno
+import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -136,6 +138,28 @@ def test_a_file_is_copied_from_where_it_was_cut(beside, start, shared, tmp_path)
         assert sink.tell() == file.size
         assert Path(sink.name).read_bytes() == jsonl(GOOD[:9])
         (shared / "team" / "a.jsonl").write_bytes(b"changed later")
+        assert Path(sink.name).read_bytes() == jsonl(GOOD[:9])
+
+
+@pytest.mark.parametrize("answer", [PermissionError(errno.EPERM, "simulated"), 0, 5])
+def test_a_mount_whose_files_the_system_does_not_copy(
+    answer, shared, tmp_path, monkeypatch
+) -> None:
+    """Simulated answers: refused, nothing, and a part of it before nothing more."""
+    answers = iter([answer, 0])
+
+    def copy(source: int, sink: int, count: int, place: int, _to: int) -> int:
+        if isinstance(found := next(answers), OSError):
+            raise found
+        os.pwrite(sink, os.pread(source, found, place), place)
+        return found
+
+    monkeypatch.setattr(os, "copy_file_range", copy)
+    place = Shared(shared, "team/a.jsonl", home=tmp_path)
+    (file,) = place.listing().files
+    with NamedTemporaryFile(dir=tmp_path) as sink:
+        list(place.stream(file, 0).into(sink))
+        sink.flush()
         assert Path(sink.name).read_bytes() == jsonl(GOOD[:9])
 
 
