@@ -16,13 +16,10 @@ BLOWS: dict[str, Blow] = {}
 FIRST = {"priority": 100, "cpus": 0.01}  # comes before what waits, and beside what runs
 BOMB = """
 import time
-first = os.getpid()
 while True:
     try:
         os.fork()
     except OSError:
-        if os.getpid() == first:
-            print("no more", flush=True)
         time.sleep(5)
 """
 HIT_STEPS = 25  # of the training between two hits: more than between two checkpoints
@@ -199,11 +196,11 @@ def deaf(world: World, chance: Random) -> Iterator[tuple[str, float]]:
 
     config = {"steps": 400, "seconds": 0.5, "ignore_stop": True}
     if chance.choice((True, False)):
-        end = Expectation("timeout", "time limit")
+        end = Expectation({"timeout": "time limit"})
         world.submit("deaf, with little time", config, end, wall_seconds=10, **FIRST)
         yield "a container that ignores SIGTERM, its time is over", chance.uniform(5, 15)
         return
-    one = world.submit("deaf, cancelled", config, Expectation("stopped", "Nobody"), **FIRST)
+    one = world.submit("deaf, cancelled", config, Expectation({"stopped": "Nobody"}), **FIRST)
     log = one.log_path
     until(lambda: log.exists() and "step 1\n" in log.read_text(), 120, "start of the deaf one")
     workload_stop(one.pk, mode="kill", reason="Nobody wants it.")
@@ -213,7 +210,7 @@ def deaf(world: World, chance: Random) -> Iterator[tuple[str, float]]:
 @blow
 def hog(world: World, chance: Random) -> Iterator[tuple[str, float]]:
     """A container that takes four times the memory it may have."""
-    end = Expectation("oom", "memory")
+    end = Expectation({"oom": "memory"})
     config = {"steps": 1, "hold_mib": 512}
     world.submit("memory hog", config, end, memory_limit_bytes=128 * 2**20, **FIRST)
     yield "a memory hog", chance.uniform(5, 15)
@@ -221,8 +218,8 @@ def hog(world: World, chance: Random) -> Iterator[tuple[str, float]]:
 
 @blow
 def bomb(world: World, chance: Random) -> Iterator[tuple[str, float]]:
-    """A fork bomb, which meets the limit of processes and ends with its time."""
-    end = Expectation("timeout", "time limit", log="no more")
+    """A fork bomb, which meets the limit of processes and ends with its time, or that of memory."""
+    end = Expectation({"timeout": "time limit", "oom": "memory"})
     config = {"steps": 1, "code": BOMB}
     world.submit("fork bomb", config, end, wall_seconds=25, **FIRST)
     yield "a fork bomb", chance.uniform(25, 35)
@@ -239,6 +236,6 @@ def image(world: World, chance: Random) -> Iterator[tuple[str, float]]:
     if not Image.objects.filter(engine="absent").exists():
         row, nowhere = services.image_build_begin(f"{name}:1"), f"sha256:{0:064x}"
         services.image_ready(row.pk, Found(nowhere, f"{name}@{nowhere}", 10, "absent"))
-    end = Expectation("error", "could not be fetched")
+    end = Expectation({"error": "could not be fetched"})
     world.submit("image that is nowhere", {"steps": 1}, end, engine="absent", **FIRST)
     yield "an image that cannot be pulled", chance.uniform(10, 25)

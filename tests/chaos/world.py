@@ -45,11 +45,9 @@ SLEEPER = "sleeper"
 
 @dataclass(frozen=True)
 class Expectation:
-    """How a workload ends that harms itself: outcome, and words of the reason and of the log."""
+    """How a workload ends that harms itself: words of the reason by each outcome there may be."""
 
-    outcome: str
-    reason: str = ""
-    log: str = ""
+    reasons: dict[str, str]
 
 
 @dataclass
