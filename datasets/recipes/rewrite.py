@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from datasets.generation.asking import Sampling, Unread
+from datasets.generation.asking import Sampling
 from datasets.generation.doors import Refused
+from datasets.generation.endings import Unread
 from datasets.generation.prompts import language_of, messages_of
 from datasets.recipes.asked import TEXT_MAX, asking_of, sampling_of, text_of
 from datasets.recipes.augment import ROLES
