@@ -1,6 +1,5 @@
 """An answer put together from the events in which it streams."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from datasets.generation.journal import Answered
 
 ANSWER_BYTES = 8 << 20  # of one answer with all that stands around its words
 FINISH_REASON_MAX = 40
-_THOUGHTS = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
 
 
 class Answer:
@@ -52,7 +50,7 @@ class Answer:
             self._take(self._rest.strip().removeprefix(b"data:").strip())
         if not self._ended:
             raise Busy(_("the answer was cut off"))
-        text = _THOUGHTS.sub("", "".join(self._words)).strip()
+        text = without_thoughts("".join(self._words))
         told = [self._usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
         counted = [n for n in told if isinstance(n, int) and 0 <= n < 2**40]
         estimated = len(counted) < len(told)
@@ -98,6 +96,15 @@ class Answer:
         if reason := choice.get("finish_reason"):
             self._finish_reason = str(reason)[:FINISH_REASON_MAX].lower()
             self._ended = True
+
+
+def without_thoughts(text: str) -> str:
+    """What is said after the thoughts; nothing while they have no end.
+
+    The words that begin them may stand in the question, where many chat templates put them.
+    """
+    said = text.rpartition("</think>")[2]
+    return "" if "<think>" in said else said.strip()
 
 
 def tokens_guess(text: str) -> int:

@@ -1,12 +1,15 @@
 """Answers that stop before their end, and thoughts among them, become no rows."""
 
+import asyncio
 import sqlite3
 from decimal import Decimal
 
+import orjson
 import pytest
 
 from datasets.generation.asking import Asking
 from datasets.generation.doors import HttpDoor, Server, Terms
+from datasets.generation.events import Answer
 from datasets.generation.journal import Answered, Journal
 from datasets.recipes.kinds import steps_checked
 from datasets.recipes.kinds.asking import GENERATE, JUDGE, REWRITE
@@ -115,3 +118,54 @@ def test_a_journal_of_before_is_read_and_gone_on_with(tmp_path) -> None:
     again = Journal(tmp_path / "j")
     assert again.get("new") == cut
     assert again.spent().cost == Decimal("1.5")
+
+
+def read(*deltas: dict[str, str], finish_reason: str = "stop") -> Answered:
+    """The answer in these events."""
+
+    async def chunks():
+        for delta in deltas:
+            yield b"data: " + orjson.dumps({"choices": [{"delta": delta}]}) + b"\n\n"
+        last = {"delta": {}, "finish_reason": finish_reason}
+        yield b"data: " + orjson.dumps({"choices": [last]}) + b"\n\n"
+
+    return asyncio.run(Answer(["a question"]).read(chunks()))
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("<think>one</think>\n\n<think>two</think>1889", "1889"),
+        ("it was in 18… no</think>\n\n1889", "1889"),  # the prompt opens the thoughts
+        ("<think>that </think> ends</think>1889", "1889"),
+        ("<think>let me see", ""),
+        ("one</think><think>let me see", ""),
+        ("1889", "1889"),
+    ],
+)
+def test_thoughts_are_no_part_of_an_answer(said, text) -> None:
+    assert read({"content": said}).text == text
+
+
+def test_thoughts_in_a_field_of_their_own_are_paid_for_and_left_out() -> None:
+    answered = read({"reasoning_content": "thoughts " * 30}, {"content": "1889"})
+    assert answered.text == "1889"
+    assert answered.tokens_out > 80
+    only = read({"reasoning_content": "thoughts"}, finish_reason="length")
+    assert (only.text, only.finish_reason) == ("", "length")
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "dropped"), [("stop", "unreadable"), ("length", "cut_short")]
+)
+@pytest.mark.parametrize(("kind", "parameters"), STEPS)
+def test_thoughts_that_do_not_end_are_no_answer(
+    kind, parameters, finish_reason, dropped, tmp_path
+) -> None:
+    def thinks(prompt: str) -> str:
+        return f"<think>let me see {answer(prompt)}" if CUT in prompt else answer(prompt)
+
+    with simulated(thinks) as server:
+        server.finish_reason = lambda prompt: finish_reason if CUT in prompt else "stop"
+        made = Made(server, tmp_path, kind, parameters)
+    assert (len(made.rows), made.dropped) == (len(ROWS) - 1, {dropped: 1})
