@@ -17,6 +17,7 @@ from datasets.parsing.limits import confine
 from datasets.shapes.examples import Example, Turn
 from datasets.shapes.templates import Template
 from datasets.shapes.tokens import TokenCounter
+from datasets.shapes.tool_words import ToolWords
 
 MEMORY = 4 * 2**30  # bytes of address space, of which threads of the tokenizer reserve most
 SECONDS = 20  # of processor time
@@ -62,9 +63,13 @@ def main() -> None:
     asked = orjson.loads(sys.stdin.buffer.read())
     os.nice(5)
     confine(memory=MEMORY, seconds=SECONDS, size=0)
-    counter = TokenCounter(Path(asked["directory"]), Template(**asked["template"]))
+    counter = TokenCounter(Path(asked["directory"]), _template(asked["template"]))
     found = [_seen(counter, _example(one)) for one in asked["examples"]]
     sys.stdout.buffer.write(orjson.dumps(found))
+
+
+def _template(stored: dict[str, Any]) -> Template:
+    return Template(**{**stored, "tool_words": ToolWords(**stored["tool_words"])})
 
 
 def _example(stored: dict[str, Any]) -> Example:

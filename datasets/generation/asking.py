@@ -20,8 +20,9 @@ import orjson
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.generation.doors import Busy, Door, Refused, Reworded, Terms
+from datasets.generation.endings import Unread, unfinished
 from datasets.generation.events import Answer, tokens_guess
-from datasets.generation.journal import Journal
+from datasets.generation.journal import Answered, Journal
 from datasets.generation.pace import Pace
 from datasets.generation.parameters import change_told
 
@@ -52,12 +53,6 @@ class Sampling:
 
     temperature: float
     max_tokens: int
-
-
-class Unread(Exception):
-    """No answer could be read."""
-
-    reason = "unreadable"
 
 
 class Line:
@@ -99,6 +94,7 @@ class Asking:
         self._sample = sample
         self.spent = journal.spent()
         self._held: tuple[int, Decimal] = (0, Decimal(0))  # for what is under way
+        self._advised: set[str] = set()
         self._closing = False
         self._tasks: set[asyncio.Task[Any] | None] = set()
         self._under_way: set[asyncio.Task[Any] | None] = set()
@@ -148,8 +144,8 @@ class Asking:
     ) -> Iterator[tuple[R, T]]:
         """Each row with what `one` made of it, in their order, several at once.
 
-        Rows whose question is refused, or whose answers cannot be read, go to `failed` with the
-        reason.
+        Rows whose question is refused, or whose answers are not whole or cannot be read, go to
+        `failed` with the reason.
         """
         width = 2 * self._doors[source].terms.parallel
         waiting: deque[tuple[R, Future[T]]] = deque()
@@ -198,7 +194,8 @@ class Asking:
     ) -> T:
         """What `reader` finds in the answer. It is asked again when that is None; then `Unread`.
 
-        `place` tells the question from all others with the same words.
+        One that is not whole is not asked for again. `place` tells the question from all others
+        with the same words.
         """
         for number in range(READ_TRIES):
             text = await self.ask(source, messages, sampling, place=[*place, number])
@@ -219,11 +216,20 @@ class Asking:
         *,
         place: Sequence[object],
     ) -> str:
-        """The answer, from the journal if it was given before."""
+        """The answer, from the journal if it was given before; `Unfinished` if it is not whole."""
         what = [source, messages, sampling.temperature, sampling.max_tokens, *map(str, place)]
         key = hashlib.blake2b(self._salt.encode() + orjson.dumps(what), digest_size=24).hexdigest()
-        if (known := self._journal.get(key)) is not None:
-            return known
+        answered = self._journal.get(key) or await self._asked(source, messages, sampling, key)
+        if (trouble := unfinished(answered.finish_reason)) is None:
+            return answered.text
+        if trouble.reason not in self._advised:
+            self._advised.add(trouble.reason)
+            self._tell(trouble.advice)
+        raise trouble
+
+    async def _asked(
+        self, source: str, messages: Sequence[Mapping[str, str]], sampling: Sampling, key: str
+    ) -> Answered:
         line = self._lines[source]
         texts = [message["content"] for message in messages]
         question = {
@@ -238,11 +244,11 @@ class Asking:
 
     async def _put(
         self, line: Line, question: dict[str, Any], key: str, texts: Sequence[str]
-    ) -> str:
+    ) -> Answered:
         trouble = ""
         for number in range(TRIES):
             try:
-                text = await self._try(line, question, key, texts)
+                answered = await self._try(line, question, key, texts)
             except Busy as busy:
                 if self._closing:
                     raise asyncio.CancelledError from None
@@ -256,7 +262,7 @@ class Asking:
                 raise
             else:
                 line.refused = 0
-                return text
+                return answered
         raise DomainError(
             _(
                 "%(label)s did not answer a question that was put %(tries)s times; the last time:"
@@ -268,7 +274,7 @@ class Asking:
 
     async def _try(
         self, line: Line, question: dict[str, Any], key: str, texts: Sequence[str]
-    ) -> str:
+    ) -> Answered:
         """Puts the question once. What came of the answer is spent, also when it was cut off."""
         terms, most = line.door.terms, question["max_tokens"]
         held = await self._hold(terms, texts, most)
@@ -290,7 +296,7 @@ class Asking:
             cost = _cost(terms, answered.tokens_in, answered.tokens_out)
             self._journal.put(key, answered, cost)
             self.spent.add(answered, cost)
-            return answered.text
+            return answered
         finally:
             self._under_way.discard(asyncio.current_task())
             await self._release(held)

@@ -1,6 +1,5 @@
 """An answer put together from the events in which it streams."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from datasets.generation.doors import Busy, Refused
 from datasets.generation.journal import Answered
 
 ANSWER_BYTES = 8 << 20  # of one answer with all that stands around its words
-_THOUGHTS = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
+FINISH_REASON_MAX = 40
 
 
 class Answer:
@@ -25,6 +24,7 @@ class Answer:
         self._rest = b""  # of what came, not read yet
         self._streams: bool | None = None  # not known before the first sign
         self._begun = self._ended = False
+        self._finish_reason = ""
 
     async def read(self, chunks: AsyncIterator[bytes]) -> Answered:
         """The whole answer; also one that comes in one piece. `Busy` when it is cut off or damaged.
@@ -50,11 +50,12 @@ class Answer:
             self._take(self._rest.strip().removeprefix(b"data:").strip())
         if not self._ended:
             raise Busy(_("the answer was cut off"))
-        text = _THOUGHTS.sub("", "".join(self._words)).strip()
+        text = without_thoughts("".join(self._words))
         told = [self._usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-        if all(isinstance(number, int) and 0 <= number < 2**40 for number in told):
-            return Answered(text, *told)  # type: ignore[arg-type]
-        return Answered(text, self._tokens_in, self._tokens_out(), estimated=True)
+        counted = [n for n in told if isinstance(n, int) and 0 <= n < 2**40]
+        estimated = len(counted) < len(told)
+        tokens_in, tokens_out = [self._tokens_in, self._tokens_out()] if estimated else counted
+        return Answered(text, tokens_in, tokens_out, estimated, self._finish_reason)
 
     def cut_off(self, most: int) -> Answered | None:
         """What is likely to be charged when no more of it comes, of `most` tokens asked for; None
@@ -92,7 +93,18 @@ class Answer:
             for name, kept in (("content", self._words), ("reasoning_content", self._thoughts)):
                 if isinstance(said.get(name), str):
                     kept.append(said[name])
-        self._ended |= bool(choice.get("finish_reason"))
+        if reason := choice.get("finish_reason"):
+            self._finish_reason = str(reason)[:FINISH_REASON_MAX].lower()
+            self._ended = True
+
+
+def without_thoughts(text: str) -> str:
+    """What is said after the thoughts; nothing while they have no end.
+
+    The words that begin them may stand in the question, where many chat templates put them.
+    """
+    said = text.rpartition("</think>")[2]
+    return "" if "<think>" in said else said.strip()
 
 
 def tokens_guess(text: str) -> int:

@@ -9,12 +9,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answered:
-    """One answer: its text, its tokens, and whether these were counted here, by estimate."""
+    """One answer: its text, its tokens, and whether these were counted here, by estimate.
+
+    `finish_reason` is the server's own word for why it ended; empty where it gave none.
+    """
 
     text: str
     tokens_in: int
     tokens_out: int
     estimated: bool = False
+    finish_reason: str = ""
 
 
 @dataclass
@@ -78,21 +82,34 @@ class Journal:
         self._base.execute("PRAGMA synchronous=FULL")
         self._base.execute(
             "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, text TEXT NOT NULL,"
-            " tokens_in INTEGER, tokens_out INTEGER, estimated INTEGER, cost TEXT) WITHOUT ROWID"
+            " tokens_in INTEGER, tokens_out INTEGER, estimated INTEGER, cost TEXT,"
+            " finish_reason TEXT NOT NULL DEFAULT '') WITHOUT ROWID"
         )
+        columns = {row[1] for row in self._base.execute("PRAGMA table_info(answers)")}
+        if "finish_reason" not in columns:  # a journal begun before answers had one
+            self._base.execute(
+                "ALTER TABLE answers ADD COLUMN finish_reason TEXT NOT NULL DEFAULT ''"
+            )
         self._base.execute(
             "CREATE TABLE IF NOT EXISTS cut_off (tokens_in INTEGER, tokens_out INTEGER, cost TEXT)"
         )
 
-    def get(self, key: str) -> str | None:
-        """The text of an answer; None when there is none yet."""
-        row = self._base.execute("SELECT text FROM answers WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+    def get(self, key: str) -> Answered | None:
+        """An answer; None when there is none yet."""
+        row = self._base.execute(
+            "SELECT text, tokens_in, tokens_out, estimated, finish_reason FROM answers"
+            " WHERE key = ?",
+            (key,),
+        ).fetchone()
+        if row is None:
+            return None
+        text, tokens_in, tokens_out, estimated, finish_reason = row
+        return Answered(text, tokens_in, tokens_out, bool(estimated), finish_reason)
 
     def put(self, key: str, answered: Answered, cost: Decimal) -> None:
         """Keeps an answer for good."""
         self._base.execute(
-            "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 key,
                 answered.text,
@@ -100,6 +117,7 @@ class Journal:
                 answered.tokens_out,
                 answered.estimated,
                 str(cost),
+                answered.finish_reason,
             ),
         )
 

@@ -34,7 +34,7 @@ def augment(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> I
         yield row
         if not isinstance(row.value, dict):
             continue
-        before = _said(row, work)
+        before = varied_of(row, work, roles)
         changed = {text for role, text in texts_of(row.value, work.mapping) if role in roles}
         number = 0
         for kind in parameters["kinds"]:
@@ -43,7 +43,7 @@ def augment(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> I
                 made = _variant(row, work, kind, number, changed, parameters["strength"])
                 if made.value == row.value:
                     work.drop(made, "too_close")
-                elif work.fits(made, before, _said(made, work), parameters):
+                elif work.fits(made, before, varied_of(made, work, roles), parameters):
                     value = {**made.value, "origin": f"{kind}: {row.number + 1}"}
                     work.outcome.found[kind] += 1
                     yield replace(made, value=value)
@@ -54,6 +54,11 @@ ROLES = {
     "answers": frozenset({"assistant", "chosen", "rejected"}),
     "all": frozenset({"user", "text", "assistant", "chosen", "rejected", "system"}),
 }
+
+
+def varied_of(row: Row, work: Work, roles: frozenset[str]) -> str:
+    """The texts that are varied: what stays as it is says nothing of how alike rows are."""
+    return "\n".join(text for role, text in texts_of(row.value, work.mapping) if role in roles)
 
 
 def _variant(
@@ -119,7 +124,3 @@ def synonyms(text: str, drawn: random.Random, strength: float) -> str:
 
 
 CHANGES: dict[str, Change] = {"noise": noise, "synonyms": synonyms}
-
-
-def _said(row: Row, work: Work) -> str:
-    return "\n".join(text for _role, text in texts_of(row.value, work.mapping))

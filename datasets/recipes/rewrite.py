@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from datasets.generation.asking import Sampling, Unread
+from datasets.generation.asking import Sampling
 from datasets.generation.doors import Refused
+from datasets.generation.endings import Unread
 from datasets.generation.prompts import language_of, messages_of
 from datasets.recipes.asked import TEXT_MAX, asking_of, sampling_of, text_of
-from datasets.recipes.augment import ROLES
+from datasets.recipes.augment import ROLES, varied_of
 from datasets.recipes.rows import Row, Work, texts_change, texts_of
 
 
@@ -18,11 +19,6 @@ def rewrite(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> I
     `too_far`; a row none of whose texts are to be changed has no variants.
     """
     how, roles = parameters["how"], _roles(parameters)
-
-    def _said(row: Row) -> str:
-        """The texts that are varied: what stays as it is says nothing of how alike rows are."""
-        texts = texts_of(row.value, work.mapping)
-        return "\n".join(text for role, text in texts if role in roles)
 
     async def one(row: Row) -> list[Any]:
         """Each variant's value, or the reason why there is none."""
@@ -47,7 +43,9 @@ def rewrite(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> I
             made = work.made(row, {**value, "origin": f"{how}: {row.number + 1}"}, number)
             if value == row.value:
                 work.drop(made, "too_close")
-            elif work.fits(made, _said(row), _said(made), parameters):
+                continue
+            before, after = (varied_of(one, work, roles) for one in (row, made))
+            if work.fits(made, before, after, parameters):
                 work.outcome.found[how] += 1
                 yield made
 

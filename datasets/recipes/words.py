@@ -29,6 +29,8 @@ REASONS: dict[str, Text] = {
     "too_close": gettext_lazy("too much like their row"),
     "too_far": gettext_lazy("too little like their row"),
     "unreadable": gettext_lazy("answers could not be read"),
+    "cut_short": gettext_lazy("answers were cut short: raise “Longest answer in tokens”"),
+    "filtered": gettext_lazy("the provider's filter broke answers off"),
     "refused": gettext_lazy("the model was not allowed to answer"),
     "poor": gettext_lazy("judged too poor"),
     "not_sampled": gettext_lazy("not drawn"),

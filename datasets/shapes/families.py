@@ -10,8 +10,9 @@ import orjson
 
 from common.engines import engine_folder
 from datasets.shapes.templates import BOS, EOS, Template
+from datasets.shapes.tool_words import ToolWords
 
-FILE_MAX = 4 * 2**20  # bytes of templates.json; the engine's has some 130 kB
+FILE_MAX = 4 * 2**20  # bytes of templates.json; the engine's has some 170 kB
 
 _THINKS = {"thought_words": ("<think>\n", "\n</think>\n\n"), "thought": "<think>\n\n</think>\n\n"}
 
@@ -140,12 +141,16 @@ def _told(path: Path, changed_at: int, size: int) -> Mapping[str, Template]:
 
 def _read(facts: Any) -> Template | None:
     """A template as the engine describes it; None for what is none."""
-    kinds = {field.name: field.default for field in fields(Template)}
-    if not isinstance(facts, dict) or facts.keys() != kinds.keys():
+    if not isinstance(facts, dict):
+        return None
+    tool_words = ToolWords.read(facts.get("tool_words", {}))  # earlier engines tell none
+    facts = {name: fact for name, fact in facts.items() if name != "tool_words"}
+    kinds = {one.name: one.default for one in fields(Template) if one.name != "tool_words"}
+    if tool_words is None or facts.keys() != kinds.keys():
         return None
     if not all(_fits(facts[name], default) for name, default in kinds.items()):
         return None
-    template = Template(**facts)
+    template = Template(**facts, tool_words=tool_words)
     has_words = all(isinstance(one, str) for one in (*template.stop_words, *template.thought_words))
     has_eos = bool(template.stop_words) or not template.replace_eos
     has_ends = len(template.thought_words) in (0, 2)

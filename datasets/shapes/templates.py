@@ -3,11 +3,12 @@
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
 from datasets.shapes.examples import ANSWERING, Example, Turn
+from datasets.shapes.tool_words import ToolWords
 
 # Words with a place for the content, or a token: by its text or by its part in the tokenizer.
 Slots = Sequence[str | dict[str, str]]
@@ -28,7 +29,7 @@ class Marks:
 class Template:
     """What the engine puts around texts, and how.
 
-    Each of the slots is tokenized alone. Calls of tools are written as the data has them.
+    Each of the slots is tokenized alone.
     """
 
     user: Slots = (PLACE,)
@@ -44,6 +45,7 @@ class Template:
     efficient_eos: bool = False  # one end-of-text token, after the last answer
     thought_words: Sequence[str] = ()  # around thoughts, of models that think
     thought: str = ""  # put before an answer that has no thought of its own
+    tool_words: ToolWords = field(default_factory=ToolWords)
 
     @property
     def digest(self) -> str:
@@ -86,7 +88,8 @@ class Template:
         content = turn.content
         if begins is not None:
             yield from _filled(self.prefix, "", marks)
-            if system := (begins.system or self.default_system) + begins.tools:
+            tools = self.tool_words.tools_said(begins.tools)
+            if system := (begins.system or self.default_system) + tools:
                 written = list(_filled(self.system, system, marks))
                 if not self.system_in_question:
                     yield from written
@@ -96,6 +99,8 @@ class Template:
             content = self._without_thoughts(content) if not is_learnt else content
             if is_learnt and not any(word.strip() in content for word in self.thought_words):
                 yield self.thought
+        if turn.role == "function":
+            content = self.tool_words.call_said(content)
         yield from _filled(getattr(self, turn.role), content, marks)
 
     def _without_thoughts(self, content: str) -> str:

@@ -1,9 +1,10 @@
 """Run by the engine's own Python: how many tokens of each row it keeps, and what its templates are.
 
-Arguments: a file that names `cases` (each with `directory` and `stage`), `limits`, `tokenizers`
+Arguments: a file that names `cases` (each with `directory`, `stage` and `limits`), `tokenizers`
 (their folders) and `templates`; a folder to work in; the file for the answers. Of these `templates`
 are the engine's by name, and `kept` the lengths of all rows in tokens, by tokenizer and template,
-for each case and each limit. A preference has two; for pretraining they are those of blocks.
+for each case and each limit. A preference has two; for pretraining they are those of blocks. None
+for a row at which the engine stops.
 """
 
 import json
@@ -35,9 +36,23 @@ def arguments(case, template, limit):
 def lengths(case, examples, data, template, tokenizer):
     """Tokens of each row after the step of the engine's loader that makes them."""
     processor = loader._get_dataset_processor(data, case["stage"], template, tokenizer, None)
-    made = processor.preprocess_dataset(examples)
-    columns = [made[key] for key in COLUMNS.get(case["stage"], ("input_ids",))]
-    return [[len(ids) for ids in row] for row in zip(*columns, strict=True)]
+    names = COLUMNS.get(case["stage"], ("input_ids",))
+
+    def made(some):
+        found = processor.preprocess_dataset(some)
+        columns = [found[name] for name in names]
+        return [[len(ids) for ids in row] for row in zip(*columns, strict=True)]
+
+    def alone(place):
+        try:
+            (row,) = made({name: [column[place]] for name, column in examples.items()})
+        except (RuntimeError, ValueError):
+            return None
+        return row
+
+    if case["stage"] == "pt":
+        return made(examples)
+    return [alone(place) for place in range(len(examples["_prompt"]))]
 
 
 def main():
@@ -60,7 +75,7 @@ def main():
             found[name] = [
                 [
                     lengths(case, rows, arguments(case, name, limit), template, tokenizer)
-                    for limit in asked["limits"]
+                    for limit in case["limits"]
                 ]
                 for case, rows in cases
             ]

@@ -26,6 +26,7 @@ def pairs(prompt: str) -> str:
 class Simulated(ThreadingHTTPServer):
     """`troubles` is what goes wrong, drawn for each request: 429, 500, hang, cut, stall, nonsense,
     none. `objection` tells in which words a request is refused, which are no text for some APIs.
+    `finish_reason` says why the answer to a prompt ends.
 
     An answer is charged once for each idempotency key, and given again for the same key.
     """
@@ -41,6 +42,7 @@ class Simulated(ThreadingHTTPServer):
         self.status = 0  # answered to all, if not 0
         self.said = ""
         self.objection: Callable[[dict[str, Any]], Any] = lambda _body: None
+        self.finish_reason: Answer = lambda _prompt: "stop"
         self.guard = threading.Lock()
         self.drawn = random.Random(7)
         self.requests: list[dict[str, Any]] = []
@@ -106,9 +108,9 @@ class Handler(BaseHTTPRequestHandler):
                 server.nonsense[prompt] += refuses
                 server.answers[key] = "I had rather not." if refuses else server.answer(prompt)
             text = server.answers[key]
-        return self._stream(text, trouble)
+        return self._stream(text, trouble, server.finish_reason(prompt))
 
-    def _stream(self, text: str, trouble: str) -> None:
+    def _stream(self, text: str, trouble: str, finish_reason: str) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
@@ -121,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(3)
         if trouble in {"cut", "stall"}:
             return
-        last = {"delta": {"content": text[middle:]}, "finish_reason": "stop"}
+        last = {"delta": {"content": text[middle:]}, "finish_reason": finish_reason}
         self._event({"choices": [last]})
         if self.server.usage:
             self._event({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 50}})

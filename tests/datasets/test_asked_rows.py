@@ -226,7 +226,7 @@ def test_the_journal_keeps_what_it_was_given(tmp_path) -> None:
     journal = Journal(tmp_path / "j")
     journal.put("k", Answered("text", 3, 4, estimated=True), Decimal("0.5"))
     again = Journal(tmp_path / "j")  # without closing the first
-    assert again.get("k") == "text"
+    assert again.get("k") == Answered("text", 3, 4, estimated=True)
     assert again.get("l") is None
     spent = again.spent()
     assert (spent.answers, spent.tokens, spent.estimated) == (1, 7, 1)

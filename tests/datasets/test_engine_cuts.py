@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,31 @@ from datasets.shapes.examples import Example, example_of
 from datasets.shapes.families import FAMILIES, is_known, template_named
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
+from datasets.shapes.tool_words import ToolWords
+from tests.datasets.samples_of_tools import tool_rows
 from tests.datasets.test_engine_agrees import _checked, _info, engine_run
 
 pytestmark = pytest.mark.engine
 
-UNLIMITED, LIMITS = 100_000, (32, 64, 128)
+UNLIMITED, LIMITS, LIMIT_WITH_TOOLS = 100_000, (32, 64, 128), 1500
 # Of each way in which templates differ one or two.
 OTHERS = (
     "bailing_v2", "chatglm3", "cohere", "ernie_vl", "exaone", "falcon", "gemma2", "glm4", "glm4_7",
     "gpt_oss", "granite3", "hunyuan", "kimi_vl", "llama2", "minimax2", "olmo", "phi_small",
     "seed_coder", "vicuna", "yuan", "zephyr",
+    # Ways to write tools and their calls.
+    "glm4_moe", "lfm2", "minimax1", "ministral", "mistral_small", "phi4_mini", "qwen3_5",
+    "seed_oss",
 )  # fmt: skip
 SHAPES = {"alpaca": "sft", "sharegpt": "sft", "preference": "rm", "kto": "kto", "text": "pt"}
+CASES = {shape: (shape, stage) for shape, stage in SHAPES.items()} | {
+    f"{shape} with tools": (shape, stage)
+    for shape, stage in {"openai": "sft", **SHAPES}.items()
+    if shape not in ("alpaca", "text")
+}
+CASES |= {"alpaca with tools": ("alpaca", "sft"), "calls at once": ("openai", "sft")}
+OWN_FORM = {"gemma4", "gemma4n"}
+ONE_CALL = {"chatglm3", "glm4", "glm4v", "glm_ocr", "glmz1"}  # the engine stops at several
 # Texts that stick to the words around them, look like them, or think.
 TEXTS = [
     "",
@@ -40,13 +54,17 @@ TEXTS = [
 ]
 
 
+def _limits(case: str) -> tuple[int, ...]:
+    return LIMITS if case in SHAPES else (LIMIT_WITH_TOOLS,)
+
+
 def _turn(side: str, value: str) -> dict[str, str]:
     return {"from": side, "value": value}
 
 
 def _rows() -> dict[str, list[dict[str, Any]]]:
     """Rows of every shape, with lengths all around the limits."""
-    found: dict[str, list[dict[str, Any]]] = {shape: [] for shape in SHAPES}
+    found: dict[str, list[dict[str, Any]]] = {case: [] for case in CASES}
     for n, words in enumerate(range(2, 62, 3)):
         text, other = TEXTS[n % len(TEXTS)], TEXTS[n // 4 % len(TEXTS)] + " word" * words
         turns = [_turn("human", text), _turn("gpt", other)] * (1 + n % 3)
@@ -60,6 +78,8 @@ def _rows() -> dict[str, list[dict[str, Any]]]:
         found["preference"].append({"conversations": turns[:-1], **answers})
         found["kto"].append({"conversations": turns, "kto_tag": n % 2 == 0})
         found["text"].append({"text": text + other})
+        for case, row in tool_rows(n, " word" * words).items():
+            found[case].append(row)
     return found
 
 
@@ -118,15 +138,17 @@ def world(tmp_path_factory, tokenizers) -> dict[str, Any]:
     """Our rows by shape, and what the engine makes of them with all its templates."""
     home = tmp_path_factory.mktemp("cuts")
     rows, cases = {}, []
-    for shape, given in _rows().items():
-        ours, mapping = _checked(home / shape, given)
-        assert (mapping.shape, ours.usable) == (shape, len(given))
-        directory = _info(home / shape, {**ours.entry, "file_name": f"check/{TRAIN}"})
-        cases.append({"directory": directory, "stage": SHAPES[shape]})
-        rows[shape] = list(_examples(home / shape, shape, ours.entry))
+    for case, given in _rows().items():
+        shape, stage = CASES[case]
+        ours, mapping = _checked(home / case, given)
+        assert (mapping.shape, ours.usable) == (shape, len(given)), case
+        directory = _info(home / case, {**ours.entry, "file_name": f"check/{TRAIN}"})
+        cases.append(
+            {"directory": directory, "stage": stage, "limits": [UNLIMITED, *_limits(case)]}
+        )
+        rows[case] = list(_examples(home / case, shape, ours.entry))
     asked = {
         "cases": cases,
-        "limits": [UNLIMITED, *LIMITS],
         "tokenizers": [str(folder) for folder in tokenizers],
         "templates": [*FAMILIES, *OTHERS],
     }
@@ -148,7 +170,23 @@ def engine_tells(world, tmp_path, settings) -> dict[str, Any]:
 def test_families_are_the_engines(world) -> None:
     """What is known without an engine is what the engine says."""
     for name, template in FAMILIES.items():
-        assert json.loads(orjson.dumps(template)) == world["templates"][name], name
+        told = {**world["templates"][name], "tool_words": {}}
+        assert json.loads(orjson.dumps(replace(template, tool_words={}))) == told, name
+
+
+def test_the_engine_tells_how_tools_are_written(world) -> None:
+    """Of all templates but those that write values in a form of their own."""
+    words = {name: told["tool_words"] for name, told in world["templates"].items()}
+    assert {name for name, told in words.items() if not told.get("tools")} == OWN_FORM
+    assert {name for name, told in words.items() if not told.get("call")} == OWN_FORM
+    assert {name for name, told in words.items() if not told.get("calls")} == OWN_FORM | ONE_CALL
+
+
+def _is_left_as_it_is(row: Example, words: ToolWords) -> bool:
+    """Whether a call stands there as in the data, since the engine would stop at it."""
+    turns = [turn for turn in (*row.turns, row.chosen, row.rejected) if turn]
+    calls = [turn.content for turn in turns if turn.role == "function"]
+    return any(words.call_said(call) == call for call in calls)
 
 
 def test_rows_that_are_cut_are_the_engines(engine_tells, tokenizers) -> None:
@@ -156,23 +194,28 @@ def test_rows_that_are_cut_are_the_engines(engine_tells, tokenizers) -> None:
 
     The lengths are the engine's, too. Texts for pretraining are joined and cut into blocks.
     """
-    cut: dict[tuple[str, ...], int] = {}
+    cut: dict[tuple[str, str], int] = {}
     for folder in tokenizers:
         for name, cases in engine_tells["kept"][str(folder)].items():
             assert is_known(name)
             counter = TokenCounter(folder, template_named(name))
-            for (shape, rows), (whole, *limited) in zip(
+            words = template_named(name).tool_words
+            for (case, rows), (whole, *limited) in zip(
                 engine_tells["rows"].items(), cases, strict=True
             ):
                 ours = counter.lengths(rows)
-                at = (folder.name, name, shape)
-                if shape == "text":  # nothing is lost but the end; blocks are a token shorter
+                at = (folder.name, name, case)
+                if case == "text":  # nothing is lost but the end; blocks are a token shorter
                     blocks = [[[limit - 1]] * (sum(ours) // (limit - 1)) for limit in LIMITS]
                     assert blocks == limited, at
                     continue
-                assert ours == [max(row) for row in whole], at
-                for limit, kept in zip(LIMITS, limited, strict=True):
-                    theirs = [now != then for now, then in zip(kept, whole, strict=True)]
-                    assert [length > limit for length in ours] == theirs, (*at, limit)
-                    cut[at] = max(cut.get(at, 0), sum(theirs))
+                read = [place for place, row in enumerate(whole) if row is not None]
+                assert [ours[place] for place in read] == [max(whole[place]) for place in read], at
+                for place in set(range(len(rows))) - set(read):
+                    assert _is_left_as_it_is(rows[place], words), (*at, place)
+                assert read or (case == "calls at once" and not words.calls), at
+                for limit, kept in zip(_limits(case), limited, strict=True):
+                    theirs = [kept[place] != whole[place] for place in read]
+                    assert [ours[place] > limit for place in read] == theirs, (*at, limit)
+                    cut[folder.name, case] = max(cut.get((folder.name, case), 0), sum(theirs))
     assert all(count > 0 for count in cut.values())

@@ -176,6 +176,12 @@ def test_an_engine_that_names_its_templates_only(described, told: bytes) -> None
         CHATML | {"stop_words": [{"part": "eos"}]},
         CHATML | {"thought_words": ["<think>"]},
         CHATML | {"efficient_eos": 1},
+        CHATML | {"tool_words": 7},
+        CHATML | {"tool_words": {"tool": "odd", "tools": ["a", "b", "c"]}},
+        CHATML | {"tool_words": {"tools": ["a", "b", "c"]}},
+        CHATML | {"tool_words": {"call": ["no end"]}},
+        CHATML | {"tool_words": {"marks": ["<a>", 1]}},
+        CHATML | {"tool_words": {"more": ""}},
     ],
 )
 def test_a_description_that_makes_no_sense(described, told: object) -> None:

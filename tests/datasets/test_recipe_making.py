@@ -221,6 +221,19 @@ def test_the_same_seed_makes_the_same_variants(tmp_path) -> None:
     assert [row.value for row in one] != [row.value for row in other]
 
 
+@pytest.mark.parametrize("where", ["questions", "answers"])
+def test_texts_that_stay_make_no_variant_too_close_or_too_far(where, tmp_path) -> None:
+    varied_text = "Please describe the weather of the week in detail."
+
+    def made(other: str) -> tuple[list[str], dict]:
+        given = [qa(varied_text, other) if where == "questions" else qa(other, varied_text)] * 9
+        rows, outcomes = run(given, ("augment", {"where": where}), folder=tmp_path)
+        key = "q" if where == "questions" else "a"
+        return [row.value[key] for row in rows], outcomes[0]["dropped"]
+
+    assert made(" ".join(map(str, range(2000)))) == made("Sun.")
+
+
 def test_too_close_and_too_far(tmp_path) -> None:
     values = [qa("12345", "678"), qa("Please describe everything about elephants", "x")]
     rows, outcomes = run(values, ("augment", {"strength": 0.3}), folder=tmp_path)

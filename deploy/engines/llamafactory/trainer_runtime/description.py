@@ -11,6 +11,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from .tool_words import tool_words
 from .workload import write_atomically
 
 QUANTISER = ("gptqmodel", "optimum")
@@ -83,6 +84,7 @@ def template(found: Any) -> dict[str, Any]:
         "efficient_eos": found.efficient_eos,
         "thought_words": list(found.thought_words) if thinks else [],
         "thought": found.add_thought() if thinks else "",
+        "tool_words": tool_words(found),
     }
 
 

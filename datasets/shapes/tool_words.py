@@ -1,0 +1,153 @@
+"""Tools and calls of them in the words of a chat template, as the engine writes them."""
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+WAYS = ("", "wrapped", "bare", "given", "verbatim", "arguments")
+_STOPS = (ValueError, KeyError, TypeError, AttributeError)
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolWords:
+    """What stands around tools and calls. Without it they are written as the data has them.
+
+    Places in the words: `{{name}}` and `{{description}}` of the tool that follows, `{{names}}` of
+    all, `{{date}}` of today, `{{key}}` and `{{value}}` of an argument.
+    """
+
+    tools: Sequence[str] = ()  # before the first, between two, after the last
+    tool: str = ""  # JSON `wrapped` as a function, `bare`, as `given`, all `verbatim`; `arguments`
+    indent: int = 0  # of that JSON
+    call: Sequence[str] = ()  # before and after the arguments of a call that is alone
+    calls: Sequence[str] = ()  # before the first's, between two, after the last's
+    argument: Sequence[str] = ()  # one that is a text, any other, between two; else all as JSON
+    thoughts: Sequence[str] = ()  # what thoughts before a call stand between
+    marks: Sequence[str] = ()  # what the JSON of calls may stand between
+
+    @classmethod
+    def read(cls, told: Any) -> Self | None:
+        """What an engine tells; None where that makes no sense."""
+        sizes = {"tools": 3, "call": 2, "calls": 3, "argument": 3, "thoughts": 2, "marks": 2}
+        if not isinstance(told, dict) or not told.keys() <= {one.name for one in fields(cls)}:
+            return None
+        fits = told.get("tool", "") in WAYS and type(told.get("indent", 0)) is int
+        for name, size in sizes.items():
+            found = told.get(name, [])
+            fits &= isinstance(found, list) and len(found) in (0, size)
+            fits &= all(isinstance(one, str) for one in found)
+        fits &= bool(told.get("tools")) == bool(told.get("tool"))
+        return cls(**told) if fits else None
+
+    def tools_said(self, text: str) -> str:
+        """Descriptions of tools, given as JSON. As they are where the engine would stop at them."""
+        if not text or not self.tools:
+            return text
+        if self.tool == "verbatim":
+            return text.join((self.tools[0], self.tools[-1]))
+        try:
+            return self._tools_said(json.loads(text))
+        except _STOPS:
+            return text
+
+    def _tools_said(self, tools: list[dict[str, Any]]) -> str:
+        begin, between, end = self.tools
+        bare = [_function(tool) for tool in tools]
+        said = []
+        for number, (tool, inner) in enumerate(zip(tools, bare, strict=True)):
+            values = {"name": inner["name"], "description": inner.get("description", "")}
+            values["date"] = time.strftime("%d %b %Y")
+            said += [_filled(between if number else begin, values), self._written(tool, inner)]
+        names = ", ".join(inner["name"] for inner in bare)
+        return "".join([*said, _filled(end, {"names": names})])
+
+    def _written(self, tool: Mapping[str, Any], inner: Mapping[str, Any]) -> str:
+        if self.tool == "arguments":
+            return _arguments(inner["parameters"])
+        written = inner if self.tool == "bare" else tool
+        if self.tool == "wrapped" and tool.get("type") != "function":
+            written = {"type": "function", "function": tool}
+        return json.dumps(written, indent=self.indent or None, ensure_ascii=False)
+
+    def call_said(self, text: str) -> str:
+        """Calls of tools, given as JSON with thoughts or marks around them. As they are where the
+        engine would stop at them.
+        """
+        if not self.call:
+            return text
+        before, found = self._parted(text)
+        try:
+            calls = json.loads(found)
+            return before + self._calls_said(calls if isinstance(calls, list) else [calls])
+        except _STOPS:
+            return text
+
+    def _parted(self, text: str) -> tuple[str, str]:
+        """What stands around the JSON of calls, and that."""
+        if marked := _between(self.marks, text):
+            return text.replace(marked[0], ""), marked[1]
+        if thought := _between(self.thoughts, text):
+            return thought[0], text.replace(thought[0], "")
+        return "", text
+
+    def _calls_said(self, calls: list[Any]) -> str:
+        if not calls:
+            raise ValueError
+        if len(calls) == 1:
+            begin, between, end = self.call[0], "", self.call[1]
+        else:
+            begin, between, end = self.calls
+        said = []
+        for number, call in enumerate(calls):
+            said.append(_filled(between if number else begin, {"name": call["name"]}))
+            said.append(self._values_said(call["arguments"]))
+        return "".join([*said, end])
+
+    def _values_said(self, arguments: Any) -> str:
+        if not self.argument:
+            return _json(arguments)
+        as_text, as_json, between = self.argument
+        return between.join(
+            _filled(as_text, {"key": key, "value": value})
+            if isinstance(value, str)
+            else _filled(as_json, {"key": key, "value": _json(value)})
+            for key, value in arguments.items()
+        )
+
+
+def _function(tool: dict[str, Any]) -> dict[str, Any]:
+    """The tool without what wraps it."""
+    return tool.get("function", tool) if tool.get("type") == "function" else tool
+
+
+def _arguments(parameters: Mapping[str, Any]) -> str:
+    """What a tool takes, one a line, as most templates have it."""
+    lines = []
+    for name, told in parameters["properties"].items():
+        kind = f"{told.get('type', '')}" + ", required" * (name in parameters.get("required", []))
+        line = f"  - {name} ({kind}): {told.get('description', '')}"
+        if told.get("enum"):
+            line += f", should be one of [{', '.join(map(str, told['enum']))}]"
+        if told.get("items"):
+            line += f", where each item should be {told['items'].get('type', '')}"
+        lines.append(f"{line}\n")
+    return "".join(lines)
+
+
+def _between(words: Sequence[str], text: str) -> re.Match[str] | None:
+    if not words:
+        return None
+    begin, end = map(re.escape, words)
+    return re.search(f"{begin}(.*?){end}", text, re.DOTALL)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _filled(words: str, values: Mapping[str, Any]) -> str:
+    return _PLACE.sub(lambda place: str(values.get(place[1], place[0])), words)
