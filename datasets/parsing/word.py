@@ -43,7 +43,6 @@ _NOTES = {
     qn("w:footnoteReference"): (KINDS.FOOTNOTES, qn("w:footnote")),
     qn("w:endnoteReference"): (KINDS.ENDNOTES, qn("w:endnote")),
 }
-Element = etree._Element
 
 
 def docx_parse(source: Path, target: Path, name: str, _size: int) -> list[Partly]:
@@ -86,7 +85,7 @@ class _Reader:
             for note in parse_xml(relation.target_part.blob).iter(tag)
         }
 
-    def blocks(self, container: Element) -> Iterator[Block]:
+    def blocks(self, container: etree._Element) -> Iterator[Block]:
         """Paragraphs and tables; text boxes and notes come behind what they hang on."""
         for one in _parts(container):
             if one.tag == qn("w:p"):
@@ -97,7 +96,7 @@ class _Reader:
             elif one.tag == qn("w:tbl"):
                 yield 0, "\n".join(self._lines(one))
 
-    def _beside(self, paragraph: Element) -> Iterator[Block]:
+    def _beside(self, paragraph: etree._Element) -> Iterator[Block]:
         for one in _parts(paragraph):
             if one.tag in _DRAWN:
                 for box in _boxes(one):
@@ -107,7 +106,7 @@ class _Reader:
                 if note is not None:
                     yield from self.blocks(note)
 
-    def _level(self, paragraph: Element) -> int:
+    def _level(self, paragraph: etree._Element) -> int:
         style = paragraph.find(f"{qn('w:pPr')}/{qn('w:pStyle')}")
         name = self._names.get(style.get(qn("w:val"), ""), "") if style is not None else ""
         if name.lower() == "title":
@@ -115,7 +114,7 @@ class _Reader:
         found = _HEADING.match(name)
         return min(max(int(found.group(1)), 1), HEADINGS) if found else 0
 
-    def _lines(self, table: Element) -> Iterator[str]:
+    def _lines(self, table: etree._Element) -> Iterator[str]:
         """Rows with ` | ` between cells; one that is joined over rows is written in each."""
         above: dict[int, str] = {}
         for row in _parts(table):
@@ -131,11 +130,11 @@ class _Reader:
             if any(cells.values()):
                 yield " | ".join(cells.values())
 
-    def _cell(self, cell: Element) -> str:
+    def _cell(self, cell: etree._Element) -> str:
         return " ".join(" ".join(text.split()) for _level, text in self.blocks(cell)).strip()
 
 
-def _parts(container: Element) -> Iterator[Element]:
+def _parts(container: etree._Element) -> Iterator[etree._Element]:
     """What is in it, through everything that is only around something."""
     for one in _once(container):
         if one.tag in _AROUND or one.tag == _TWICE or container.tag == _TWICE:
@@ -144,7 +143,7 @@ def _parts(container: Element) -> Iterator[Element]:
             yield one
 
 
-def _texts(paragraph: Element) -> Iterator[str]:
+def _texts(paragraph: etree._Element) -> Iterator[str]:
     for one in _parts(paragraph):
         if one.tag == qn("w:t"):
             yield one.text or ""
@@ -154,7 +153,7 @@ def _texts(paragraph: Element) -> Iterator[str]:
             yield _SIGNS.get(one.tag, "")
 
 
-def _boxes(drawn: Element) -> Iterator[Element]:
+def _boxes(drawn: etree._Element) -> Iterator[etree._Element]:
     """The text boxes in a drawing."""
     if drawn.tag == _BOX:
         yield drawn
@@ -163,17 +162,17 @@ def _boxes(drawn: Element) -> Iterator[Element]:
             yield from _boxes(one)
 
 
-def _once(container: Element) -> list[Element]:
-    return container[: 1 if container.tag == _TWICE else None]
+def _once(container: etree._Element) -> list[etree._Element]:
+    return list(container)[: 1 if container.tag == _TWICE else None]
 
 
-def _number(element: Element, path: str, default: int) -> int:
+def _number(element: etree._Element, path: str, default: int) -> int:
     found = element.find("/".join(map(qn, path.split("/"))))
     told = found.get(qn("w:val"), "") if found is not None else ""
     return int(told) if told.isdecimal() and int(told) else default
 
 
-def _goes_on(cell: Element) -> bool:
+def _goes_on(cell: etree._Element) -> bool:
     """Whether it is joined with the cell above."""
     found = cell.find(f"{qn('w:tcPr')}/{qn('w:vMerge')}")
     return found is not None and found.get(qn("w:val"), "continue") == "continue"
