@@ -23,6 +23,7 @@ from datasets.reading.sources import (
     lines_transcode,
     transcode,
 )
+from datasets.reading.told import refusal_told
 from datasets.shapes.detect import SAMPLE, guess
 
 _REASONS = 3  # that a refusal gives
@@ -102,6 +103,9 @@ def members_prepare(work: Path, folder: Path, line_limit: int, progress: Progres
     with (folder / MEMBERS).open(encoding="utf-8") as members:
         for line in members:
             member = json.loads(line)
+            if refused := member.get("refused"):
+                left_out.append(LeftOut(member["name"], "", refusal_told(refused)))
+                continue
             found, others = _member(
                 work, folder / member["file"], member["name"], line_limit, progress
             )
@@ -120,6 +124,11 @@ def no_sheet_left(left_out: list[LeftOut]) -> BadFile:
 
 def no_file_left(left_out: list[LeftOut]) -> BadFile:
     """The refusal of an archive no file of which can be read, with the reasons of the first."""
+    if not left_out:
+        return BadFile(
+            _("The archive holds no files. Pack the data into it, then upload it again."),
+            code="archive_empty",
+        )
     return _nothing_left(left_out, _("No file in the archive can be read."), "archive_empty")
 
 
@@ -186,7 +195,7 @@ def _look(source: Source, line_limit: int) -> Look:
 def refuse_without_objects(rows: int, columns: Collection[str]) -> None:
     """`BadFile` when there is no row, or none with columns."""
     if not rows:
-        raise BadFile(_("The file holds no rows."), code="empty")
+        raise BadFile(_("The file holds no rows. Upload the one with the data."), code="empty")
     if not columns:
         raise BadFile(
             _("No row is an object with named columns, such as {“instruction”: …, “output”: …}."),

@@ -25,6 +25,7 @@ from common.phrases import gettext as _
 from common.texts import whole
 from datasets import services
 from datasets.models import Upload
+from datasets.parsing.names import NAME_MAX, is_showable, shown
 from datasets.upload_serializers import UploadSerializer
 
 VERSION = "1.0.0"
@@ -170,17 +171,26 @@ def _headers(upload: Upload) -> dict[str, str]:
 
 
 def _metadata(header: str) -> dict[str, str]:
-    """Names and values as tus writes them; DomainError for what is no Base64 or cannot be shown."""
+    """Names and values as tus writes them; DomainError for what is no Base64, cannot be shown or
+    is too long to be kept.
+    """
     found: dict[str, str] = {}
     for pair in filter(None, header.split(",")):
         name, _space, value = pair.strip().partition(" ")
         try:
             text = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            text = "\0"
-        if not text.isprintable() or len(text) > 250:
+        except (binascii.Error, UnicodeDecodeError) as error:
             raise DomainError(
-                _("Upload-Metadata must hold names of at most 250 letters in Base64."),
+                _("Upload-Metadata must hold its values in Base64 of UTF-8."), code="metadata"
+            ) from error
+        if not is_showable(text) or len(text) > NAME_MAX:
+            raise DomainError(
+                _(
+                    "“%(name)s” cannot be kept under this name: with its folder it has more than"
+                    " %(limit)s letters, or signs that cannot be shown. Rename it, then upload it"
+                    " again."
+                )
+                % {"name": shown(text, 80), "limit": NAME_MAX},
                 code="metadata",
             )
         found[name] = text

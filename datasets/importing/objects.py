@@ -14,6 +14,7 @@ from common.phrases import gettext as _
 from common.texts import whole
 from datasets.importing.listing import Listed, Listing
 from datasets.importing.web import Answered, Stream, opened
+from datasets.parsing.names import is_showable
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 _PAGES = 20  # of a thousand objects each
@@ -28,7 +29,7 @@ def address_read(text: str) -> tuple[str, str]:
     if (
         found is None
         or not _BUCKET.fullmatch(found.group(1))
-        or not found.group(2).isprintable()
+        or not is_showable(found.group(2))
         or len(text) > 1000
     ):
         raise DomainError(

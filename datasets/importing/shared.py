@@ -16,6 +16,7 @@ from typing import BinaryIO
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.importing.listing import Listed, Listing
+from datasets.parsing.names import is_showable
 
 FOUND_MAX = 20_000  # files that are looked at below a folder
 SHOWN_MAX = 500  # entries of a folder on a page
@@ -170,7 +171,7 @@ class Shared:
 def path_read(path: str) -> str:
     """The path without signs at its ends. DomainError for one that could lead elsewhere."""
     whole = PurePosixPath(path.strip().strip("/"))
-    if ".." in whole.parts or not path.isprintable() or len(path) > 1000:
+    if ".." in whole.parts or not is_showable(path) or len(path) > 1000:
         raise DomainError(
             _("Name a folder or file below the directory, without “..”."),
             field="path",

@@ -1,7 +1,7 @@
 """`python -m datasets.parsing KIND SOURCE TARGET NAME MEMORY SECONDS SIZE`.
 
 Prints one JSON line: `{}` when the target is whole, `{"refused": {"code": …, "values": …}}` when
-there is none, and `{"partly": …}` with the fields of `Partly` when some of it is left out.
+there is none, and `{"partly": […]}` with the fields of each `Partly` when some of it is left out.
 """
 
 import errno
@@ -18,7 +18,7 @@ from datasets.parsing.limits import confine
 from datasets.parsing.refusals import Partly, Refused
 
 # Of source, target, name for people, bytes at most.
-Parser = Callable[[Path, Path, str, int], Partly | None]
+Parser = Callable[[Path, Path, str, int], list[Partly] | None]
 KINDS = {
     "text": "plain:text_parse",
     "markdown": "plain:markdown_parse",
@@ -38,7 +38,7 @@ KINDS = {
 }
 
 
-def _parse(kind: str, source: Path, target: Path, name: str, size: int) -> Partly | None:
+def _parse(kind: str, source: Path, target: Path, name: str, size: int) -> list[Partly] | None:
     module, function = KINDS[kind].split(":")
     parser: Parser = getattr(import_module(f"datasets.parsing.{module}"), function)
     try:
@@ -71,7 +71,7 @@ def main() -> None:
     try:
         partly = _parse(kind, Path(source), Path(target), name, int(size))
         if partly:
-            told = {"partly": asdict(partly)}
+            told = {"partly": [asdict(one) for one in partly]}
     except Refused as refused:
         told = {"refused": {"code": refused.code, "values": refused.values}}
     print(json.dumps(told))  # noqa: T201

@@ -1,5 +1,6 @@
 """PDF documents, a row for each page that has text."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -13,10 +14,10 @@ _HYPHEN = re.compile("[\x02\ufffe](?:\r?\n)?")  # PDFium's mark of a word parted
 _NAMED = 20  # pages that are named
 
 
-def pdf_parse(source: Path, target: Path, name: str, _size: int) -> Partly | None:
-    """Names the pages that hold pictures only; empty ones are nothing to miss.
+def pdf_parse(source: Path, target: Path, name: str, _size: int) -> list[Partly]:
+    """Names the pages that are damaged or hold pictures only; empty ones are nothing to miss.
 
-    `Refused` when the file needs a password, is damaged or holds pictures of text only.
+    `Refused` when the file needs a password, or no page of it has text that can be read.
     """
     try:
         document = pypdfium2.PdfDocument(source)
@@ -25,21 +26,36 @@ def pdf_parse(source: Path, target: Path, name: str, _size: int) -> Partly | Non
             raise Refused("encrypted") from error
         raise
     rows = Rows(target, name)
-    pictures: list[int] = []
-    for number in range(len(document)):
-        page = document[number]
-        text = page.get_textpage()
-        words = _HYPHEN.sub("", text.get_text_bounded()).replace("\r\n", "\n")
+    unread: dict[str, list[int]] = {"pictures": [], "damaged_pages": []}
+    for number in range(1, len(document) + 1):
         before = rows.count
-        rows.write(words, number + 1)
-        if rows.count == before and raw.FPDFPage_CountObjects(page):
-            pictures.append(number + 1)
-        text.close()
-        page.close()
+        try:
+            text, drawn = _page(document, number)
+        except pypdfium2.PdfiumError:
+            unread["damaged_pages"].append(number)
+            continue
+        rows.write(text, number)
+        if drawn and rows.count == before:
+            unread["pictures"].append(number)
     rows.close()
     if not rows.count:
-        raise Refused("scanned", pages=len(document))
-    if not pictures:
-        return None
-    named = ", ".join(map(str, pictures[:_NAMED])) + (", …" if len(pictures) > _NAMED else "")
-    return Partly(len(pictures), len(document), named)
+        damaged = unread["damaged_pages"]
+        code = "no_whole_page" if damaged else "scanned"
+        raise Refused(code, pages=len(document), places=_named(damaged))
+    return [
+        Partly(code, {"count": len(pages), "pages": len(document), "places": _named(pages)})
+        for code, pages in unread.items()
+        if pages
+    ]
+
+
+def _page(document: pypdfium2.PdfDocument, number: int) -> tuple[str, bool]:
+    """The text of a page, by its number from 1, and whether anything is drawn on it."""
+    with contextlib.closing(document[number - 1]) as page:
+        with contextlib.closing(page.get_textpage()) as text:
+            words = _HYPHEN.sub("", text.get_text_bounded()).replace("\r\n", "\n")
+        return words, bool(raw.FPDFPage_CountObjects(page))
+
+
+def _named(pages: list[int]) -> str:
+    return ", ".join(map(str, pages[:_NAMED])) + (", …" if len(pages) > _NAMED else "")

@@ -1,19 +1,18 @@
-"""How the parser says no, or not all."""
+"""How the parser says no, or not all, by a `code` for which `reading.told` has a sentence."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Partly:
-    """A document whose pages are not all read: how many are not, of how many, and which."""
+    """Something of a document that is not read; `values` say how much of it, and which."""
 
-    count: int
-    pages: int
-    places: str  # the first of their numbers
+    code: str
+    values: dict[str, str | int]
 
 
 class Refused(Exception):
-    """The file is not taken. `code` stands for a sentence that `reading.foreign` has."""
+    """The file is not taken."""
 
     def __init__(self, code: str, **values: str | int) -> None:
         super().__init__(code)

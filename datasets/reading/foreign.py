@@ -1,4 +1,4 @@
-"""Starts the parser of foreign formats, watches it, and says in words why it refused a file."""
+"""Starts the parser of foreign formats and watches it."""
 
 import json
 import os
@@ -8,13 +8,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 
-from common.phrases import gettext as _
-from common.phrases import ngettext
-from datasets.reading.refusals import BadFile, NotRead
+from datasets.reading.told import left_out_told, refusal_told
 
 _SECONDS = 20  # of processor time that any file gets, and so many more for each MB
 _SECONDS_A_MB = 10
@@ -32,7 +29,6 @@ _ENDS: dict[int, str] = {
     signal.SIGINT: "parser_stopped",
     signal.SIGHUP: "parser_stopped",
 }
-_NOT_THE_FILE = {"parser_stopped", "parser_disk"}  # codes that say nothing about it
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -80,52 +76,8 @@ def foreign_parse(
         answer, _errors = parser.communicate()
     if parser.returncode:
         code = _ENDS.get(-parser.returncode, "parser_crash")
-        raise _refusal(code, {"seconds": seconds})
+        raise refusal_told({"code": code, "values": {"seconds": seconds}})
     told = json.loads(answer)
     if "refused" in told:
-        raise _refusal(told["refused"]["code"], told["refused"]["values"])
-    return _pictures(told["partly"]) if "partly" in told else ""
-
-
-def _pictures(values: dict[str, Any]) -> str:
-    return (
-        ngettext(
-            "%(count)s of %(pages)s pages holds pictures and no text and is left out: %(places)s."
-            " Run a text recognition (OCR) over it first.",
-            "%(count)s of %(pages)s pages hold pictures and no text and are left out: %(places)s."
-            " Run a text recognition (OCR) over them first.",
-            values["count"],
-        )
-        % values
-    )
-
-
-def _refusal(code: str, values: dict[str, Any]) -> BadFile:
-    sentences = {
-        "damaged": _("The file is damaged or not what its name says: %(reason)s"),
-        "encrypted": _("The file is locked with a password. Save it without one."),
-        "scanned": _(
-            "No page of the document has text (pages: %(pages)s). Run a text recognition (OCR) over"
-            " it first."
-        ),
-        "office": _("This Office file is no Word document and no sheet. Save slides as PDF."),
-        "no_sheets": _("The workbook has no sheet with rows below a line of names."),
-        "bomb": _("Unpacked, the file would have more than %(limit)s MB. Unpack and upload parts."),
-        "too_many_files": _("The archive holds more than %(limit)s files. Upload it in parts."),
-        "path": _(
-            "The archive names a file %(name)s, which would lie outside of it or is too long."
-        ),
-        "parser_memory": _("Reading the file takes more memory than it may. Split it."),
-        "parser_time": _(
-            "Reading the file took more than %(seconds)s seconds of processor time. Split it."
-        ),
-        "parser_stopped": _(
-            "Reading the file was stopped from outside: the machine is short of time or memory."
-            " Upload it again when less goes on, or split it."
-        ),
-        "parser_output": _("The file would become far more than it is. Convert it to JSONL."),
-        "parser_disk": _("The disk is full. Ask an operator for room, then upload again."),
-        "parser_crash": _("The file makes its reader fail: it is damaged. Save it anew."),
-    }
-    refusal = NotRead if code in _NOT_THE_FILE else BadFile
-    return refusal(sentences[code] % values, code=code)
+        raise refusal_told(told["refused"])
+    return left_out_told(told.get("partly", []))

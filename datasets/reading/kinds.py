@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from common.phrases import gettext as _
-from datasets.reading.refusals import BadFile
+from datasets.reading.refusals import BadFile, empty_file
 from datasets.reading.sniffing import HEAD, text_kind
 
 ROWS = frozenset({"json", "jsonl", "csv"})
@@ -69,6 +69,13 @@ _REFUSED: tuple[tuple[bytes, str], ...] = (
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "image"),
     (rb"\x7fELF|MZ[\x00-\xff]{2}\x00", "program"),
 )
+# Documents whose text lies in their own markup, or in a program's own form.
+_MARKED_UP = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\\rtf\d")
+_OPEN_DOCUMENT = b"application/vnd.oasis.opendocument."
+_LISTED = rb"PK\x01\x02[\x00-\xff]{42}"  # before a name in a zip file's list
+_OPEN_PARTS = tuple(
+    re.compile(_LISTED + name) for name in (rb"META-INF/manifest\.xml", rb"content\.xml")
+)
 _OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -82,7 +89,7 @@ def kind_of(path: Path, filename: str) -> str:
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head.strip():
-        raise BadFile(_("The file is empty."), code="empty")
+        raise empty_file()
     named = named_kind(filename)
     found = next((kind for magic, kind in _MAGIC if re.match(magic, head)), "")
     if found == "zip":
@@ -118,15 +125,22 @@ def _zipped(path: Path, head: bytes, named: str) -> str:
     if first == b"mimetype":
         if head[38:].startswith(b"application/epub+zip"):
             return "epub"
-        if head[38:].startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
+        if head[38:].startswith(_OPEN_DOCUMENT + b"spreadsheet"):
             return "sheets"
+        if head[38:].startswith(_OPEN_DOCUMENT):
+            raise _document_refused("OpenDocument")
     if first == b"[Content_Types].xml" or first.startswith((b"_rels/", b"docProps/")):
         return "sheets" if b"xl/workbook" in _names(path) else "docx"
     if first.startswith(b"word/"):
         return "docx"
     if first.startswith(b"xl/"):
         return "sheets"
-    return named if named in {"docx", "epub", *BOOKS} else "zip"
+    if named in {"docx", "epub", *BOOKS}:
+        return named
+    names = _names(path)
+    if all(part.search(names) for part in _OPEN_PARTS):  # packed anew, in another order
+        raise _document_refused("OpenDocument")
+    return "zip"
 
 
 def _names(path: Path) -> bytes:
@@ -136,15 +150,28 @@ def _names(path: Path) -> bytes:
         return file.read()
 
 
+def _document_refused(kind: str) -> BadFile:
+    return BadFile(
+        _(
+            "This is a document of the kind %(kind)s, which cannot be read. Save it as DOCX or PDF"
+            " and upload that."
+        )
+        % {"kind": kind},
+        code="office",
+    )
+
+
 def _refuse(head: bytes) -> None:
     if head.startswith(_OFFICE):
         raise BadFile(
             _(
-                "This is an Office file with a password or of an old kind. Save it as DOCX or XLSX"
-                " without a password."
+                "This is an Office file with a password or of an old kind (.doc, .xls, .ppt). Save"
+                " it as DOCX or XLSX, slides as PDF, without a password."
             ),
             code="office",
         )
+    if _MARKED_UP.match(head):
+        raise _document_refused("RTF")
     for magic, name in _PACKED:
         if re.match(magic, head):
             raise BadFile(

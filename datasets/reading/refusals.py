@@ -1,6 +1,7 @@
 """How a file is refused: what, where, and what to do."""
 
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 
 class BadFile(DomainError):
@@ -34,3 +35,8 @@ class NotRead(BadFile):
     """A file that was not read to its end for a reason that says nothing about it: the machine had
     no time, memory or room. Another try may succeed.
     """
+
+
+def empty_file() -> BadFile:
+    """The refusal of a file without a sign."""
+    return BadFile(_("The file is empty. Upload the one with the data."), code="empty")

@@ -12,7 +12,7 @@ import orjson
 
 from common.phrases import gettext as _
 from datasets.reading.leaving import leave_out, leave_out_wide, refuse_mostly_broken
-from datasets.reading.refusals import BadFile
+from datasets.reading.refusals import BadFile, empty_file
 from datasets.reading.sources import is_decoded, not_decoded
 from datasets.reading.splitter import ArraySplitter, broken_json, too_deep, too_long
 from datasets.shapes.detect import NAMES
@@ -108,7 +108,7 @@ def _first_sign(file: BinaryIO) -> bytes:
         if stripped := piece.lstrip():
             file.seek(0)
             return stripped[:1]
-    raise BadFile(_("The file is empty."), code="empty")
+    raise empty_file()
 
 
 def _array_rows(file: BinaryIO, limit: int, progress: Progress) -> Iterator[Row]:
@@ -320,7 +320,7 @@ def _shown(sign: str) -> str:
 def _header(names: list[str]) -> list[str]:
     header = [name.strip().lstrip("\ufeff") for name in names]
     if not header:
-        raise BadFile(_("The file is empty."), code="empty")
+        raise empty_file()
     if len(header) > COLUMNS_MAX:
         raise BadFile(
             _("The first line names %(count)s columns; at most %(limit)s are read.")
@@ -342,7 +342,10 @@ def _header(names: list[str]) -> list[str]:
 
 def _too_wide(header: list[str], record: list[str], line: int) -> BadFile:
     return BadFile(
-        _("Line %(line)s has %(found)s fields, the first line names %(wanted)s columns.")
+        _(
+            "Line %(line)s has %(found)s fields, the first line names %(wanted)s columns. Name all"
+            " columns there, or put texts that hold the sign between columns in quotation marks."
+        )
         % {"line": line, "found": len(record), "wanted": len(header)},
         code="broken_csv",
         line=line,

@@ -8,7 +8,7 @@ import charset_normalizer
 
 from common.phrases import gettext as _
 from datasets.reading.leaving import leave_out, refuse_mostly_broken
-from datasets.reading.refusals import BadFile
+from datasets.reading.refusals import BadFile, empty_file
 
 CHUNK = 1 << 20
 # So many characters beyond ASCII in good order before the first wrong byte mean damaged UTF-8 and
@@ -35,7 +35,7 @@ def encoding_of(path: Path, *, by_lines: bool = False) -> str:
     with path.open("rb") as file:
         head = file.read(4096)
         if not head.strip():
-            raise BadFile(_("The file is empty."), code="empty")
+            raise empty_file()
         if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
             return "utf-32"
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

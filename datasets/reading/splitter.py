@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common.phrases import gettext as _
-from datasets.reading.refusals import BadFile
+from datasets.reading.refusals import BadFile, empty_file
 
 # Everything up to the next bracket, or to a string whose end has not come yet; whole strings are
 # passed over by the expression itself, which makes this several times faster than a loop.
@@ -62,7 +62,7 @@ class ArraySplitter:
     def close(self) -> None:
         """Says that the file ended; `BadFile` when the array did not."""
         if not self._opened:
-            raise BadFile(_("The file is empty."), code="empty")
+            raise empty_file()
         if not self._closed or self._after:
             line, _column = self._place(len(self._buffer))
             raise BadFile(

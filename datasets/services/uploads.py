@@ -19,6 +19,7 @@ from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from datasets.ingest import Contents, contents_ingest
 from datasets.models import Dataset, DatasetVersion
+from datasets.parsing.names import is_showable
 from datasets.reading.kinds import kind_of
 from datasets.services.checks import check_run, contents_fields
 from datasets.services.files import Stored, Uploaded, incoming, link_tree, settle
@@ -143,7 +144,7 @@ def name_checked(name: str) -> str:
     name = name.strip()
     if not name or len(name) > 80:
         raise DomainError(_("Give it a name of 1 to 80 letters."), field="name", code="name")
-    bad = next((sign for sign in name if sign in _FORBIDDEN or not sign.isprintable()), None)
+    bad = next((sign for sign in name if sign in _FORBIDDEN or not is_showable(sign)), None)
     if bad is not None or name.startswith("."):
         raise DomainError(
             _("A name cannot begin with a dot or hold %(sign)s. Use letters, digits, - and _.")

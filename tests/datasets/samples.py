@@ -40,6 +40,13 @@ def pdf(pages: list[str], *, locked: bool = False) -> bytes:
     return (text + table + ends + "%%EOF").encode("latin-1")
 
 
+def page_broken(book: bytes, number: int) -> bytes:
+    """The PDF made by `pdf` with other bytes where it describes a page, from 1."""
+    start = book.index(f"\n{2 + 2 * number} 0 obj\n".encode()) + len(str(2 + 2 * number)) + 8
+    end = book.index(b"endobj", start)
+    return book[:start] + b"\xfe" * (end - start) + book[end:]
+
+
 def docx() -> bytes:
     """A title, a paragraph, a table and two levels of headings."""
     document = Document()
@@ -93,6 +100,20 @@ def zipped(parts: dict[str, str | bytes]) -> bytes:
     return file.getvalue()
 
 
+def member_broken(archive: bytes, name: str) -> bytes:
+    """The zip file with a wrong byte in one of its files."""
+    start = archive.index(name.encode()) + len(name.encode()) + 3
+    return archive[:start] + bytes([archive[start] ^ 0xFF]) + archive[start + 1 :]
+
+
+def member_locked(archive: bytes, name: str) -> bytes:
+    """The zip file in which one of its files says that it needs a password."""
+    told = bytearray(archive)
+    told[archive.index(name.encode()) - 24] |= 1
+    told[archive.rindex(name.encode()) - 38] |= 1
+    return bytes(told)
+
+
 def tarred(parts: dict[str, bytes], *, mode: str = "w:gz", link: str = "") -> bytes:
     """A tar file, if wanted with a link that leads out of it."""
     file = io.BytesIO()
@@ -142,6 +163,16 @@ def xlsx(sheets: dict[str, list[list[object]]], *, hidden: tuple[str, ...] = ())
     file = io.BytesIO()
     book.save(file)
     return file.getvalue()
+
+
+def odf(kind: str, *, first: str = "mimetype") -> bytes:
+    """An OpenDocument of a kind; packed anew, its parts may come in another order."""
+    parts: dict[str, str | bytes] = {
+        "mimetype": f"application/vnd.oasis.opendocument.{kind}",
+        "content.xml": "<office:document-content><text:p>words</text:p></office:document-content>",
+        "META-INF/manifest.xml": "<manifest:manifest/>",
+    }
+    return zipped({first: parts.pop(first)} | parts)
 
 
 def ods(rows: list[list[str]]) -> bytes:

@@ -89,6 +89,52 @@ def test_compressed_files_together(tmp_path: Path, as_archive) -> None:
     ]
 
 
+@pytest.mark.parametrize("as_archive", [samples.zipped, samples.tarred])
+def test_names_of_members(tmp_path: Path, as_archive) -> None:
+    """Spaces of any script are kept; what cannot be named is left out, and the others are read."""
+    good = ["客户\u3000问答.jsonl", "9.41\u202fAM.jsonl", "a\u00a0b.jsonl"]
+    bad = ["a\u202elnosj.jsonl", "a\x07.jsonl", "长" * 250 + ".jsonl"]
+    contents, rows = ingest(tmp_path, as_archive(dict.fromkeys(good + bad, jsonl(GOOD))), "a.zip")
+    assert rows == GOOD * 3
+    said = {file["name"]: str(load(file["problem"])) for file in contents.files}
+    odd = "The name holds signs that cannot be shown. Rename it and pack it anew."
+    assert said == dict.fromkeys(good, "") | {
+        "a\\u202elnosj.jsonl": odd,
+        "a\\x07.jsonl": odd,
+        "长" * 249 + "…": "With its folders the name has more than 250 letters. Shorten it.",
+    }
+
+
+def test_members_that_cannot_be_opened_are_left_out(tmp_path: Path) -> None:
+    """Damaged, locked, or cut within: each is named with why, and the others are read."""
+    parts = {
+        "good.jsonl": jsonl(GOOD),
+        "bad.jsonl": jsonl(GOOD),
+        "locked.jsonl": jsonl(GOOD),
+        "cut.jsonl.gz": gzip.compress(jsonl(GOOD))[:-9],
+    }
+    data = samples.member_broken(samples.zipped(parts), "bad.jsonl")
+    data = samples.member_locked(data, "locked.jsonl")
+    contents, rows = ingest(tmp_path, data, "a.zip")
+    assert rows == GOOD
+    said = {file["name"]: str(load(file["problem"])) for file in contents.files}
+    assert said.pop("good.jsonl") == ""
+    assert said.pop("locked.jsonl") == "The file is locked with a password. Save it without one."
+    assert {name: "is damaged" in problem for name, problem in said.items()} == {
+        "bad.jsonl": True,
+        "cut.jsonl.gz": True,
+    }
+    for name, code, spoil in (
+        ("bad.jsonl", "damaged", samples.member_broken),
+        ("locked.jsonl", "encrypted", samples.member_locked),
+    ):
+        alone = tmp_path / name
+        alone.mkdir()
+        data = spoil(samples.zipped({name: parts[name]}), name)
+        refused = refusal(alone, data, "a.zip")
+        assert (refused.code, refused.message[: len(name) + 2]) == (code, f"“{name}”")
+
+
 BROKEN = {
     "line.jsonl": (b"{broken\n", "Line 1, column 2"),
     "array.json": (

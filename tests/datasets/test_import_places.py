@@ -94,6 +94,17 @@ def test_a_shared_folder_becomes_a_version(shared, fetch, people) -> None:
     assert rows_of(one) == GOOD[:9]
 
 
+def test_places_whose_names_hold_other_spaces(shared, bucket, fetch, settings) -> None:
+    """As input methods and screenshots write them."""
+    bucket.client.put_object(
+        Bucket="trainer", Key="客户\u3000问答/a\u202fb.jsonl", Body=jsonl(GOOD)
+    )
+    found = store(bucket, fetch, settings, path="s3://trainer/客户\u3000问答/", name="one")
+    assert rows_of(found) == GOOD
+    (shared / "a\u00a0b.jsonl").write_bytes(jsonl(GOOD))
+    assert rows_of(fetch("directory", directory=str(shared), path="a\u00a0b.jsonl")) == GOOD
+
+
 @pytest.mark.parametrize("path", ["out", "out/x.jsonl", "team/out.jsonl", "nothing", "a/../../b"])
 def test_nothing_leads_out_of_a_directory(path, shared, fetch) -> None:
     with pytest.raises(DomainError) as refused:

@@ -59,6 +59,32 @@ def append(client: Client, url: str, data: bytes, offset: int, **headers: str):
     )
 
 
+SPACED = ["客户\u3000问答.xlsx", "Screenshot 9.41\u202fAM.txt", "a\u00a0b 👩\u200d🏫.csv"]
+
+
+@pytest.mark.parametrize("name", SPACED)
+def test_names_with_any_space_are_kept(member, people, name: str) -> None:
+    create(member, people, filename=name, path=f"{name}/{name}")
+    upload = Upload.objects.get()
+    assert (upload.filename, upload.path) == (name, f"{name}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        (named(path="长" * 251), "more than 250 letters"),
+        (named(filename="a\u202efdp.csv"), "“a\\u202efdp.csv” cannot be kept under this name"),
+        (named(filename="a\nb.csv"), "“a\\nb.csv” cannot be kept under this name"),
+        ("filename ???", "Base64"),
+    ],
+)
+def test_names_that_cannot_be_kept_are_told(member, people, metadata: str, said: str) -> None:
+    headers = {**TUS, "Upload-Length": "9", "Upload-Metadata": metadata}
+    answer = member.post(URL, headers={**headers, "X-Project": str(people.team.pk)})
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]
+
+
 def test_a_file_in_pieces_becomes_a_version(member, people, home) -> None:
     """With its Chinese name; nothing of the upload is left."""
     url = create(member, people)
