@@ -90,7 +90,7 @@ def upload_create(
                 code="too_many_uploads",
             )
         refuse_size(size, project)
-        return Upload.objects.create(
+        upload = Upload.objects.create(
             project=project,
             created_by=created_by,
             filename=filename,
@@ -99,6 +99,10 @@ def upload_create(
             modified=modified,
             expires_at=_expiry(),
         )
+    if not size:  # all of it has arrived: no client sends a piece
+        upload.directory.mkdir(parents=True)
+        upload.file.touch()
+    return upload
 
 
 def _expiry() -> datetime:

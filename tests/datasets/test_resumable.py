@@ -97,6 +97,22 @@ def test_several_uploads_over_the_api(member, people) -> None:
     assert version.rows == 60
 
 
+def test_an_empty_file_is_refused_as_one(member, people) -> None:
+    """Nothing is sent of it, so all of it has arrived; it is told by its line among others."""
+    empty, full = (create(member, people, n, path=f"folder/{n}.jsonl") for n in (0, len(DATA)))
+    append(member, full, DATA, 0)
+    member.post("/projects/switch/", {"project": people.team.pk})
+    page = reverse("datasets:dataset_create")
+    alone = member.post(page, {"upload": empty.split("/")[-2]})
+    assert alone.status_code == 422
+    assert "The file is empty." in alone.content.decode()
+    both = member.post(page, {"upload": [url.split("/")[-2] for url in (empty, full)]})
+    assert both.status_code == 302, both.content
+    version = Dataset.objects.get(name="folder").latest
+    assert version.rows == 30
+    assert [file["name"] for file in version.left_out] == ["folder/0.jsonl"]
+
+
 def test_what_the_protocol_refuses(member, people) -> None:
     """Wrong places, versions, types and checksums change nothing."""
     url = create(member, people)
