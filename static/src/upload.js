@@ -56,7 +56,7 @@ async function kept(form, file, shows) {
     await new Promise(resolve => { setTimeout(resolve, delay); });
     const answer = await fetch(`${form.dataset.uploads}?${asked}`, { headers: { Accept: "application/json" } }).catch(() => null);
     if (answer?.ok) return (await answer.json()).results;
-    if (answer && answer.status < 500) throw Object.assign(new Error("refused"), { body: await answer.text() });
+    if (answer && answer.status < 500) throw Object.assign(new Error("refused"), { status: answer.status, body: await answer.text() });
     shows.phase("retrying");
   }
   throw new Error("no answer");
@@ -128,14 +128,23 @@ async function send(form, file, shows, told) {
   return id;
 }
 
+/** Why the server refused, in its own words or those of a proxy before it; or else that it does not answer. */
+function reason(status, body) {
+  try {
+    const { detail } = JSON.parse(body);
+    if (detail) return detail;
+  } catch { /* a page, plain text or nothing */ }
+  if (status < 400 || status >= 500) return window.trainer.say("The server does not answer. What has arrived is kept: upload again to go on from there.");
+  const page = new DOMParser().parseFromString(body, "text/html");
+  return page.querySelector(".lead")?.textContent || page.title || page.body.textContent;
+}
+
 function refuse(form, error) {
-  const body = error.body ?? error.originalResponse?.getBody();
-  let said = window.trainer.say("The server does not answer. What has arrived is kept: upload again to go on from there.");
-  try { said = JSON.parse(body).detail ?? said; } catch { /* no answer of ours */ }
+  const status = error.status ?? error.originalResponse?.getStatus() ?? 0;
   const line = document.createElement("span");
   line.className = "error";
   line.setAttribute("role", "alert");
-  line.textContent = said;
+  line.textContent = reason(status, error.body ?? error.originalResponse?.getBody());
   inputs(form)[0].classList.add("is-invalid");
   inputs(form)[0].after(line);
 }
@@ -146,12 +155,12 @@ async function start(form) {
   form.querySelectorAll(".error, .hint.bad").forEach(said => said.remove());
   form.querySelectorAll(".is-invalid").forEach(field => field.classList.remove("is-invalid"));
   shows.busy(true);
-  const data = new FormData(form);
+  const data = new FormData(form), ids = [];
   data.delete("file");
   let before = 0;
   try {
     for (const file of files) {
-      data.append("upload", await send(form, file, shows, sent => shows.show(before + sent, total)));
+      ids.push(await send(form, file, shows, sent => shows.show(before + sent, total)));
       before += file.size;
     }
   } catch (error) {
@@ -159,21 +168,24 @@ async function start(form) {
     refuse(form, error);
     return;
   }
+  data.set("uploads", ids.join());
   shows.show(total, total);
   shows.phase("checking");
   await submit(form, data, files, shows);
 }
 
 async function submit(form, data, files, shows) {
-  let answer, fresh;
+  let status = 0, text = "";
   try {
-    answer = await fetch(form.action, { method: "POST", body: data });
+    const answer = await fetch(form.action, { method: "POST", body: data });
     if (answer.ok) { location.assign(answer.url); return; }
-    fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("form[data-upload]");
+    ({ status } = answer);
+    text = await answer.text();
   } catch { /* said below */ }
+  const fresh = new DOMParser().parseFromString(text, "text/html").querySelector("form[data-upload]");
   if (!fresh) {
     shows.busy(false);
-    window.trainer.notice(window.trainer.say("The server does not answer. What has arrived is kept: upload again to go on from there."), "bad");
+    window.trainer.notice(reason(status, text), "bad");
     return;
   }
   // Files that were refused are of no use any more; with a wrong name they wait for a better one.
