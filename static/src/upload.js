@@ -11,6 +11,7 @@ const inputs = form => [...form.querySelectorAll("[type=file]")];
 const chosen = form => inputs(form).flatMap(input => [...input.files]);
 const place = file => file.webkitRelativePath || file.name;
 const idOf = url => url.split("/").filter(Boolean).at(-1);
+const sizeOf = files => files.reduce((sum, file) => sum + file.size, 0);
 const finished = new Map();  // files that are on the server and did not become a version yet -> their ids
 
 const headers = form => ({ "X-CSRFToken": form.querySelector("[name=csrfmiddlewaretoken]").value, "X-Project": form.dataset.project });
@@ -85,8 +86,15 @@ async function resume(form, file, upload, shows) {
   upload.start();
 }
 
-/** Sends one file from where it stopped; gives the id of the upload. */
-async function send(form, file, shows, told) {
+/** How much there is of the folder that a file comes from, so that the server can say how much of it has arrived. */
+function folderOf(file, files) {
+  if (!file.webkitRelativePath) return {};
+  const folder = `${place(file).split("/")[0]}/`, inside = files.filter(one => place(one).startsWith(folder));
+  return { folder_files: String(inside.length), folder_size: String(sizeOf(inside)) };
+}
+
+/** Sends one file of all that were chosen from where it stopped; gives the id of the upload. */
+async function send(form, file, files, shows, told) {
   if (finished.has(file)) return finished.get(file);
   const id = await new Promise((resolve, reject) => {
     const upload = new Upload(file, {
@@ -94,7 +102,7 @@ async function send(form, file, shows, told) {
       chunkSize: PIECE,
       retryDelays: DELAYS,
       headers: headers(form),
-      metadata: { filename: file.name, path: place(file), modified: String(file.lastModified) },
+      metadata: { filename: file.name, path: place(file), modified: String(file.lastModified), ...folderOf(file, files) },
       fingerprint: async () => ["upload", form.dataset.project, place(file), file.size, file.lastModified].join("/"),
       removeFingerprintOnSuccess: true,
       onProgress: sent => { shows.phase("uploading"); told(sent); },
@@ -151,7 +159,7 @@ function refuse(form, error) {
 
 async function start(form) {
   const shows = progress(form), files = chosen(form);
-  const total = files.reduce((sum, file) => sum + file.size, 0);
+  const total = sizeOf(files);
   form.querySelectorAll(".error, .hint.bad").forEach(said => said.remove());
   form.querySelectorAll(".is-invalid").forEach(field => field.classList.remove("is-invalid"));
   shows.busy(true);
@@ -160,7 +168,7 @@ async function start(form) {
   let before = 0;
   try {
     for (const file of files) {
-      ids.push(await send(form, file, shows, sent => shows.show(before + sent, total)));
+      ids.push(await send(form, file, files, shows, sent => shows.show(before + sent, total)));
       before += file.size;
     }
   } catch (error) {

@@ -245,6 +245,29 @@ def test_an_unfinished_one_is_told(member, people) -> None:
     assert not Upload.objects.exists()
 
 
+def test_a_folder_that_stopped_is_told_as_one(member, people) -> None:
+    """With what is finished of it, and what its client says of the rest; it goes as one, too."""
+    whole = {"folder_files": "3", "folder_size": "9000"}
+    for path in ("logs/a.jsonl", "logs/in/b.jsonl", "Logs/a.jsonl", "数据.jsonl"):
+        url = create(member, people, path=path, **(whole if "/" in path else {}))
+        append(member, url, DATA, 0)
+    append(member, create(member, people, path="logs/c.jsonl", **whole), DATA[:500], 0)
+    member.post("/projects/switch/", {"project": people.team.pk})
+    page = member.get(reverse("datasets:dataset_create"))
+    told = page.context["open_uploads"]
+    assert [(one.name, one.done, one.files) for one in told] == [
+        ("logs", 2, 3),
+        ("数据.jsonl", 1, 1),
+        ("Logs", 1, 3),
+    ]
+    assert (told[0].received, told[0].size) == (2 * len(DATA) + 500, 9000)
+    assert "Of the folder logs 2 of 3 files have arrived" in page.content.decode()
+    discard = reverse("datasets:upload_delete", args=[told[0].upload.pk])
+    assert member.post(discard).status_code == 302
+    assert {upload.path for upload in Upload.objects.all()} == {"Logs/a.jsonl", "数据.jsonl"}
+    assert len(list(Upload.root().iterdir())) == 2
+
+
 def test_a_file_is_known_again(member, people) -> None:
     """By its path and size, and by what has arrived of it: as much as a browser finds anew."""
     data = bytes(range(256)) * 1024
@@ -332,6 +355,16 @@ def test_activity_puts_the_end_off(member, people) -> None:
     Upload.objects.update(expires_at=timezone.now() + timedelta(hours=1))
     append(member, url, DATA[:100], 0)
     assert Upload.objects.get().expires_at > timezone.now() + timedelta(hours=24)
+
+
+def test_a_folder_stays_while_more_of_it_comes(member, people) -> None:
+    """However long that takes."""
+    create(member, people, path="logs/a.jsonl")
+    create(member, people, path="other/a.jsonl")
+    Upload.objects.update(expires_at=timezone.now() + timedelta(hours=1))
+    create(member, people, path="logs/b.jsonl")
+    soon = Upload.objects.filter(expires_at__lt=timezone.now() + timedelta(hours=24))
+    assert [upload.path for upload in soon] == ["other/a.jsonl"]
 
 
 class _Breaks(BytesIO):
