@@ -15,6 +15,7 @@ from datasets.reading.indexed import PREVIEW_MAX
 from datasets.services.edits import RATINGS
 from datasets.services.reviews import REVIEWERS_MAX, ROWS_MAX
 
+PLACES_MAX = 300  # texts of a row that has fields for them
 STARS = [("", "–"), *((str(one), str(one)) for one in RATINGS)]
 
 

@@ -88,7 +88,8 @@ class FileForm(forms.Form):
         if self.errors or not isinstance(self.data, QueryDict):
             return data
         try:
-            held = uploads_finished(self.data.getlist("upload"), by=self._user)
+            ids = filter(None, self.data.get("uploads", "").split(","))
+            held = uploads_finished(list(ids), by=self._user)
             files = [*held, *data["file"]]
             paths = self.data.getlist("path")
             data["upload"] = given_as_one(files, paths=paths, text=data["text"])

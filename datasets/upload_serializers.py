@@ -69,6 +69,8 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
             "path",
             "size",
             "modified",
+            "folder_files",
+            "folder_size",
             "received",
             "mark",
             "expires_at",

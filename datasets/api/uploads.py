@@ -79,8 +79,9 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
                 "Upload-Metadata",
                 str,
                 OpenApiParameter.HEADER,
-                description="`filename`, `path` in its folder, and `modified`, by which a client"
-                " tells whether the file changed; each with its value in Base64.",
+                description="`filename`, `path` in its folder, `modified`, by which a client tells"
+                " whether the file changed, and `folder_files` and `folder_size` (bytes) of the"
+                " whole folder; each with its value in Base64.",
             ),
             OpenApiParameter("X-Project", OpenApiTypes.UUID, OpenApiParameter.HEADER),
         ],
@@ -99,6 +100,8 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
             filename=told.get("filename", "file"),
             path=told.get("path", ""),
             modified=told.get("modified", ""),
+            folder_files=whole(told.get("folder_files", "")),
+            folder_size=whole(told.get("folder_size", ""), 18),
             size=size,
         )
         address = reverse("api-upload-detail", args=[upload.pk])
@@ -145,7 +148,7 @@ class UploadViewSet(mixins.ListModelMixin, GenericViewSet[Upload]):
         """Discards what has arrived and gives the storage back."""
         upload = self.get_object()
         _same_version(request)
-        services.upload_delete(upload)
+        services.uploads_delete([upload])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -10,7 +10,7 @@ from datasets.models.providers import Provider
 from datasets.models.recipes import Recipe, RecipeRun
 from datasets.models.retention import RemovedVersion, RetentionRule
 from datasets.models.sharing import DatasetShare
-from datasets.models.uploads import Upload
+from datasets.models.uploads import Arriving, Upload
 from datasets.models.versions import (
     MADE,
     Dataset,
@@ -21,6 +21,7 @@ from datasets.models.versions import (
 
 __all__ = [
     "MADE",
+    "Arriving",
     "Comparison",
     "Dataset",
     "DatasetQuerySet",

@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -9,6 +10,7 @@ from typing import NamedTuple, Self
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
+from django.db.models.functions import Left
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet, User
@@ -37,6 +39,21 @@ class UploadQuerySet(ProjectOwnedQuerySet["Upload"]):
         """The user's own, in projects where the user may still upload."""
         return super().editable_by(user).filter(created_by_id=user.pk)
 
+    def beside(self, upload: "Upload") -> Self:
+        """The upload, and its uploader's others of the same folder."""
+        if not upload.folder:
+            return self.filter(pk=upload.pk)
+        mine = self.filter(project=upload.project_id, created_by=upload.created_by_id)
+        inside = f"{upload.folder}/"  # SQLite's LIKE does not tell capital letters apart
+        return mine.annotate(top=Left("path", len(inside))).filter(top=inside)
+
+    def by_folder(self) -> "list[Arriving]":
+        """All of them: the files of a folder together, every other file alone; newest first."""
+        groups: dict[str, list[Upload]] = {}
+        for upload in self:
+            groups.setdefault(upload.folder or str(upload.pk), []).append(upload)
+        return [Arriving.of(group) for group in groups.values()]
+
 
 class Upload(ProjectOwned):
     """A file on its way. When it has become a version, or stood still too long, it is gone."""
@@ -45,6 +62,9 @@ class Upload(ProjectOwned):
     path = models.CharField(_("path"), max_length=255, blank=True)  # in the folder it comes from
     size = models.PositiveBigIntegerField(_("size"))  # as announced, in bytes
     modified = models.CharField(_("last change"), max_length=255, blank=True)  # the client's words
+    # What the client says of the folder that it sends: how many files, how many bytes.
+    folder_files = models.PositiveIntegerField(null=True)
+    folder_size = models.PositiveBigIntegerField(null=True)
     expires_at = models.DateTimeField(_("expires"))
 
     objects = UploadQuerySet.as_manager()
@@ -61,6 +81,11 @@ class Upload(ProjectOwned):
     def root() -> Path:
         """Where all uploads lie."""
         return Path(settings.TRAINER_HOME) / "data" / ".uploads"
+
+    @property
+    def folder(self) -> str:
+        """The folder that it comes from, the uppermost one; empty for a file by itself."""
+        return self.path.partition("/")[0] if "/" in self.path else ""
 
     @property
     def directory(self) -> Path:
@@ -96,3 +121,32 @@ class Upload(ProjectOwned):
             first = file.read(part)
             file.seek(received - part)
             return Arrived(received, zlib.crc32(file.read(part), zlib.crc32(first)))
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """A file, or a folder, that did not become a version yet: what there is of it, and in all."""
+
+    upload: Upload  # the newest of them
+    done: int  # files that have arrived
+    files: int
+    received: int  # bytes
+    size: int
+
+    @classmethod
+    def of(cls, uploads: list[Upload]) -> Self:
+        """What these make together; they are of one folder, or one file."""
+        received = [upload.received for upload in uploads]
+        there = zip(received, uploads, strict=True)
+        return cls(
+            upload=uploads[0],
+            done=sum(here == upload.size for here, upload in there),
+            files=max(len(uploads), uploads[0].folder_files or 0),
+            received=sum(received),
+            size=max(sum(upload.size for upload in uploads), uploads[0].folder_size or 0),
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the folder, or the file."""
+        return self.upload.folder or self.upload.path or self.upload.filename

@@ -80,7 +80,7 @@ class Dataset(ProjectOwned):
 
 
 # Versions made from their parent, not uploaded after it: its rows changed, or its file read anew.
-MADE = ~models.Q(lineage={}) | models.Q(sha256=models.F("parent__sha256"))
+MADE = ~models.Q(lineage={}) | (models.Q(sha256=models.F("parent__sha256")) & ~models.Q(sha256=""))
 
 
 class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
@@ -138,7 +138,7 @@ class DatasetVersion(models.Model):
     encoding = models.CharField(max_length=16, blank=True)
     bytes = models.PositiveBigIntegerField(default=0)  # of the uploaded file
     stored_bytes = models.PositiveBigIntegerField(default=0)  # of all its files
-    sha256 = models.CharField(max_length=64, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)  # empty until the check has read the file
     rows = models.PositiveIntegerField(default=0)  # usable ones
     report = models.JSONField(
         default=dict, blank=True

@@ -48,7 +48,7 @@ from datasets.services.resumable import (
     CHECKSUMS,
     upload_append,
     upload_create,
-    upload_delete,
+    uploads_delete,
     uploads_finished,
 )
 from datasets.services.retention import (
@@ -203,7 +203,7 @@ __all__ = [
     "tokens_start",
     "upload_append",
     "upload_create",
-    "upload_delete",
+    "uploads_delete",
     "uploads_finished",
     "version_add",
     "version_check",

@@ -23,7 +23,7 @@ from datasets.models import DatasetVersion
 from datasets.preparing import Progress
 from datasets.reading.locks import locked
 from datasets.reading.refusals import NotRead
-from datasets.services.files import settle, stored_bytes
+from datasets.services.files import PARTS, original_finish, settle, stored_bytes
 from datasets.services.moves import version_move
 from datasets.shapes.detect import Guess, guess
 from datasets.shapes.mapping import Mapping, mapping_check
@@ -118,6 +118,8 @@ def _tries_count(version: DatasetVersion) -> None:
 
 def _check(version: DatasetVersion, *, by: User | None) -> None:
     progress = reporter(version)
+    if not version.sha256:
+        _original_finish(version, progress)
     contents = _contents(version, progress)
     found = _mapping(version, contents)
     draft = version.directory / f".check-{uuid.uuid4().hex[:12]}"
@@ -135,6 +137,15 @@ def _check(version: DatasetVersion, *, by: User | None) -> None:
         _finish(version, contents, found, outcome, draft, by=by)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _original_finish(version: DatasetVersion, progress: Progress) -> None:
+    """Puts the uploaded file together, if it is not, and notes its size and hash."""
+    total = max(version.bytes, 1)
+    version.bytes, version.sha256 = original_finish(
+        version.directory, lambda done: progress("storing", done / total)
+    )
+    DatasetVersion.objects.filter(pk=version.pk).update(bytes=version.bytes, sha256=version.sha256)
 
 
 def _contents(version: DatasetVersion, progress: Progress) -> Contents:
@@ -247,7 +258,7 @@ def reporter(version: DatasetVersion) -> Progress:
 def _leftovers_remove(version: DatasetVersion) -> None:
     """Folders of checks that do not count. The caller holds the version's lock."""
     for folder in version.directory.iterdir():
-        if folder.is_dir() and folder.name != version.check_name:
+        if folder.is_dir() and folder.name not in {version.check_name, PARTS}:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -4,17 +4,21 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import orjson
 from django.conf import settings
+from zipstream import ZIP_STORED, ZipStream
 
 from datasets.reading.locks import locked
 
 INCOMING = ".incoming"
+PARTS = "parts"  # folder of the files of an archive that is to be written yet
+_NAMES = "names.json"
 _CHUNK = 1 << 20
 
 
@@ -50,12 +54,16 @@ class LocalFile:
 
 @dataclass(frozen=True)
 class Stored:
-    """An uploaded file in a folder of its own that is not part of the data yet."""
+    """An uploaded file in a folder of its own that is not part of the data yet.
+
+    One whose bytes were not read has no hash, and of several files there is no archive, but
+    `PARTS`: `original_finish` does the rest.
+    """
 
     directory: Path
     original: Path
     size: int
-    sha256: str
+    sha256: str = ""
 
 
 def data_root() -> Path:
@@ -71,37 +79,114 @@ def incoming_root() -> Path:
 
 
 @contextmanager
-def incoming(upload: Uploaded) -> Iterator[Stored]:
-    """The uploaded file in a locked folder, with its hash; the folder goes unless it was moved."""
+def incoming(upload: Uploaded, *, later: bool) -> Iterator[Stored]:
+    """The uploaded file in a locked folder, which goes unless it was moved.
+
+    With `later` the file's bytes are not read now where that is possible, however many they are.
+    """
     directory = incoming_root() / str(uuid.uuid4())
     directory.mkdir()
     with locked(directory, wait=True):
         try:
             original = directory / "original"
-            size, digest = _take(upload, original)
-            yield Stored(directory, original, size, digest)
+            if later and _lay(upload, directory):
+                yield Stored(directory, original, upload.size or 0)
+            else:
+                size, digest = _take(upload, original)
+                yield Stored(directory, original, size, digest)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _take(upload: Uploaded, target: Path) -> tuple[int, str]:
-    """Links Django's temporary file, or copies where that is impossible; size and SHA-256."""
-    digest, size = hashlib.sha256(), 0
+def _lay(upload: Uploaded, directory: Path) -> bool:
+    """Links the file, or all files of an archive, into the folder; whether that is possible."""
+    files: list[tuple[str, Uploaded]] | None = getattr(upload, "parts", None)
+    if files is None:
+        return _linked(upload, directory / "original")
+    parts = directory / PARTS
+    parts.mkdir()
+    for number, (_name, file) in enumerate(files):
+        if not _linked(file, parts / str(number)):
+            shutil.rmtree(parts)
+            return False
+    (parts / _NAMES).write_bytes(orjson.dumps([name for name, _file in files]))
+    sync(parts / _NAMES)
+    sync(parts)
+    return True
+
+
+def _linked(upload: Uploaded, target: Path) -> bool:
+    """Links a temporary file, Django's or our own; False where that is impossible."""
     source = getattr(upload, "temporary_file_path", None)
-    if source is not None and _link(Path(source()), target):
-        with target.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-    else:
-        with target.open("wb") as file:
-            for chunk in upload.chunks():
-                digest.update(chunk)
-                size += len(chunk)
-                file.write(chunk)
+    if source is None or not _link(Path(source()), target):
+        return False
     sync(target)  # now, and not when the database's only writer waits for it
     target.chmod(0o444)
+    return True
+
+
+def _take(upload: Uploaded, target: Path) -> tuple[int, str]:
+    """Links a temporary file, or copies where that is impossible; size and SHA-256."""
+    if _linked(upload, target):
+        return _read(LocalFile(target, "").chunks())
+    with target.open("wb") as file:
+        size, digest = _read(upload.chunks(), file.write)
+    sync(target)
+    target.chmod(0o444)
+    return size, digest
+
+
+def _read(
+    pieces: Iterable[bytes], each: Callable[[bytes], object] = lambda _piece: None
+) -> tuple[int, str]:
+    """Size and SHA-256 of what comes, while `each` gets every piece of it."""
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
+        each(piece)
+        digest.update(piece)
+        size += len(piece)
     return size, digest.hexdigest()
+
+
+def original_finish(directory: Path, told: Callable[[int], None]) -> tuple[int, str]:
+    """What `incoming` left for later: size and SHA-256 of the file, once it is put together.
+
+    May be killed at any moment and begun again. `told` gets the bytes read, again and again.
+    """
+    original, parts = directory / "original", directory / PARTS
+    done = 0
+
+    def tell(piece: bytes) -> None:
+        nonlocal done
+        done += len(piece)
+        told(done)
+
+    if original.exists():
+        found = _read(LocalFile(original, "").chunks(), tell)
+    else:
+        names = orjson.loads((parts / _NAMES).read_bytes())
+        files = [LocalFile(parts / str(number), name) for number, name in enumerate(names)]
+        archive = parts / "archive"
+        with archive.open("wb") as file:
+
+            def write(piece: bytes) -> None:
+                file.write(piece)
+                tell(piece)
+
+            found = _read(zipped(zip(names, files, strict=True)), write)
+        sync(archive)
+        archive.chmod(0o444)
+        archive.rename(original)
+    shutil.rmtree(parts, ignore_errors=True)
+    return found
+
+
+def zipped(files: Iterable[tuple[str, Uploaded]]) -> Iterator[bytes]:
+    """Files under their names as an archive without compression, written while it is read."""
+    stream = ZipStream(compress_type=ZIP_STORED)
+    for name, file in files:
+        stream.add(file.chunks(_CHUNK), name)
+    yield from stream
 
 
 def _link(source: Path, target: Path) -> bool:

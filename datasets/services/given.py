@@ -5,13 +5,9 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import PurePosixPath
 
-from zipstream import ZIP_STORED, ZipStream
-
 from common.errors import DomainError
 from common.phrases import gettext as _
-from datasets.services.files import Uploaded
-
-_CHUNK = 1 << 20
+from datasets.services.files import Uploaded, zipped
 
 
 def given_as_one(
@@ -51,11 +47,11 @@ class _Pasted:
 
 
 class _Bundle:
-    """Several files as one archive without compression, put together while it is read."""
+    """Several files as one archive; `parts` are its files under their names in it."""
 
     def __init__(self, files: Sequence[Uploaded], paths: Sequence[str]) -> None:
-        self._files = files
-        self._paths = paths
+        used: set[str] = set()
+        self.parts = [(_unused(path, used), file) for path, file in zip(paths, files, strict=True)]
         folders = {path.split("/")[0] if "/" in path else "" for path in paths}
         folder = folders.pop() if len(folders) == 1 else ""
         self.name: str | None = f"{folder or PurePosixPath(paths[0]).stem}.zip"
@@ -64,20 +60,15 @@ class _Bundle:
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """The archive."""
-        stream = ZipStream(compress_type=ZIP_STORED)
-        used: set[str] = set()
-        for file, path in zip(self._files, self._paths, strict=True):
-            name = _unused(re.sub(r"^[/\\]+", "", path) or "file", used)
-            used.add(name)
-            stream.add(file.chunks(_CHUNK), name)
-        yield from stream
+        return zipped(self.parts)
 
 
 def _unused(path: str, used: set[str]) -> str:
-    """The path, with a number where another file has it."""
-    found, number = PurePosixPath(path), 1
+    """The path, with a number where another file has it; `used` learns it."""
+    whole = PurePosixPath(re.sub(r"^[/\\]+", "", path) or "file")
+    found, number = whole, 1
     while str(found) in used:
         number += 1
-        whole = PurePosixPath(path)
         found = whole.with_name(f"{whole.stem} ({number}){whole.suffix}")
+    used.add(str(found))
     return str(found)

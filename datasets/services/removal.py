@@ -9,7 +9,7 @@ from accounts.services import event_record, project_commons
 from common.errors import Conflict
 from datasets.models import Dataset, Import, Provider, Recipe, RecipeRun, Upload
 from datasets.services.changes import dataset_remove
-from datasets.services.resumable import upload_delete
+from datasets.services.resumable import uploads_delete
 
 
 def project_empty(project: Project, *, until: float) -> bool:
@@ -22,8 +22,7 @@ def project_empty(project: Project, *, until: float) -> bool:
     Import.objects.filter(project=project, version=None).delete()
     Recipe.objects.filter(project=project).delete()
     Provider.objects.filter(project=project).delete()
-    for upload in Upload.objects.filter(project=project):
-        upload_delete(upload)
+    uploads_delete(Upload.objects.filter(project=project))
     for dataset in Dataset.objects.filter(project=project).select_related("project"):
         if time.monotonic() > until:
             break

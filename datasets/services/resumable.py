@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import BinaryIO
@@ -75,10 +75,13 @@ def upload_create(
     size: int,
     path: str = "",
     modified: str = "",
+    folder_files: int | None = None,
+    folder_size: int | None = None,
 ) -> Upload:
     """An upload whose bytes are to come; the project's storage is held for all of them.
 
-    `modified` is when the file last changed, as its client writes it to know it again.
+    `modified` is when the file last changed, as its client writes it to know it again;
+    `folder_files` and `folder_size` (bytes) are those of the whole folder that it is sent with.
     `BadFile` (too large), `QuotaExceeded`, Conflict (too many at a time).
     """
     role_require(created_by, project, Role.RESEARCHER)
@@ -90,19 +93,34 @@ def upload_create(
                 code="too_many_uploads",
             )
         refuse_size(size, project)
-        return Upload.objects.create(
+        upload = Upload.objects.create(
             project=project,
             created_by=created_by,
             filename=filename,
             path=path,
             size=size,
             modified=modified,
+            folder_files=folder_files,
+            folder_size=folder_size,
             expires_at=_expiry(),
         )
+    _keep_folder(upload)
+    if not size:  # all of it has arrived: no client sends a piece
+        upload.directory.mkdir(parents=True)
+        upload.file.touch()
+    return upload
 
 
 def _expiry() -> datetime:
     return timezone.now() + timedelta(seconds=settings.UPLOAD_KEEP_SECONDS)
+
+
+def _keep_folder(upload: Upload) -> None:
+    """What has arrived of a folder stays while more of it comes; written once a minute at most."""
+    end = _expiry()
+    late = Upload.objects.beside(upload).filter(expires_at__lt=end - timedelta(minutes=1))
+    if late.update(expires_at=end):
+        upload.expires_at = end
 
 
 def upload_append(upload: Upload, stream: BinaryIO, *, offset: int, checksum: str = "") -> int:
@@ -134,9 +152,7 @@ def upload_append(upload: Upload, stream: BinaryIO, *, offset: int, checksum: st
                 _("The disk is full. Ask an operator for room, then upload again."),
                 code="disk_full",
             ) from error
-    if upload.expires_at < _expiry() - timedelta(minutes=1):
-        upload.expires_at = _expiry()
-        Upload.objects.filter(pk=upload.pk).update(expires_at=upload.expires_at)
+    _keep_folder(upload)
     return upload.received
 
 
@@ -176,10 +192,12 @@ def _digest(checksum: str) -> "tuple[hashlib._Hash, bytes]":
         ) from error
 
 
-def upload_delete(upload: Upload) -> None:
-    """Forgets an upload and what has arrived of it."""
-    upload.delete()
-    shutil.rmtree(upload.directory, ignore_errors=True)
+def uploads_delete(uploads: Iterable[Upload]) -> None:
+    """Forgets uploads and what has arrived of them."""
+    gone = list(uploads)
+    Upload.objects.filter(pk__in=[upload.pk for upload in gone]).delete()
+    for upload in gone:
+        shutil.rmtree(upload.directory, ignore_errors=True)
 
 
 def uploads_finished(ids: Sequence[str], *, by: User | AnonymousUser) -> list[Held]:
@@ -219,7 +237,7 @@ def uploads_sweep() -> None:
     for upload in Upload.objects.filter(expires_at__lt=timezone.now()):
         with locked(upload.directory) as mine:
             if mine or not upload.directory.exists():
-                upload_delete(upload)
+                uploads_delete([upload])
     folders = list(Upload.root().iterdir()) if Upload.root().exists() else []
     # A row is older than its folder: what has none now never gets one.
     known = {str(one) for one in Upload.objects.values_list("pk", flat=True)}

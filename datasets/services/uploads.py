@@ -188,10 +188,12 @@ class _received:  # noqa: N801  a context manager
         filename = Path(str(self._upload.name or "")).name[:255]
         spends = getattr(self._upload, "spends", ())
         refuse_size(self._upload.size or 0, self._project, held=spends)
-        self._folder = incoming(self._upload)
+        later = (self._upload.size or 0) >= SMALL
+        self._folder = incoming(self._upload, later=later)
         stored = self._folder.__enter__()
         try:
-            file_format = kind_of(stored.original, filename)
+            # Of several files the archive is to be written yet.
+            file_format = kind_of(stored.original, filename) if stored.original.exists() else "zip"
             contents = self._read(stored, filename) if stored.size < SMALL else None
         except BaseException as error:
             self._folder.__exit__(type(error), error, error.__traceback__)

@@ -129,10 +129,12 @@ def dataset_create(request: HtmxRequest) -> HttpResponse:
 @require_POST
 @login_required
 def upload_delete(request: HtmxRequest, upload_id: uuid.UUID) -> HttpResponse:
-    """Discards an upload that stopped on its way."""
-    upload = get_object_or_404(Upload.objects.editable_by(request.user), pk=upload_id)
-    services.upload_delete(upload)
-    messages.success(request, _("“%(name)s” is discarded.") % {"name": upload.filename})
+    """Discards an upload that did not become a version, with the others of its folder."""
+    mine = Upload.objects.editable_by(request.user)
+    upload = get_object_or_404(mine, pk=upload_id)
+    services.uploads_delete(mine.beside(upload))
+    name = upload.folder or upload.filename
+    messages.success(request, _("“%(name)s” is discarded.") % {"name": name})
     return redirect("datasets:dataset_create")
 
 

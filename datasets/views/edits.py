@@ -19,7 +19,7 @@ from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
-from datasets.edit_forms import DecisionForm, RowForm, SaveForm
+from datasets.edit_forms import PLACES_MAX, DecisionForm, RowForm, SaveForm
 from datasets.editing import places_of, row_value, value_parsed, with_texts
 from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.previews import mapping_of
@@ -96,7 +96,8 @@ def row_edit(
             request, "datasets/row_edit.html", context | {"refused": refused.message}, status=422
         )
     places = places_of(value, plain(mapping_of(version)))
-    raw = bool(request.GET.get("raw")) or not places
+    has_texts = 0 < len(places) <= PLACES_MAX
+    raw = bool(request.GET.get("raw")) or not has_texts
     bound = request.POST if request.method == "POST" else None
     form = RowForm(bound, value=value, places=[] if raw else places, decision=decision)
     if form.is_valid():
@@ -117,7 +118,7 @@ def row_edit(
             add_refusal(form, refused)
         else:
             return redirect(context["back"])
-    context |= {"form": form, "raw": raw, "has_texts": bool(places)}
+    context |= {"form": form, "raw": raw, "has_texts": has_texts}
     return render(request, "datasets/row_edit.html", context, status=422 if bound else 200)
 
 

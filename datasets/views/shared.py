@@ -19,11 +19,12 @@ from common.texts import whole
 from datasets import services
 from datasets.choices import CUTOFF
 from datasets.contamination import overlaps_met
-from datasets.models import Dataset, DatasetVersion, Upload
+from datasets.models import Arriving, Dataset, DatasetVersion, Upload
 from datasets.services.inputs import Seer
 from datasets.shapes.findings import SUMMARIES, WARNINGS
 from datasets.statistics.tokenizers import Tokenizer
 
+LISTED = 100  # files and folders on their way; those after them come when some have gone
 CUTOFFS = (512, 1024, 2048, 4096, 8192)
 
 
@@ -32,10 +33,10 @@ def add_refusal(form: Form, refused: DomainError) -> None:
     form.add_error(field, refused.message)
 
 
-def open_uploads(request: HttpRequest, project: Project) -> list[Upload]:
-    """The user's uploads into the project that stopped on their way, the newest few."""
-    uploads = Upload.objects.editable_by(request.user).filter(project=project)[:20]
-    return [upload for upload in uploads if upload.received < upload.size][:3]
+def open_uploads(request: HttpRequest, project: Project) -> list[Arriving]:
+    """The user's files and folders on their way into the project, the newest first."""
+    uploads = Upload.objects.editable_by(request.user).filter(project=project)
+    return uploads.by_folder()[:LISTED]
 
 
 def version_or_404(

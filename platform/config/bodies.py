@@ -9,26 +9,37 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import Resolver404, resolve
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
 from common.languages import accepted, spoken
-from common.phrases import gettext as _
 from common.texts import whole
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 # Forms and JSON have half of it at most, and so have a node's messages: their views say more.
 ORDINARY_BYTES = 2 * settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+# What arrives of a piece that is cut off is lost, so that no file should come as one.
+PIECE_BYTES = 64 * 2**20
+PIECES = "api-upload-detail"
 FILES = frozenset(  # addresses that take files
     {
         "api-dataset-list",
         "api-dataset-version-list",
-        "api-upload-detail",
+        PIECES,
         "datasets:dataset_create",
         "datasets:version_list",
         "admin:datasets_dataset_add",
     }
 )
 LINGER_SECONDS = 2  # in which a client may read why it is cut off
+_TOO_MUCH = _("The request has more than %(limit)s MB. Send less at once.")
+_TOO_MUCH_UNKNOWN = _(
+    "Without a log-in or an API key a request may have %(limit)s MB. Log in, or send your key."
+)
+_PIECE_TOO_LARGE = _(
+    "A piece of an upload may have %(limit)s MB: what arrives of a piece that is cut off is lost."
+    " Set your client's chunk size to %(limit)s MB or less."
+)
 
 
 class _TooMuch(Exception):
@@ -41,11 +52,11 @@ def bounded(application: Application) -> Application:
     async def within(scope: Any, receive: Any, send: Any) -> None:
         headers = dict(scope["headers"])
         said = headers.get(b"content-length", b"").decode("latin-1")
-        limit = cache(partial(_limit, scope["path"]))
+        limit = cache(partial(_limit, scope))
         came = 0
 
         def check(size: int) -> None:
-            if size > ORDINARY_BYTES and size > limit():
+            if size > ORDINARY_BYTES and size > limit()[0]:
                 raise _TooMuch
 
         async def counted() -> Any:
@@ -60,20 +71,35 @@ def bounded(application: Application) -> Application:
             await application(scope, counted, send)
         except _TooMuch:
             wish = headers.get(b"accept-language", b"").decode("latin-1")
+            most, reason = limit()
             with override(spoken(accepted(wish))):
-                why = _("The request has more than %(limit)s MB. Send less at once.")
-                why %= {"limit": limit() >> 20}
+                why = str(reason) % {"limit": most >> 20}
             await _refuse(why, is_api=scope["path"].startswith("/api/"), receive=receive, send=send)
 
     return within
 
 
-def _limit(path: str) -> int:
-    """The most bytes that the address takes."""
+def _limit(scope: Any) -> tuple[int, Any]:
+    """The most bytes that the address takes, and what is said of more."""
+    name = ""
     with suppress(Resolver404):
-        if resolve(path).view_name in FILES:
-            return ORDINARY_BYTES + int(settings.UPLOAD_MAX_BYTES)
-    return ORDINARY_BYTES
+        name = resolve(scope["path"]).view_name
+    if name not in FILES:
+        return ORDINARY_BYTES, _TOO_MUCH
+    if not _is_known(scope["headers"]):
+        return ORDINARY_BYTES, _TOO_MUCH_UNKNOWN
+    if name == PIECES:
+        return PIECE_BYTES, _PIECE_TOO_LARGE
+    return ORDINARY_BYTES + int(settings.UPLOAD_MAX_BYTES), _TOO_MUCH
+
+
+def _is_known(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether somebody says who sends it. The view finds out whether that is true."""
+    cookie = f"{settings.SESSION_COOKIE_NAME}=".encode()
+    return any(
+        name == b"authorization" or (name == b"cookie" and cookie in value)
+        for name, value in headers
+    )
 
 
 async def _refuse(why: str, *, is_api: bool, receive: Any, send: Any) -> None:

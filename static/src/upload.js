@@ -11,6 +11,7 @@ const inputs = form => [...form.querySelectorAll("[type=file]")];
 const chosen = form => inputs(form).flatMap(input => [...input.files]);
 const place = file => file.webkitRelativePath || file.name;
 const idOf = url => url.split("/").filter(Boolean).at(-1);
+const sizeOf = files => files.reduce((sum, file) => sum + file.size, 0);
 const finished = new Map();  // files that are on the server and did not become a version yet -> their ids
 
 const headers = form => ({ "X-CSRFToken": form.querySelector("[name=csrfmiddlewaretoken]").value, "X-Project": form.dataset.project });
@@ -56,7 +57,7 @@ async function kept(form, file, shows) {
     await new Promise(resolve => { setTimeout(resolve, delay); });
     const answer = await fetch(`${form.dataset.uploads}?${asked}`, { headers: { Accept: "application/json" } }).catch(() => null);
     if (answer?.ok) return (await answer.json()).results;
-    if (answer && answer.status < 500) throw Object.assign(new Error("refused"), { body: await answer.text() });
+    if (answer && answer.status < 500) throw Object.assign(new Error("refused"), { status: answer.status, body: await answer.text() });
     shows.phase("retrying");
   }
   throw new Error("no answer");
@@ -85,8 +86,15 @@ async function resume(form, file, upload, shows) {
   upload.start();
 }
 
-/** Sends one file from where it stopped; gives the id of the upload. */
-async function send(form, file, shows, told) {
+/** How much there is of the folder that a file comes from, so that the server can say how much of it has arrived. */
+function folderOf(file, files) {
+  if (!file.webkitRelativePath) return {};
+  const folder = `${place(file).split("/")[0]}/`, inside = files.filter(one => place(one).startsWith(folder));
+  return { folder_files: String(inside.length), folder_size: String(sizeOf(inside)) };
+}
+
+/** Sends one file of all that were chosen from where it stopped; gives the id of the upload. */
+async function send(form, file, files, shows, told) {
   if (finished.has(file)) return finished.get(file);
   const id = await new Promise((resolve, reject) => {
     const upload = new Upload(file, {
@@ -94,7 +102,7 @@ async function send(form, file, shows, told) {
       chunkSize: PIECE,
       retryDelays: DELAYS,
       headers: headers(form),
-      metadata: { filename: file.name, path: place(file), modified: String(file.lastModified) },
+      metadata: { filename: file.name, path: place(file), modified: String(file.lastModified), ...folderOf(file, files) },
       fingerprint: async () => ["upload", form.dataset.project, place(file), file.size, file.lastModified].join("/"),
       removeFingerprintOnSuccess: true,
       onProgress: sent => { shows.phase("uploading"); told(sent); },
@@ -128,30 +136,39 @@ async function send(form, file, shows, told) {
   return id;
 }
 
+/** Why the server refused, in its own words or those of a proxy before it; or else that it does not answer. */
+function reason(status, body) {
+  try {
+    const { detail } = JSON.parse(body);
+    if (detail) return detail;
+  } catch { /* a page, plain text or nothing */ }
+  if (status < 400 || status >= 500) return window.trainer.say("The server does not answer. What has arrived is kept: upload again to go on from there.");
+  const page = new DOMParser().parseFromString(body, "text/html");
+  return page.querySelector(".lead")?.textContent || page.title || page.body.textContent;
+}
+
 function refuse(form, error) {
-  const body = error.body ?? error.originalResponse?.getBody();
-  let said = window.trainer.say("The server does not answer. What has arrived is kept: upload again to go on from there.");
-  try { said = JSON.parse(body).detail ?? said; } catch { /* no answer of ours */ }
+  const status = error.status ?? error.originalResponse?.getStatus() ?? 0;
   const line = document.createElement("span");
   line.className = "error";
   line.setAttribute("role", "alert");
-  line.textContent = said;
+  line.textContent = reason(status, error.body ?? error.originalResponse?.getBody());
   inputs(form)[0].classList.add("is-invalid");
   inputs(form)[0].after(line);
 }
 
 async function start(form) {
   const shows = progress(form), files = chosen(form);
-  const total = files.reduce((sum, file) => sum + file.size, 0);
+  const total = sizeOf(files);
   form.querySelectorAll(".error, .hint.bad").forEach(said => said.remove());
   form.querySelectorAll(".is-invalid").forEach(field => field.classList.remove("is-invalid"));
   shows.busy(true);
-  const data = new FormData(form);
+  const data = new FormData(form), ids = [];
   data.delete("file");
   let before = 0;
   try {
     for (const file of files) {
-      data.append("upload", await send(form, file, shows, sent => shows.show(before + sent, total)));
+      ids.push(await send(form, file, files, shows, sent => shows.show(before + sent, total)));
       before += file.size;
     }
   } catch (error) {
@@ -159,21 +176,24 @@ async function start(form) {
     refuse(form, error);
     return;
   }
+  data.set("uploads", ids.join());
   shows.show(total, total);
   shows.phase("checking");
   await submit(form, data, files, shows);
 }
 
 async function submit(form, data, files, shows) {
-  let answer, fresh;
+  let status = 0, text = "";
   try {
-    answer = await fetch(form.action, { method: "POST", body: data });
+    const answer = await fetch(form.action, { method: "POST", body: data });
     if (answer.ok) { location.assign(answer.url); return; }
-    fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("form[data-upload]");
+    ({ status } = answer);
+    text = await answer.text();
   } catch { /* said below */ }
+  const fresh = new DOMParser().parseFromString(text, "text/html").querySelector("form[data-upload]");
   if (!fresh) {
     shows.busy(false);
-    window.trainer.notice(window.trainer.say("The server does not answer. What has arrived is kept: upload again to go on from there."), "bad");
+    window.trainer.notice(reason(status, text), "bad");
     return;
   }
   // Files that were refused are of no use any more; with a wrong name they wait for a better one.

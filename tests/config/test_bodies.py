@@ -17,7 +17,9 @@ from tests.nodes.far import Control, database_url, free_port
 
 MB = 2**20
 LOGIN = "/api/v1/login/"
-FILES = ("POST", "/api/v1/datasets/"), ("PATCH", f"/api/v1/uploads/{uuid.UUID(int=1)}/")
+FILE = ("POST", "/api/v1/datasets/")
+PIECE = ("PATCH", f"/api/v1/uploads/{uuid.UUID(int=1)}/")
+KEY = {"Authorization": "Bearer nobody's"}
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def test_a_body_that_says_it_is_too_large_is_not_waited_for(served: Control, pat
     assert b"16 MB" in answer
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", LOGIN), *FILES])
+@pytest.mark.parametrize(("method", "path"), [("POST", LOGIN), FILE, PIECE])
 def test_a_body_without_an_end_is_cut_off(served: Control, method: str, path: str) -> None:
     with begun(served, method, path, "Transfer-Encoding: chunked") as line:
         status, *fields = fields_of(sent_until_cut_off(line))
@@ -88,14 +90,34 @@ def test_a_body_without_an_end_is_cut_off(served: Control, method: str, path: st
     assert b"connection: close" in fields
 
 
-@pytest.mark.parametrize(("method", "path"), FILES)
-def test_files_may_be_larger_than_other_bodies(served: Control, method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("request_line", "headers", "taken", "refused", "said"),
+    [
+        (FILE, KEY, 20, 25, "24 MB"),
+        (FILE, {"Cookie": "a=b; sessionid=c"}, 20, 25, "24 MB"),
+        (FILE, {}, 15, 20, "Without a log-in or an API key a request may have 16 MB."),
+        (PIECE, KEY, 60, 65, "Set your client's chunk size to 64 MB or less."),
+        (PIECE, {"Cookie": "a=b"}, 15, 20, "Without a log-in"),
+    ],
+)
+def test_how_large_files_may_be(
+    served: Control,
+    request_line: tuple[str, str],
+    headers: dict[str, str],
+    taken: int,
+    refused: int,
+    said: str,
+) -> None:
+    """Larger than other bodies, when somebody says who sends them; a piece is no whole file."""
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
-    for size, status in ((20 * MB, 401), (25 * MB, 413)):
-        connection.request(method, path, bytes(size))
-        answer = connection.getresponse()
-        assert (answer.status, bool(answer.read())) == (status, True)
-        assert (answer.getheader("connection") == "close") == (status == 413)
+    connection.request(*request_line, bytes(taken * MB), headers)
+    answer = connection.getresponse()
+    assert (answer.status in {401, 403}, bool(answer.read())) == (True, True)
+    assert answer.getheader("connection") != "close"
+    connection.request(*request_line, bytes(refused * MB), headers)
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("connection")) == (413, "close")
+    assert said in json.loads(answer.read())["detail"]
     connection.close()
 
 

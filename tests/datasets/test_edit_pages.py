@@ -119,3 +119,18 @@ def test_the_api(people, make) -> None:
     assert api.delete(path).status_code == 409
     api.force_authenticate(people.viewer)
     assert api.patch(f"{rows}5/", {"edition": 0, "rating": 1}, format="json").status_code == 404
+
+
+def test_a_row_of_very_many_texts_is_changed_as_json(client, people, make) -> None:
+    """A form has fewer fields than such a row has texts."""
+    turns = [{"role": ("user", "assistant")[n % 2], "content": f"{n}"} for n in range(1200)]
+    version = make([{"messages": turns}]).latest
+    client.force_login(people.member)
+    edit = reverse("datasets:row_edit", args=[version.dataset_id, version.pk, 1])
+    page = client.get(edit)
+    form = page.context["form"]
+    assert not page.context["has_texts"]
+    raw = form["raw"].value().replace('"1199"', '"changed"')
+    assert client.post(edit, {"edition": "0", "raw": raw}).status_code == 302
+    (decision,) = Revision.objects.get().decisions.all()
+    assert decision.changed_value["messages"][-1]["content"] == "changed"

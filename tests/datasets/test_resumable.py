@@ -49,6 +49,11 @@ def create(client: Client, people, size: int = len(DATA), **metadata: str) -> st
     return answer["Location"]
 
 
+def id_of(url: str) -> str:
+    """The upload's id in its address."""
+    return url.split("/")[-2]
+
+
 def append(client: Client, url: str, data: bytes, offset: int, **headers: str):
     """Sends a piece."""
     return client.patch(
@@ -97,12 +102,12 @@ def test_a_file_in_pieces_becomes_a_version(member, people, home) -> None:
     upload = Upload.objects.get()
     member.post("/projects/switch/", {"project": people.team.pk})
     page = reverse("datasets:dataset_create")
-    assert member.post(page, {"upload": upload.pk}).status_code == 302
+    assert member.post(page, {"uploads": upload.pk}).status_code == 302
     version = Dataset.objects.get().latest
     assert (version.state, version.rows, version.filename) == ("ready", 30, "数据.jsonl")
     assert version.original.read_bytes() == DATA
     assert not Upload.objects.exists()
-    again = member.post(page, {"upload": upload.pk, "name": "again"})
+    again = member.post(page, {"uploads": upload.pk, "name": "again"})
     assert (again.status_code, Dataset.objects.count()) == (422, 1)
 
 
@@ -111,7 +116,7 @@ def test_several_uploads_over_the_api(member, people) -> None:
     urls = [create(member, people, path=f"folder/{name}.jsonl") for name in "ab"]
     for url in urls:
         append(member, url, DATA, 0)
-    ids = [url.split("/")[-2] for url in urls]
+    ids = [id_of(url) for url in urls]
     made = member.post(
         "/api/v1/datasets/",
         {"uploads": ids, "project": str(people.team.pk)},
@@ -121,6 +126,41 @@ def test_several_uploads_over_the_api(member, people) -> None:
     version = Dataset.objects.get(name="folder").latest
     assert [file["name"] for file in version.files] == ["folder/a.jsonl", "folder/b.jsonl"]
     assert version.rows == 60
+
+
+def test_an_empty_file_is_refused_as_one(member, people) -> None:
+    """Nothing is sent of it, so all of it has arrived; it is told by its line among others."""
+    empty, full = (create(member, people, n, path=f"folder/{n}.jsonl") for n in (0, len(DATA)))
+    append(member, full, DATA, 0)
+    member.post("/projects/switch/", {"project": people.team.pk})
+    page = reverse("datasets:dataset_create")
+    alone = member.post(page, {"uploads": id_of(empty)})
+    assert alone.status_code == 422
+    assert "The file is empty." in alone.content.decode()
+    both = member.post(page, {"uploads": f"{id_of(empty)},{id_of(full)}"})
+    assert both.status_code == 302, both.content
+    version = Dataset.objects.get(name="folder").latest
+    assert version.rows == 30
+    assert [file["name"] for file in version.left_out] == ["folder/0.jsonl"]
+
+
+def test_a_folder_of_many_files(member, people) -> None:
+    """The page names all that one person may have open at once."""
+    ids = []
+    for number in range(1200):
+        file = services.upload_create(
+            project=people.team, created_by=people.member, filename=f"{number}.txt", size=0
+        )
+        ids.append(str(file.pk))
+    over_api = member.post("/api/v1/datasets/", {"uploads": ids})
+    assert "No file in the archive can be read" in over_api.json()["detail"]
+    url = create(member, people)
+    append(member, url, DATA, 0)
+    member.post("/projects/switch/", {"project": people.team.pk})
+    page = reverse("datasets:dataset_create")
+    assert member.post(page, {"uploads": ",".join([*ids, id_of(url)])}).status_code == 302
+    version = Dataset.objects.get().latest
+    assert (version.rows, len(version.files)) == (30, 1201)
 
 
 def test_what_the_protocol_refuses(member, people) -> None:
@@ -164,7 +204,7 @@ def test_nobody_sees_anothers(client, member, people) -> None:
         assert other.delete(url, headers=TUS).status_code == 404
         assert other.get(URL).json()["count"] == 0
         with pytest.raises(DomainError):
-            services.uploads_finished([url.split("/")[-2]], by=person)
+            services.uploads_finished([id_of(url)], by=person)
     _key, secret = api_key_create(people.member, name="script")
     script = Client(headers={"Authorization": f"Bearer {secret}"})
     assert append(script, url, DATA, 0).status_code == 204
@@ -186,7 +226,7 @@ def test_storage_is_held_from_the_beginning(member, people, settings) -> None:
             project=people.team, created_by=people.member, filename="b", size=200
         )
     append(member, url, DATA, 0)
-    held = services.uploads_finished([url.split("/")[-2]], by=people.member)
+    held = services.uploads_finished([id_of(url)], by=people.member)
     services.dataset_create(
         project=people.team,
         created_by=people.member,
@@ -210,7 +250,7 @@ def test_a_refused_name_keeps_the_upload(member, people, make) -> None:
     url = create(member, people)
     append(member, url, DATA, 0)
     member.post("/projects/switch/", {"project": people.team.pk})
-    sent = {"upload": url.split("/")[-2], "name": "taken"}
+    sent = {"uploads": id_of(url), "name": "taken"}
     page = reverse("datasets:dataset_create")
     assert member.post(page, sent).status_code == 422
     assert member.post(page, {**sent, "name": "free"}).status_code == 302
@@ -225,10 +265,33 @@ def test_an_unfinished_one_is_told(member, people) -> None:
     text = member.get(page).content.decode()
     assert "数据.jsonl" in text
     assert f'kept until <time datetime="{Upload.objects.get().expires_at.isoformat()}"' in text
-    assert member.post(page, {"upload": url.split("/")[-2]}).status_code == 422
-    discard = reverse("datasets:upload_delete", args=[url.split("/")[-2]])
+    assert member.post(page, {"uploads": id_of(url)}).status_code == 422
+    discard = reverse("datasets:upload_delete", args=[id_of(url)])
     assert member.post(discard).status_code == 302
     assert not Upload.objects.exists()
+
+
+def test_a_folder_that_stopped_is_told_as_one(member, people) -> None:
+    """With what is finished of it, and what its client says of the rest; it goes as one, too."""
+    whole = {"folder_files": "3", "folder_size": "9000"}
+    for path in ("logs/a.jsonl", "logs/in/b.jsonl", "Logs/a.jsonl", "数据.jsonl"):
+        url = create(member, people, path=path, **(whole if "/" in path else {}))
+        append(member, url, DATA, 0)
+    append(member, create(member, people, path="logs/c.jsonl", **whole), DATA[:500], 0)
+    member.post("/projects/switch/", {"project": people.team.pk})
+    page = member.get(reverse("datasets:dataset_create"))
+    told = page.context["open_uploads"]
+    assert [(one.name, one.done, one.files) for one in told] == [
+        ("logs", 2, 3),
+        ("数据.jsonl", 1, 1),
+        ("Logs", 1, 3),
+    ]
+    assert (told[0].received, told[0].size) == (2 * len(DATA) + 500, 9000)
+    assert "Of the folder logs 2 of 3 files have arrived" in page.content.decode()
+    discard = reverse("datasets:upload_delete", args=[told[0].upload.pk])
+    assert member.post(discard).status_code == 302
+    assert {upload.path for upload in Upload.objects.all()} == {"Logs/a.jsonl", "数据.jsonl"}
+    assert len(list(Upload.root().iterdir())) == 2
 
 
 def test_a_file_is_known_again(member, people) -> None:
@@ -240,10 +303,10 @@ def test_a_file_is_known_again(member, people) -> None:
     asked = {"project": people.team.pk, "path": "folder/数据.jsonl", "size": len(data)}
     for there in (0, 100, 200_000):
         if there:
-            begin = Upload.objects.get(pk=url.split("/")[-2]).received
+            begin = Upload.objects.get(pk=id_of(url)).received
             append(member, url, data[begin:there], begin)
         (found,) = member.get(URL, asked).json()["results"]
-        assert (found["id"], found["received"]) == (url.split("/")[-2], there)
+        assert (found["id"], found["received"]) == (id_of(url), there)
         first, last = data[: min(there, 65536)], data[max(there - 65536, 0) : there]
         assert found["mark"] == zlib.crc32(first + last)
     member.force_login(people.owner)
@@ -318,6 +381,16 @@ def test_activity_puts_the_end_off(member, people) -> None:
     Upload.objects.update(expires_at=timezone.now() + timedelta(hours=1))
     append(member, url, DATA[:100], 0)
     assert Upload.objects.get().expires_at > timezone.now() + timedelta(hours=24)
+
+
+def test_a_folder_stays_while_more_of_it_comes(member, people) -> None:
+    """However long that takes."""
+    create(member, people, path="logs/a.jsonl")
+    create(member, people, path="other/a.jsonl")
+    Upload.objects.update(expires_at=timezone.now() + timedelta(hours=1))
+    create(member, people, path="logs/b.jsonl")
+    soon = Upload.objects.filter(expires_at__lt=timezone.now() + timedelta(hours=24))
+    assert [upload.path for upload in soon] == ["other/a.jsonl"]
 
 
 class _Breaks(BytesIO):

@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile, is_zipfile
 
 import psutil
 import pytest
@@ -94,6 +95,16 @@ def digest(path: Path) -> str:
 def received(site: Platform) -> int:
     """Bytes that lie on the server's disk."""
     return sum(path.stat().st_size for path in (site.home / "data/.uploads").rglob("part"))
+
+
+def archived(site: Platform, page: Page) -> list[str]:
+    """The files of the one archive among the versions, which may have to be written yet."""
+    for _try in range(600):
+        found = [path for path in (site.home / "data").glob("*/v1/original") if is_zipfile(path)]
+        if found:
+            return ZipFile(found[0]).namelist()
+        page.wait_for_timeout(100)
+    raise AssertionError("there is no archive")
 
 
 def sign_up(site: Platform, page: Page, name: str) -> None:
@@ -192,3 +203,53 @@ def test_errors_of_the_server_and_edits_of_the_file(site: Platform, page: Page, 
     assert received(site) == first  # what arrived before the edit waits for the file as it was
     originals = {digest(path) for path in (site.home / "data").glob("*/v1/original")}
     assert digest(file) in originals
+
+
+FILES = 30
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Files of 2 MB, and an empty one as other programs leave it."""
+    path = tmp_path / "语料 corpus"
+    (path / "in").mkdir(parents=True)
+    for number in range(FILES):
+        row = ROW % (number, b"answer " * 600)
+        (path / "in" / f"{number:02}.jsonl").write_bytes(row * (2 * 2**20 // len(row)))
+    (path / "_SUCCESS").touch()
+    return path
+
+
+def test_a_folder_goes_on_where_it_stopped(site: Platform, page: Page, folder: Path) -> None:
+    """Told as one with what is finished of it; a refusal at the end is told in its own words."""
+    others = set((site.home / "data/.uploads").glob("*"))
+    sign_up(site, page, "folders")
+    page.goto("/datasets/new/")
+
+    def chosen() -> None:
+        page.set_input_files("#upload-folder", str(folder))
+        page.click("button:has-text('Upload and check')")
+
+    chosen()
+    reaches(page, 30)
+    pause(site, page)
+    page.evaluate("localStorage.clear()")  # as in another browser
+    page.reload()
+    hint = page.locator(".hint").filter(has_text="语料 corpus")
+    found = re.search(rf"(\d+) of {FILES + 1} files have arrived", hint.inner_text())
+    assert found
+    done = int(found[1])
+    assert 5 < done < FILES
+
+    pieces: list[str] = []
+    page.on("request", lambda request: pieces.append(request.method))
+    page.route("**/datasets/new/", lambda route: route.continue_(post_data="nothing"))
+    chosen()
+    expect(page.locator("#notices")).to_contain_text("open for too long", timeout=120_000)
+    assert pieces.count("PATCH") <= FILES + 1 - done
+    page.unroute_all()
+    page.click("button:has-text('Upload and check')")
+    page.wait_for_url(re.compile(r"/datasets/[0-9a-f-]{36}/"), timeout=120_000)
+    assert pieces.count("PATCH") <= FILES + 1 - done
+    assert set((site.home / "data/.uploads").glob("*")) == others
+    assert len(archived(site, page)) == FILES + 1
