@@ -107,7 +107,7 @@ class _ObjectsForm(ImportForm):
         label=_("Endpoint"),
         max_length=300,
         required=False,
-        help_text=_("The store's address, for example of OSS or MinIO. Left empty: Amazon S3."),
+        help_text=_("The store's address. Left empty, s3:// is Amazon's; all others need it."),
         widget=forms.TextInput(
             attrs={**_WORD, "placeholder": "https://oss-cn-hangzhou.aliyuncs.com"}
         ),

@@ -20,10 +20,14 @@ class ImportCreateSerializer(MappingSerializer):
         required=False,
         allow_blank=True,
         max_length=1000,
-        help_text="s3://bucket/prefix, or the path below a shared directory.",
+        help_text="s3://bucket/prefix (oss://, cos://, obs://, tos://), or the path below a shared"
+        " directory.",
     )
     endpoint = serializers.CharField(
-        required=False, allow_blank=True, max_length=300, help_text="Of a store; Amazon's else."
+        required=False,
+        allow_blank=True,
+        max_length=300,
+        help_text="Of a store; Amazon's else. Needed with oss://, cos://, obs:// and tos://.",
     )
     region = serializers.CharField(required=False, allow_blank=True, max_length=60)
     directory = serializers.CharField(

@@ -18,17 +18,25 @@ from datasets.importing.web import Answered, Stream, opened
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 _PAGES = 20  # of a thousand objects each
 _SECONDS = 3600  # that a link is good for
+_ADDRESS = re.compile(r"(s3|oss|cos|obs|tos)://([^/]+)/?(.*)", re.DOTALL)
+# Addresses as stores have them that are not Amazon's, by how their paths begin.
+_EXAMPLES = {
+    "oss": "https://oss-cn-hangzhou.aliyuncs.com",
+    "cos": "https://cos.ap-guangzhou.myqcloud.com",
+    "obs": "https://obs.cn-north-4.myhuaweicloud.com",
+    "tos": "https://tos-s3-cn-beijing.volces.com",
+}
 # Stores that want the bucket's name in the host's.
 _BY_HOST = ("amazonaws.com", "aliyuncs.com", "myqcloud.com", "myhuaweicloud.com", "volces.com")
 
 
 def address_read(text: str) -> tuple[str, str]:
     """Bucket and prefix of `s3://bucket/prefix` or `oss://bucket/prefix`; DomainError else."""
-    found = re.fullmatch(r"(?:s3|oss|cos|obs|tos)://([^/]+)/?(.*)", text.strip(), re.DOTALL)
+    found = _ADDRESS.fullmatch(text.strip())
     if (
         found is None
-        or not _BUCKET.fullmatch(found.group(1))
-        or not found.group(2).isprintable()
+        or not _BUCKET.fullmatch(found.group(2))
+        or not found.group(3).isprintable()
         or len(text) > 1000
     ):
         raise DomainError(
@@ -36,12 +44,23 @@ def address_read(text: str) -> tuple[str, str]:
             field="path",
             code="path",
         )
-    return found.group(1), found.group(2)
+    return found.group(2), found.group(3)
 
 
-def endpoint_of(endpoint: str, region: str) -> str:
-    """The store's address; Amazon's where none is given."""
-    return endpoint.strip().rstrip("/") or f"https://s3.{region}.amazonaws.com"
+def endpoint_of(endpoint: str, region: str, address: str) -> str:
+    """The store's address; Amazon's where `s3://` comes without one.
+
+    DomainError for other stores': their keys are nothing that Amazon should get.
+    """
+    scheme = address.strip().partition("://")[0]
+    if not endpoint and scheme in _EXAMPLES:
+        raise DomainError(
+            _("%(scheme)s:// does not say where the store is. Give its endpoint, as %(example)s.")
+            % {"scheme": scheme, "example": _EXAMPLES[scheme]},
+            field="endpoint",
+            code="endpoint",
+        )
+    return endpoint.rstrip("/") or f"https://s3.{region}.amazonaws.com"
 
 
 class Objects:
@@ -57,10 +76,9 @@ class Objects:
         trusted: bool,
     ) -> None:
         self._bucket, self._prefix = address_read(address)
-        self._endpoint = endpoint_of(endpoint, region)
-        self._host = urlsplit(self._endpoint).hostname or ""
+        self._host = urlsplit(endpoint).hostname or ""
         self._trusted = trusted
-        self._client = _signer(self._endpoint, region, keys)
+        self._client = _signer(endpoint, region, keys)
 
     def listing(self) -> Listing:
         """The objects by their names after the prefix's folder. See `Place`."""

@@ -147,7 +147,7 @@ def _place(kind: Import.Kind, given: Mapping[str, Any]) -> dict[str, str]:
         path = _text(given, "path")
         address_read(path)
         region = _text(given, "region") or REGION
-        endpoint = endpoint_of(_text(given, "endpoint"), region)
+        endpoint = endpoint_of(_text(given, "endpoint"), region, path)
         try:
             plain = target_read(endpoint).path == "/" and region.replace("-", "").isalnum()
         except BadTarget:

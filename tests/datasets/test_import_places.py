@@ -66,6 +66,8 @@ def test_private_addresses_are_refused(endpoint, fetch) -> None:
         ({"path": "s3://trainer/x", "endpoint": "http://a:b@c.org"}, "endpoint"),
         ({"path": "s3://trainer/x", "endpoint": "http://c.org/deep?x"}, "endpoint"),
         ({"path": "s3://trainer/x", "region": "x/../y"}, "endpoint"),
+        *(({"path": f"{scheme}://trainer/x", "secrets": KEYS}, "endpoint")
+          for scheme in ("oss", "cos", "obs", "tos")),
         ({"path": "s3://trainer/x", "secrets": {"access_key": "a"}}, "secret_key"),
         ({"path": "s3://trainer/x", "secrets": {"access_key": "a\nb", "secret_key": "b"}},
          "access_key"),
