@@ -224,6 +224,7 @@ def place_of(found: Import) -> Place:
             given["path"],
             keys,
             trusted=host in settings.IMPORT_HOSTS,
+            patterns=found.reference.get("files", ()),
         )
     if why := import_kinds()[found.kind]:
         raise DomainError(why, code="closed")

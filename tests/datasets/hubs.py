@@ -102,14 +102,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _modelscope(self, path: str, query: dict[str, list[str]]) -> None:
         if path.endswith("/tree"):
-            files = [
-                {"Path": name, "Size": len(data), "Type": "blob",
-                 "Sha256": hashlib.sha256(data).hexdigest()}
-                for name, data in self.hub.files.items()
-            ]  # fmt: skip
-            self._json({"Code": 200, "Data": {"Files": [{"Path": "d", "Type": "tree"}, *files]}})
+            page, size = (int(query[name][0]) for name in ("PageNumber", "PageSize"))
+            names = [None, *self.hub.files][(page - 1) * size : page * size]
+            files = [self._entry(name) for name in names]
+            self._json({"Code": 200, "Data": {"Files": files}})
         else:
             self._resolved(query["FilePath"][0])
+
+    def _entry(self, name: str | None) -> dict[str, Any]:
+        """A line of ModelScope's list: a file, or the folder that comes first."""
+        if name is None:
+            return {"Path": "d", "Type": "tree"}
+        data = self.hub.files[name]
+        digest = hashlib.sha256(data).hexdigest()
+        return {"Path": name, "Size": len(data), "Type": "blob", "Sha256": digest}
 
     def _resolved(self, name: str) -> None:
         if name not in self.hub.files:
