@@ -67,11 +67,20 @@ class ImportChoiceSerializer(serializers.Serializer[object]):
     choices = serializers.ListField(child=serializers.CharField(max_length=300), allow_empty=False)
 
 
+class ImportResumeSerializer(serializers.Serializer[object]):
+    """The secrets of the import, which were forgotten when it failed."""
+
+    token = serializers.CharField(default="", allow_blank=True, max_length=500)
+    access_key = serializers.CharField(default="", allow_blank=True, max_length=500)
+    secret_key = serializers.CharField(default="", allow_blank=True, max_length=500)
+
+
 class ImportSerializer(serializers.ModelSerializer[Import]):
     """An import: where from, how far, what came of it. Keys and tokens are never shown."""
 
     project_name = serializers.CharField(source="project.name", read_only=True)
     created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
+    can_resume = serializers.BooleanField(read_only=True)
 
     class Meta:
         model = Import
@@ -88,6 +97,8 @@ class ImportSerializer(serializers.ModelSerializer[Import]):
             "offers",
             "revision",
             "problem",
+            "can_resume",
+            "needs_secret",
             "version",
             "created_by",
             "created_at",

@@ -106,18 +106,15 @@ def import_create(
         project = dataset.project
     role_require(created_by, project, Role.RESEARCHER)
     place = {**_place(Import.Kind(kind), reference), **_wanted(reference)}
-    if Import.objects.filter(created_by=created_by).active().count() >= OPEN_MAX:
-        raise Conflict(
-            _("You have %(limit)s imports under way. Wait for some, or cancel them.")
-            % {"limit": OPEN_MAX},
-            code="too_many_imports",
-        )
+    _refuse_more(created_by)
+    sealed = _sealed(Import.Kind(kind), secrets or {})
     found = Import(
         project=project,
         created_by=created_by,
         kind=kind,
         reference=place,
-        secret=_sealed(Import.Kind(kind), secrets or {}),
+        secret=sealed,
+        needs_secret=bool(sealed),
         dataset=dataset,
         wish=asdict(wish) if wish else {},
     )
@@ -128,6 +125,15 @@ def import_create(
     event_record(found, project=project, actor=created_by, verb="submitted")
     async_task("datasets.tasks.import_run", str(found.pk), cluster="web")
     return found
+
+
+def _refuse_more(by: User) -> None:
+    if Import.objects.filter(created_by=by).active().count() >= OPEN_MAX:
+        raise Conflict(
+            _("You have %(limit)s imports under way. Wait for some, or cancel them.")
+            % {"limit": OPEN_MAX},
+            code="too_many_imports",
+        )
 
 
 def _name_of(place: str) -> str:
@@ -258,6 +264,8 @@ def shared_entries(root: str, path: str) -> list[Entry]:
 def import_choose(import_id: uuid.UUID, choices: Sequence[str], *, by: User) -> Import:
     """Goes on with the chosen offers. Conflict when nothing is to be chosen."""
     found = _editable(import_id, by)
+    if found.state != Import.State.CHOOSING:
+        raise Conflict(_("Nothing is to be chosen for this import now."))
     known = {offer["name"] for offer in found.offers}
     if not choices or set(choices) - known:
         raise DomainError(
@@ -265,6 +273,33 @@ def import_choose(import_id: uuid.UUID, choices: Sequence[str], *, by: User) -> 
         )
     reference = {**found.reference, "choices": list(choices)}
     found = work_move(found, Import.State.WAITING, by=by, reference=reference, offers=[])
+    async_task("datasets.tasks.import_run", str(found.pk), cluster="web")
+    return found
+
+
+@transaction.atomic
+def import_resume(
+    import_id: uuid.UUID, *, by: User, secrets: Mapping[str, str] | None = None
+) -> Import:
+    """Has a failed import go on with what has arrived; `secrets` as when it was asked for.
+
+    Conflict when nothing of it is kept. DomainError when it had secrets and gets none.
+    """
+    found = _editable(import_id, by)
+    if not found.can_resume:
+        raise Conflict(_("Nothing of this import is kept to go on with. Import again."))
+    _refuse_more(by)
+    sealed = _sealed(Import.Kind(found.kind), secrets or {})
+    if found.needs_secret and not sealed:
+        raise DomainError(
+            _("Give the token or the keys again: they were forgotten when the import ended."),
+            field=_SECRETS[Import.Kind(found.kind)][0],
+            code="keys",
+        )
+    if found.name:
+        refuse_taken(found.project, found.name)
+    fields = {"created_by": by, "secret": sealed, "problem": "", "ended_at": None}
+    work_move(found, Import.State.WAITING, by=by, **fields)
     async_task("datasets.tasks.import_run", str(found.pk), cluster="web")
     return found
 

@@ -24,6 +24,7 @@ class SimulatedHub:
         self.token = ""  # that is asked for, where it is not empty
         self.gated = False
         self.cuts: list[int] = []  # bytes after which the next transfers end
+        self.dies_after = 0  # bytes of the first file that has more
         self.lies: dict[str, str] = {}  # path -> a checksum that is wrong
         self.redirects = True  # files come from another address, as from a network of copies
         self.ranges = True
@@ -137,12 +138,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.hub.length:
             self.close_connection = True
+        dies = 0 < self.hub.dies_after < len(body)
+        if dies:
+            self.hub.cuts = [self.hub.dies_after]
         if self.hub.cuts:
             body = body[: self.hub.cuts.pop(0)]
             self.close_connection = True
         for place in range(0, len(body), 64 * 1024):
             time.sleep(self.hub.pause)
             self.wfile.write(body[place : place + 64 * 1024])
+        if dies:
+            self.hub.close()
 
     def _json(self, value: object) -> None:
         self._say(200, json.dumps(value).encode())
