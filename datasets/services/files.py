@@ -12,6 +12,7 @@ from typing import Protocol
 
 from django.conf import settings
 
+from common.disks import disk_full_told
 from datasets.reading.locks import locked
 
 INCOMING = ".incoming"
@@ -72,16 +73,20 @@ def incoming_root() -> Path:
 
 @contextmanager
 def incoming(upload: Uploaded) -> Iterator[Stored]:
-    """The uploaded file in a locked folder, with its hash; the folder goes unless it was moved."""
+    """The uploaded file in a locked folder, with its hash; the folder goes unless it was moved.
+
+    `DiskFull` for what has no room, also of what is made of it meanwhile.
+    """
     directory = incoming_root() / str(uuid.uuid4())
-    directory.mkdir()
-    with locked(directory, wait=True):
-        try:
-            original = directory / "original"
-            size, digest = _take(upload, original)
-            yield Stored(directory, original, size, digest)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+    with disk_full_told():
+        directory.mkdir()
+        with locked(directory, wait=True):
+            try:
+                original = directory / "original"
+                size, digest = _take(upload, original)
+                yield Stored(directory, original, size, digest)
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 def _take(upload: Uploaded, target: Path) -> tuple[int, str]:

@@ -14,6 +14,9 @@ class DiskFull(DomainError):
 
     code = "disk_full"
 
+    def __init__(self) -> None:
+        super().__init__(_("The disk is full. Ask an operator for room, then try again."))
+
 
 @contextmanager
 def disk_full_told() -> Iterator[None]:
@@ -23,7 +26,7 @@ def disk_full_told() -> Iterator[None]:
     except (OSError, sqlite3.OperationalError) as error:
         if not _is_full(error):
             raise
-        raise DiskFull(_("The disk is full. Ask an operator for room, then try again.")) from error
+        raise DiskFull from error
 
 
 def _is_full(error: OSError | sqlite3.OperationalError) -> bool:
