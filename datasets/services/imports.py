@@ -298,8 +298,16 @@ def import_resume(
         )
     if found.name:
         refuse_taken(found.project, found.name)
-    fields = {"created_by": by, "secret": sealed, "problem": "", "ended_at": None}
-    work_move(found, Import.State.WAITING, by=by, **fields)
+    work_move(
+        found,
+        Import.State.WAITING,
+        by=by,
+        created_by=by,
+        secret=sealed,
+        needs_secret=bool(sealed),
+        problem="",
+        ended_at=None,
+    )
     async_task("datasets.tasks.import_run", str(found.pk), cluster="web")
     return found
 

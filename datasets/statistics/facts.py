@@ -89,9 +89,9 @@ def facts_write(table: "NDArray[Any]", directory: Path) -> "NDArray[np.uint32]":
     """Writes both files; the usable rows, shortest first."""
     import numpy as np
 
-    (directory / FACTS).write_bytes(memoryview(table))  # `tofile` is silent about a full disk
+    (directory / FACTS).write_bytes(table.data)  # `tofile` is silent about a full disk
     dropped = table["flags"] & DROPPED > 0
     order = np.lexsort((table["length"], dropped)).astype(np.uint32)
-    (directory / ORDER).write_bytes(memoryview(order))
+    (directory / ORDER).write_bytes(order.data)
     usable: NDArray[np.uint32] = order[: len(order) - int(dropped.sum())]
     return usable
