@@ -291,7 +291,7 @@ def _write(
         REMOVED: np.flatnonzero(partners[0] < 0),
     }
     for kind, numbers in found.items():
-        numbers.astype("<u4").tofile(folder / f"{kind}.bin")
+        (folder / f"{kind}.bin").write_bytes(numbers.astype("<u4").data)
     return {"same": int((~open_rows).sum()), **{kind: len(one) for kind, one in found.items()}}
 
 

@@ -1,5 +1,6 @@
 """Forms of imports: one for each kind of place."""
 
+from copy import deepcopy
 from typing import Any
 
 from django import forms
@@ -107,7 +108,7 @@ class _ObjectsForm(ImportForm):
         label=_("Endpoint"),
         max_length=300,
         required=False,
-        help_text=_("The store's address, for example of OSS or MinIO. Left empty: Amazon S3."),
+        help_text=_("The store's address. Left empty, s3:// is Amazon's; all others need it."),
         widget=forms.TextInput(
             attrs={**_WORD, "placeholder": "https://oss-cn-hangzhou.aliyuncs.com"}
         ),
@@ -138,6 +139,18 @@ class _DirectoryForm(ImportForm):
         field = self.fields["directory"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [(root, root) for root in settings.SHARED_DIRECTORIES]
+
+
+class ResumeForm(forms.Form):
+    """Asks for the secrets of an import again, which were forgotten when it ended."""
+
+    def __init__(self, *args: Any, found: Import, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        asking = FORMS[found.kind]
+        for name in asking.secrets if found.needs_secret else ():
+            field = deepcopy(asking.base_fields[name])
+            field.help_text = ""
+            self.fields[name] = field
 
 
 FORMS: dict[str, type[ImportForm]] = {

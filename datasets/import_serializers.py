@@ -20,10 +20,14 @@ class ImportCreateSerializer(MappingSerializer):
         required=False,
         allow_blank=True,
         max_length=1000,
-        help_text="s3://bucket/prefix, or the path below a shared directory.",
+        help_text="s3://bucket/prefix (oss://, cos://, obs://, tos://), or the path below a shared"
+        " directory.",
     )
     endpoint = serializers.CharField(
-        required=False, allow_blank=True, max_length=300, help_text="Of a store; Amazon's else."
+        required=False,
+        allow_blank=True,
+        max_length=300,
+        help_text="Of a store; Amazon's else. Needed with oss://, cos://, obs:// and tos://.",
     )
     region = serializers.CharField(required=False, allow_blank=True, max_length=60)
     directory = serializers.CharField(
@@ -63,11 +67,20 @@ class ImportChoiceSerializer(serializers.Serializer[object]):
     choices = serializers.ListField(child=serializers.CharField(max_length=300), allow_empty=False)
 
 
+class ImportResumeSerializer(serializers.Serializer[object]):
+    """The secrets of the import, which were forgotten when it failed."""
+
+    token = serializers.CharField(default="", allow_blank=True, max_length=500)
+    access_key = serializers.CharField(default="", allow_blank=True, max_length=500)
+    secret_key = serializers.CharField(default="", allow_blank=True, max_length=500)
+
+
 class ImportSerializer(serializers.ModelSerializer[Import]):
     """An import: where from, how far, what came of it. Keys and tokens are never shown."""
 
     project_name = serializers.CharField(source="project.name", read_only=True)
     created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
+    can_resume = serializers.BooleanField(read_only=True)
 
     class Meta:
         model = Import
@@ -84,6 +97,8 @@ class ImportSerializer(serializers.ModelSerializer[Import]):
             "offers",
             "revision",
             "problem",
+            "can_resume",
+            "needs_secret",
             "version",
             "created_by",
             "created_at",

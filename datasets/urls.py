@@ -17,6 +17,7 @@ urlpatterns = [
     path("imports/new/", views.import_create, name="import_create"),
     path("imports/<uuid:import_id>/", views.import_detail, name="import_detail"),
     path("imports/<uuid:import_id>/choose/", views.import_choose, name="import_choose"),
+    path("imports/<uuid:import_id>/resume/", views.import_resume, name="import_resume"),
     path("imports/<uuid:import_id>/cancel/", views.import_cancel, name="import_cancel"),
     path("retention/", views.retention, name="retention"),
     path("recipes/", views.recipe_list, name="recipe_list"),

@@ -17,6 +17,7 @@ from datasets import services
 from datasets.import_serializers import (
     ImportChoiceSerializer,
     ImportCreateSerializer,
+    ImportResumeSerializer,
     ImportSerializer,
 )
 from datasets.models import Dataset, Import
@@ -72,6 +73,19 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         choices = data.validated_data["choices"]
         found = services.import_choose(asking.pk, choices, by=actor(request))
         return Response(ImportSerializer(found).data)
+
+    @extend_schema(request=ImportResumeSerializer, responses={202: ImportSerializer})
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, **kwargs: Any) -> Response:
+        """Has a failed import go on with what has arrived; where it had a token or keys, they are
+        given again. 409 when nothing of it is kept.
+        """
+        data = ImportResumeSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        found = services.import_resume(
+            self.get_object().pk, by=actor(request), secrets=data.validated_data
+        )
+        return Response(ImportSerializer(found).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses=ImportSerializer)
     @action(detail=True, methods=["post"])

@@ -3,18 +3,18 @@
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from common.errors import DomainError
 from common.phrases import gettext as _
-from datasets.importing.listing import FILES_MAX, Listed, Listing
+from datasets.importing.listing import FILES_MAX, FOUND_MAX, Listed, Listing
 from datasets.importing.web import Answered, Stream, opened
 
 _REPOSITORY = re.compile(r"\w[\w.-]{0,95}(?:/\w[\w.-]{0,95})?", re.ASCII)
 _REVISION = re.compile(r"[\w][\w./-]{0,99}", re.ASCII)
 _PAGE = 500  # files that ModelScope lists at once
-_PAGES = 40
 
 # The hubs' public names, their own first, and mirrors. What is configured instead knows the same
 # data sets.
@@ -126,8 +126,10 @@ class ModelScope:
     def listing(self) -> Listing:
         """The files of a branch or tag; commits cannot be named. See `Place`."""
         files: list[Listed] = []
-        for page in range(1, _PAGES + 1):
+        for page in count(1):
             found = self._page(page)
+            if found and (page - 1) * _PAGE >= FOUND_MAX:
+                raise _too_many(self._repository)
             files += [
                 Listed(
                     path=str(one["Path"]),
@@ -165,6 +167,18 @@ class ModelScope:
             return opened(url, trusted=True, secret=self._secret, start=start)
         except Answered as answer:
             raise refused(answer, self._repository, self._endpoint) from None
+
+
+def _too_many(repository: str) -> DomainError:
+    return DomainError(
+        _(
+            "“%(name)s” has more than %(limit)s files, which are too many to list. Download those"
+            " that you need, and upload them."
+        )
+        % {"name": repository, "limit": FOUND_MAX},
+        field="repository",
+        code="too_many_files",
+    )
 
 
 def _size(given: Any) -> int | None:

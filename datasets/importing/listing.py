@@ -2,9 +2,10 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
+from os.path import commonprefix
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
@@ -13,6 +14,7 @@ from common.phrases import gettext as _
 from datasets.reading.kinds import ARCHIVES, BOOKS, COLUMNS, KINDS, ROWS
 
 FILES_MAX = 1000  # of one import
+FOUND_MAX = 20_000  # that a place may list
 OFFERS_MAX = 100  # more cannot be chosen from
 REST = "*"  # the name of an offer of files that no folder and no part sets apart
 _TABLES = ROWS | COLUMNS | BOOKS
@@ -111,7 +113,7 @@ def offers(listing: Listing) -> list[Offer]:
     named = [
         Offer(name, tuple(found))
         for name, patterns in listing.named
-        if (found := _matching(listing.files, patterns))
+        if (found := _matching(listing.files, patterns, _fits_in_folders))
     ]
     return named or _guessed(data_files(listing.files))
 
@@ -144,15 +146,43 @@ def _offer_name(folder: str, part: str) -> str:
     return " / ".join(word for word in ("" if folder == "." else folder, part) if word) or REST
 
 
-def _matching(files: Iterable[Listed], patterns: Iterable[str]) -> list[Listed]:
+def _matching(
+    files: Iterable[Listed], patterns: Iterable[str], fits: Callable[[str, str], bool]
+) -> list[Listed]:
     wanted = [pattern.removeprefix("./") for pattern in patterns]
-    found = (file for file in files if any(fnmatchcase(file.path, one) for one in wanted))
+    found = (file for file in files if any(fits(file.path, one) for one in wanted))
     return sorted(found, key=lambda file: file.path)
 
 
+def _fits_in_folders(path: str, pattern: str) -> bool:
+    """As hubs mean it: `*` stays within a folder, and `**` stands for any folders, or none."""
+    words = pattern.split("/")
+    words += ["*"] if words[-1] == "**" else []
+    reached = {0}  # how many words the folders so far may have used up
+    for part in path.split("/"):
+        for place, word in enumerate(words):
+            if place in reached and word == "**":
+                reached.add(place + 1)
+        reached = {
+            place + (word != "**")
+            for place, word in enumerate(words)
+            if place in reached and (word == "**" or fnmatchcase(part, word))
+        }
+    return len(words) in reached
+
+
+def fixed_start(patterns: Iterable[str]) -> str:
+    """What the paths of all files that fit one of the patterns begin with."""
+    starts = [re.split(r"[*?[]", one.removeprefix("./"))[0] for one in patterns]
+    return commonprefix(starts)  # noqa: RUF071  stores compare letters, not folders
+
+
 def by_patterns(listing: Listing, patterns: Sequence[str]) -> list[Listed]:
-    """The files that the person's patterns name. DomainError when there is none."""
-    found = _matching(listing.files, patterns)
+    """The files that the person's patterns name, in which `*` crosses folders, too.
+
+    DomainError when there is none.
+    """
+    found = _matching(listing.files, patterns, fnmatchcase)
     if not found:
         some = ", ".join(file.path for file in data_files(listing.files)[:5]) or "–"
         raise DomainError(

@@ -5,31 +5,39 @@ So a store that a person names is reached by the same checked connection as ever
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from common.errors import DomainError
 from common.phrases import gettext as _
 from common.texts import whole
-from datasets.importing.listing import Listed, Listing
+from datasets.importing.listing import FOUND_MAX, Listed, Listing, fixed_start
 from datasets.importing.web import Answered, Stream, opened
 from datasets.parsing.names import is_showable
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
-_PAGES = 20  # of a thousand objects each
+_PAGES_MAX = 1000  # also of a store whose pages are small, or never end
 _SECONDS = 3600  # that a link is good for
+_ADDRESS = re.compile(r"(s3|oss|cos|obs|tos)://([^/]+)/?(.*)", re.DOTALL)
+# Addresses as stores have them that are not Amazon's, by how their paths begin.
+_EXAMPLES = {
+    "oss": "https://oss-cn-hangzhou.aliyuncs.com",
+    "cos": "https://cos.ap-guangzhou.myqcloud.com",
+    "obs": "https://obs.cn-north-4.myhuaweicloud.com",
+    "tos": "https://tos-s3-cn-beijing.volces.com",
+}
 # Stores that want the bucket's name in the host's.
 _BY_HOST = ("amazonaws.com", "aliyuncs.com", "myqcloud.com", "myhuaweicloud.com", "volces.com")
 
 
 def address_read(text: str) -> tuple[str, str]:
     """Bucket and prefix of `s3://bucket/prefix` or `oss://bucket/prefix`; DomainError else."""
-    found = re.fullmatch(r"(?:s3|oss|cos|obs|tos)://([^/]+)/?(.*)", text.strip(), re.DOTALL)
+    found = _ADDRESS.fullmatch(text.strip())
     if (
         found is None
-        or not _BUCKET.fullmatch(found.group(1))
-        or not is_showable(found.group(2))
+        or not _BUCKET.fullmatch(found.group(2))
+        or not is_showable(found.group(3))
         or len(text) > 1000
     ):
         raise DomainError(
@@ -37,16 +45,30 @@ def address_read(text: str) -> tuple[str, str]:
             field="path",
             code="path",
         )
-    return found.group(1), found.group(2)
+    return found.group(2), found.group(3)
 
 
-def endpoint_of(endpoint: str, region: str) -> str:
-    """The store's address; Amazon's where none is given."""
-    return endpoint.strip().rstrip("/") or f"https://s3.{region}.amazonaws.com"
+def endpoint_of(endpoint: str, region: str, address: str) -> str:
+    """The store's address; Amazon's where `s3://` comes without one.
+
+    DomainError for other stores': their keys are nothing that Amazon should get.
+    """
+    scheme = address.strip().partition("://")[0]
+    if not endpoint and scheme in _EXAMPLES:
+        raise DomainError(
+            _("%(scheme)s:// does not say where the store is. Give its endpoint, as %(example)s.")
+            % {"scheme": scheme, "example": _EXAMPLES[scheme]},
+            field="endpoint",
+            code="endpoint",
+        )
+    return endpoint.rstrip("/") or f"https://s3.{region}.amazonaws.com"
 
 
 class Objects:
-    """All objects below a prefix. `trusted` says that the operator chose the address."""
+    """All objects below a prefix, or those of them that the patterns may mean.
+
+    `trusted` says that the operator chose the address.
+    """
 
     def __init__(
         self,
@@ -56,26 +78,37 @@ class Objects:
         keys: tuple[str, str] | None,
         *,
         trusted: bool,
+        patterns: Sequence[str] = (),
     ) -> None:
         self._bucket, self._prefix = address_read(address)
-        self._endpoint = endpoint_of(endpoint, region)
-        self._host = urlsplit(self._endpoint).hostname or ""
+        self._host = urlsplit(endpoint).hostname or ""
         self._trusted = trusted
-        self._client = _signer(self._endpoint, region, keys)
+        self._fixed = fixed_start(patterns)
+        self._client = _signer(endpoint, region, keys)
 
     def listing(self) -> Listing:
         """The objects by their names after the prefix's folder. See `Place`."""
         files: list[Listed] = []
-        parameters: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix}
-        for _page in range(_PAGES):
+        wanted = self._folder + self._fixed
+        prefix = wanted if wanted.startswith(self._prefix) else self._prefix
+        for number, page in enumerate(self._pages(prefix)):
+            files += page
+            if len(files) > FOUND_MAX or number == _PAGES_MAX:
+                raise _too_many()
+        # Where nothing fits, some of what there is goes into the sentence that says so.
+        files = files or next(self._pages(self._prefix))
+        return Listing([file for file in files if not file.path.endswith("/")])
+
+    def _pages(self, prefix: str) -> Iterator[list[Listed]]:
+        parameters: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix}
+        while True:
             found = _parsed(self._get("list_objects_v2", parameters).text(), self._host)
             read = unquote_plus if found.findtext("{*}EncodingType") == "url" else str
-            files += [self._listed(one, read) for one in found.findall("{*}Contents")]
+            yield [self._listed(one, read) for one in found.findall("{*}Contents")]
             more = found.findtext("{*}NextContinuationToken")
             if not more:
-                break
+                return
             parameters["ContinuationToken"] = more
-        return Listing([file for file in files if not file.path.endswith("/")])
 
     def _listed(self, one: ET.Element, read: Callable[[str], str]) -> Listed:
         return Listed(
@@ -169,6 +202,18 @@ def _signer(endpoint: str, region: str, keys: tuple[str, str] | None) -> Any:
             field="endpoint",
             code="address",
         ) from error
+
+
+def _too_many() -> DomainError:
+    return DomainError(
+        _(
+            "There are more than %(limit)s objects. Name a longer path, or let all patterns begin"
+            " with the same folder."
+        )
+        % {"limit": FOUND_MAX},
+        field="path",
+        code="too_many_files",
+    )
 
 
 def _parsed(text: bytes, host: str) -> ET.Element:

@@ -15,10 +15,9 @@ from typing import BinaryIO
 
 from common.errors import DomainError
 from common.phrases import gettext as _
-from datasets.importing.listing import Listed, Listing
+from datasets.importing.listing import FOUND_MAX, Listed, Listing
 from datasets.parsing.names import is_showable
 
-FOUND_MAX = 20_000  # files that are looked at below a folder
 SHOWN_MAX = 500  # entries of a folder on a page
 _PIECE = 1 << 20
 _BLOCKS = 64 << 20  # bytes that the system copies at once

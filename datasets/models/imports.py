@@ -1,10 +1,12 @@
 """Data on its way from a hub, a store of objects or a shared directory."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ProjectOwned, ProjectOwnedQuerySet
@@ -18,6 +20,11 @@ class ImportQuerySet(ProjectOwnedQuerySet["Import"]):
     def active(self) -> Self:
         """Those that have not ended."""
         return self.filter(state__in=Import.ACTIVE)
+
+    def kept(self) -> Self:
+        """Those that failed lately: what has arrived of them may be there to go on with."""
+        before = timezone.now() - timedelta(seconds=settings.UPLOAD_KEEP_SECONDS)
+        return self.filter(state=Import.State.FAILED, ended_at__gt=before)
 
 
 class Import(ProjectOwned):
@@ -46,6 +53,8 @@ class Import(ProjectOwned):
     # patterns of names, and `choices`, names of offers.
     reference = models.JSONField(_("place"))
     secret = models.TextField(blank=True, editable=False)  # sealed, and gone when it has ended
+    # Whether there was a secret, which is asked for again before it goes on.
+    needs_secret = models.BooleanField(default=False, db_default=False, editable=False)
     # Into a new version of this dataset; without one, into a new dataset called `name`.
     dataset = models.ForeignKey(Dataset, on_delete=models.SET_NULL, null=True, related_name="+")
     name = models.CharField(_("new dataset"), max_length=80, blank=True)
@@ -69,7 +78,7 @@ class Import(ProjectOwned):
         State.RUNNING: (State.CHOOSING, State.SUCCEEDED, State.FAILED, State.CANCELLED),
         State.CHOOSING: (State.WAITING, State.FAILED, State.CANCELLED),
         State.SUCCEEDED: (),
-        State.FAILED: (),
+        State.FAILED: (State.WAITING,),
         State.CANCELLED: (),
     }
 
@@ -98,8 +107,23 @@ class Import(ProjectOwned):
 
     @property
     def directory(self) -> Path:
-        """Where files wait until all are there; gone when it has ended."""
+        """Where files wait until all are there; gone when it has ended, unless it can go on."""
         return Path(settings.TRAINER_HOME) / "data" / ".imports" / str(self.pk)
+
+    @property
+    def plan(self) -> Path:
+        """The list of the files to fetch."""
+        return self.directory / "plan.json"
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it failed and what has arrived is still there to go on with."""
+        return self.state == self.State.FAILED and self.plan.exists()
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """When what has arrived goes; None before it has ended."""
+        return self.ended_at and self.ended_at + timedelta(seconds=settings.UPLOAD_KEEP_SECONDS)
 
 
 class PublicSource(models.Model):

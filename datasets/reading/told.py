@@ -72,7 +72,7 @@ def _of_parsers() -> dict[str, str]:
             " Upload it again when less goes on, or split it."
         ),
         "parser_output": _("The file would become far more than it is. Convert it to JSONL."),
-        "parser_disk": _("The disk is full. Ask an operator for room, then upload again."),
+        "parser_disk": _("The disk is full. Ask an operator for room, then try again."),
         "parser_crash": _("The file makes its reader fail: it is damaged. Save it anew."),
     }
 

@@ -13,6 +13,7 @@ from datasets.services.imports import (
     import_choose,
     import_create,
     import_kinds,
+    import_resume,
     shared_entries,
 )
 from datasets.services.indexes import (
@@ -141,6 +142,7 @@ __all__ = [
     "import_create",
     "import_execute",
     "import_kinds",
+    "import_resume",
     "import_start",
     "imports_run",
     "index_make",

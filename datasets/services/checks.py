@@ -14,6 +14,7 @@ from django_q.tasks import async_task
 
 from accounts.models import User
 from accounts.services import live_touch
+from common.disks import DiskFull, disk_full_told
 from common.errors import DomainError
 from common.phrases import dump
 from common.phrases import gettext as _
@@ -95,9 +96,10 @@ def version_check(version_id: uuid.UUID, *, by: User | None = None) -> bool:
         _leftovers_remove(version)
         try:
             _tries_count(version)
-            _check(version, by=by)
+            with disk_full_told():
+                _check(version, by=by)
         except DomainError as refused:
-            if isinstance(refused, NotRead) and version.progress["tries"] < TRIES:
+            if isinstance(refused, NotRead | DiskFull) and version.progress["tries"] < TRIES:
                 return False
             _broken(version, refused.message, {"code": refused.code, **refused.data}, by=by)
     return True

@@ -14,6 +14,7 @@ from django_q.tasks import async_task
 from accounts.models import User
 from accounts.services import live_touch
 from common.commits import after_commit
+from common.disks import disk_full_told
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from datasets.comparing import Side, compare
@@ -83,8 +84,10 @@ def comparison_run(comparison_id: uuid.UUID) -> bool:
         if not mine or comparison is None:
             return False
         try:
-            _run(comparison)
+            with disk_full_told():
+                _run(comparison)
         except DomainError as refused:
+            _leftovers_remove(comparison)  # of a full disk, before it takes room to say so
             _note(comparison, state=Comparison.State.FAILED, problem=refused.message)
     return True
 
@@ -97,9 +100,7 @@ def _run(comparison: Comparison) -> None:
             % {"tries": TRIES}
         )
     _note(comparison, progress={"tries": tries})
-    for left in comparison.directory.iterdir():
-        if left.is_dir():
-            shutil.rmtree(left)
+    _leftovers_remove(comparison)
     draft = comparison.directory / "draft"
     draft.mkdir()
     last = time.monotonic()
@@ -116,6 +117,12 @@ def _run(comparison: Comparison) -> None:
     counts = compare(before, after, draft, progress)
     settle(draft, comparison.found)
     _note(comparison, state=Comparison.State.DONE, counts=counts, progress={})
+
+
+def _leftovers_remove(comparison: Comparison) -> None:
+    for left in comparison.directory.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
 
 
 def _note(comparison: Comparison, **fields: object) -> None:

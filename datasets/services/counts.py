@@ -16,6 +16,7 @@ from django_q.tasks import async_task
 
 from accounts.models import User
 from accounts.services import live_touch
+from common.disks import disk_full_told
 from common.errors import Conflict, DomainError, QuotaExceeded
 from common.phrases import gettext as _
 from datasets.checking import Spread, counted_every
@@ -134,7 +135,8 @@ def tokens_count(count_id: uuid.UUID) -> bool:
         if count is None:
             return False
         try:
-            _count(count)
+            with disk_full_told():
+                _count(count)
         except DomainError as refused:
             _end(count, TokenCount.State.FAILED, problem=refused.message)
         except FileNotFoundError:

@@ -14,6 +14,7 @@ import orjson
 from django.conf import settings
 from zipstream import ZIP_STORED, ZipStream
 
+from common.disks import disk_full_told
 from datasets.reading.locks import locked
 
 INCOMING = ".incoming"
@@ -83,19 +84,21 @@ def incoming(upload: Uploaded, *, later: bool) -> Iterator[Stored]:
     """The uploaded file in a locked folder, which goes unless it was moved.
 
     With `later` the file's bytes are not read now where that is possible, however many they are.
+    `DiskFull` for what has no room, also of what is made of it meanwhile.
     """
     directory = incoming_root() / str(uuid.uuid4())
-    directory.mkdir()
-    with locked(directory, wait=True):
-        try:
-            original = directory / "original"
-            if later and _lay(upload, directory):
-                yield Stored(directory, original, upload.size or 0)
-            else:
-                size, digest = _take(upload, original)
-                yield Stored(directory, original, size, digest)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+    with disk_full_told():
+        directory.mkdir()
+        with locked(directory, wait=True):
+            try:
+                original = directory / "original"
+                if later and _lay(upload, directory):
+                    yield Stored(directory, original, upload.size or 0)
+                else:
+                    size, digest = _take(upload, original)
+                    yield Stored(directory, original, size, digest)
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 def _lay(upload: Uploaded, directory: Path) -> bool:

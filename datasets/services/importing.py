@@ -1,6 +1,5 @@
 """The work of an import: files fetched piece by piece, and made into a version as an upload is."""
 
-import errno
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.services import live_touch
+from common.disks import DiskFull, disk_full_told
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from datasets.importing.listing import (
@@ -32,6 +32,7 @@ from datasets.importing.listing import (
 from datasets.importing.web import Broken
 from datasets.models import Dataset, Import
 from datasets.reading.locks import locked
+from datasets.reading.refusals import NotRead
 from datasets.services.files import LocalFile
 from datasets.services.given import given_as_one
 from datasets.services.imports import imports_root, place_of, version_made
@@ -40,9 +41,10 @@ from datasets.services.uploads import Wish, dataset_create, version_add
 from datasets.services.work import Over, work_begin, work_locked, work_move
 
 TRIES = 5  # of an import whose process is killed
-WAITS = (1, 3, 10, 30)  # seconds between tries of a file that brought nothing new
+WAITS = (1, 3, 10, 30)  # seconds between tries that brought nothing new
+LONGER = (60, 120, 240)  # and after them, where something has arrived already
+SPARE = 1 << 20  # bytes given back of a disk that is full: saying so takes some, too
 REPORTED = 1.0  # seconds between two looks at whether the import was called off
-_PLAN = "plan.json"
 
 
 class _Asked(Exception):
@@ -79,26 +81,27 @@ def import_execute(import_id: uuid.UUID) -> bool:
     with locked(found.directory) as mine:
         if not mine:
             return False
+        is_kept = False
         with suppress(Over):
-            _executed(import_id)
+            is_kept = _executed(import_id)
         # A process that ends in any other way keeps what has arrived for the next one.
-        shutil.rmtree(found.directory, ignore_errors=True)
+        if not (is_kept and found.plan.exists()):
+            shutil.rmtree(found.directory, ignore_errors=True)
     return True
 
 
-def _executed(import_id: uuid.UUID) -> None:
+def _executed(import_id: uuid.UUID) -> bool:
+    """Whether what has arrived is kept: it failed for a reason that says nothing about it."""
     try:
-        found = _begin(import_id)
-        _store(found, _fetched(found))
+        with disk_full_told():
+            found = _begin(import_id)
+            _store(found, _fetched(found))
     except _Asked as asked:
         _end(import_id, Import.State.CHOOSING, offers=[_offer(one) for one in asked.offers])
     except DomainError as refused:
         _end(import_id, Import.State.FAILED, problem=refused.message)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        problem = _("The disk is full. Ask an operator for room, then upload again.")
-        _end(import_id, Import.State.FAILED, problem=problem)
+        return isinstance(refused, Broken | DiskFull | NotRead)
+    return False
 
 
 def _offer(offer: Offer) -> dict[str, Any]:
@@ -185,10 +188,9 @@ def _fetched(found: Import) -> list[_Fetched]:
 
 def _planned(found: Import, place: Place) -> list[Listed]:
     """The files to fetch. What was planned once stays, so that a new try goes on with the same."""
-    plan = found.directory / _PLAN
-    if plan.exists():
-        return [Listed(**one) for one in json.loads(plan.read_text(encoding="utf-8"))]
-    listing = _patiently(place.listing, lambda: None)
+    if found.plan.exists():
+        return [Listed(**one) for one in json.loads(found.plan.read_text(encoding="utf-8"))]
+    listing = _patiently(place.listing)
     files = _chosen(found, listing)
     if len(files) > FILES_MAX:
         raise DomainError(
@@ -200,9 +202,9 @@ def _planned(found: Import, place: Place) -> list[Listed]:
     refuse_size(sum(file.size or 0 for file in files), found.project)
     if not Import.objects.filter(pk=found.pk).active().update(revision=listing.revision[:100]):
         raise Over
-    written = plan.with_suffix(".new")
+    written = found.plan.with_suffix(".new")
     written.write_text(json.dumps([file.stored() for file in files]), encoding="utf-8")
-    written.replace(plan)
+    written.replace(found.plan)
     return files
 
 
@@ -229,7 +231,8 @@ def _fetch(place: Place, file: Listed, target: Path, report: _Reporter) -> None:
     part = target.with_suffix(".part")
     before = report.bytes
     for again in (True, False):
-        _patiently(partial(_receive, place, file, part, before, report), report.look, part)
+        work = partial(_receive, place, file, part, before, report)
+        _patiently(work, report.look, lambda: before + _size(part))
         if not file.sha256 or _sha256(part, report) == file.sha256.lower():
             part.replace(target)
             return
@@ -243,7 +246,17 @@ def _fetch(place: Place, file: Listed, target: Path, report: _Reporter) -> None:
 
 
 def _receive(place: Place, file: Listed, part: Path, before: int, report: _Reporter) -> None:
-    """Appends what is missing of a file. `Broken` when it ends too soon."""
+    """Appends what is missing of a file. `Broken` when it ends too soon, or `DiskFull`."""
+    try:
+        with disk_full_told():
+            _append(place, file, part, before, report)
+    except DiskFull:
+        with suppress(FileNotFoundError):
+            os.truncate(part, max(0, part.stat().st_size - SPARE))
+        raise
+
+
+def _append(place: Place, file: Listed, part: Path, before: int, report: _Reporter) -> None:
     part.touch()
     with part.open("r+b") as sink:
         sink.seek(0, os.SEEK_END)
@@ -272,6 +285,10 @@ def _receive(place: Place, file: Listed, part: Path, before: int, report: _Repor
             )
 
 
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
 def _empty(sink: BinaryIO) -> None:
     sink.seek(0)
     sink.truncate()
@@ -285,19 +302,26 @@ def _wrong_size(file: Listed, size: int) -> DomainError:
     )
 
 
-def _patiently(work: Callable[[], Any], look: Callable[[], None], part: Path | None = None) -> Any:
-    """What the work gives. It is tried again while it brings more, and a few times when not."""
+def _patiently(
+    work: Callable[[], Any],
+    look: Callable[[], None] = lambda: None,
+    arrived: Callable[[], int] = lambda: 0,
+) -> Any:
+    """What the work gives. It is tried again while more bytes arrive, and a few times when not: for
+    minutes where some are here.
+    """
     tried = 0
     before = -1
     while True:
         try:
             return work()
         except Broken:
-            there = part.stat().st_size if part is not None and part.exists() else 0
+            there = arrived()
             tried = 0 if there > before >= 0 else tried
-            if tried == len(WAITS):
+            waits = (*WAITS, *LONGER) if there else WAITS
+            if tried >= len(waits):
                 raise
-            until = time.monotonic() + WAITS[tried]
+            until = time.monotonic() + waits[tried]
             before, tried = there, tried + 1
         while time.monotonic() < until:
             time.sleep(0.2)

@@ -106,18 +106,15 @@ def import_create(
         project = dataset.project
     role_require(created_by, project, Role.RESEARCHER)
     place = {**_place(Import.Kind(kind), reference), **_wanted(reference)}
-    if Import.objects.filter(created_by=created_by).active().count() >= OPEN_MAX:
-        raise Conflict(
-            _("You have %(limit)s imports under way. Wait for some, or cancel them.")
-            % {"limit": OPEN_MAX},
-            code="too_many_imports",
-        )
+    _refuse_more(created_by)
+    sealed = _sealed(Import.Kind(kind), secrets or {})
     found = Import(
         project=project,
         created_by=created_by,
         kind=kind,
         reference=place,
-        secret=_sealed(Import.Kind(kind), secrets or {}),
+        secret=sealed,
+        needs_secret=bool(sealed),
         dataset=dataset,
         wish=asdict(wish) if wish else {},
     )
@@ -128,6 +125,15 @@ def import_create(
     event_record(found, project=project, actor=created_by, verb="submitted")
     async_task("datasets.tasks.import_run", str(found.pk), cluster="web")
     return found
+
+
+def _refuse_more(by: User) -> None:
+    if Import.objects.filter(created_by=by).active().count() >= OPEN_MAX:
+        raise Conflict(
+            _("You have %(limit)s imports under way. Wait for some, or cancel them.")
+            % {"limit": OPEN_MAX},
+            code="too_many_imports",
+        )
 
 
 def _name_of(place: str) -> str:
@@ -147,7 +153,7 @@ def _place(kind: Import.Kind, given: Mapping[str, Any]) -> dict[str, str]:
         path = _text(given, "path")
         address_read(path)
         region = _text(given, "region") or REGION
-        endpoint = endpoint_of(_text(given, "endpoint"), region)
+        endpoint = endpoint_of(_text(given, "endpoint"), region, path)
         try:
             plain = target_read(endpoint).path == "/" and region.replace("-", "").isalnum()
         except BadTarget:
@@ -224,6 +230,7 @@ def place_of(found: Import) -> Place:
             given["path"],
             keys,
             trusted=host in settings.IMPORT_HOSTS,
+            patterns=found.reference.get("files", ()),
         )
     if why := import_kinds()[found.kind]:
         raise DomainError(why, code="closed")
@@ -257,6 +264,8 @@ def shared_entries(root: str, path: str) -> list[Entry]:
 def import_choose(import_id: uuid.UUID, choices: Sequence[str], *, by: User) -> Import:
     """Goes on with the chosen offers. Conflict when nothing is to be chosen."""
     found = _editable(import_id, by)
+    if found.state != Import.State.CHOOSING:
+        raise Conflict(_("Nothing is to be chosen for this import now."))
     known = {offer["name"] for offer in found.offers}
     if not choices or set(choices) - known:
         raise DomainError(
@@ -264,6 +273,41 @@ def import_choose(import_id: uuid.UUID, choices: Sequence[str], *, by: User) -> 
         )
     reference = {**found.reference, "choices": list(choices)}
     found = work_move(found, Import.State.WAITING, by=by, reference=reference, offers=[])
+    async_task("datasets.tasks.import_run", str(found.pk), cluster="web")
+    return found
+
+
+@transaction.atomic
+def import_resume(
+    import_id: uuid.UUID, *, by: User, secrets: Mapping[str, str] | None = None
+) -> Import:
+    """Has a failed import go on with what has arrived; `secrets` as when it was asked for.
+
+    Conflict when nothing of it is kept. DomainError when it had secrets and gets none.
+    """
+    found = _editable(import_id, by)
+    if not found.can_resume:
+        raise Conflict(_("Nothing of this import is kept to go on with. Import again."))
+    _refuse_more(by)
+    sealed = _sealed(Import.Kind(found.kind), secrets or {})
+    if found.needs_secret and not sealed:
+        raise DomainError(
+            _("Give the token or the keys again: they were forgotten when the import ended."),
+            field=_SECRETS[Import.Kind(found.kind)][0],
+            code="keys",
+        )
+    if found.name:
+        refuse_taken(found.project, found.name)
+    work_move(
+        found,
+        Import.State.WAITING,
+        by=by,
+        created_by=by,
+        secret=sealed,
+        needs_secret=bool(sealed),
+        problem="",
+        ended_at=None,
+    )
     async_task("datasets.tasks.import_run", str(found.pk), cluster="web")
     return found
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from django_q.tasks import async_task
 
+from common.disks import DiskFull, disk_full_told
 from common.phrases import gettext as _
 from datasets.models import DatasetVersion
 from datasets.models.versions import INDEXES
@@ -64,7 +65,11 @@ def indexes_ready(version: DatasetVersion, choice: Choice, *, by: Seer) -> Stand
 def _standing(version: DatasetVersion, index: Index, by: Seer) -> Standing:
     root, folder = version.indexes_directory, version.indexes_directory / index.name
     if not folder.exists() and version.rows_path.stat().st_size < SMALL:
-        index_make(version.pk, index, wait=True)
+        try:
+            with disk_full_told():
+                index_make(version.pk, index, wait=True)
+        except DiskFull as full:
+            return Standing("failed", index.column, problem=full.message)
     with suppress(FileNotFoundError):
         os.utime(folder)  # what is used is kept
         return Standing()

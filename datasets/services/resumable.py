@@ -4,7 +4,6 @@ What has arrived is what lies on the disk: nothing else counts it, so nothing ca
 """
 
 import base64
-import errno
 import hashlib
 import os
 import shutil
@@ -21,6 +20,7 @@ from django.utils import timezone
 
 from accounts.models import Project, Role, User
 from accounts.services import project_hold, role_require
+from common.disks import disk_full_told
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from datasets.models import Upload
@@ -143,15 +143,8 @@ def upload_append(upload: Upload, stream: BinaryIO, *, offset: int, checksum: st
             )
         if offset == upload.size:
             return offset
-        try:
+        with disk_full_told():
             _write(upload, stream, digest, wanted)
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise
-            raise DomainError(
-                _("The disk is full. Ask an operator for room, then upload again."),
-                code="disk_full",
-            ) from error
     _keep_folder(upload)
     return upload.received
 

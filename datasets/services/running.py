@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.services import live_touch
+from common.disks import disk_full_told
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.generation.asking import Asking, Limits
@@ -56,11 +57,13 @@ def run_execute(run_id: uuid.UUID) -> bool:
         if not mine:
             return False
         try:
-            versions = _execute(run_id)
+            with disk_full_told():
+                versions = _execute(run_id)
         except Over:
             versions = []
         except DomainError as refused:
             versions = []
+            _clear(run.directory)  # of a full disk, before it takes room to say so
             _fail(run_id, refused)
         finally:
             _tidy(run)

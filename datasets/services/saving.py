@@ -17,6 +17,7 @@ from django_q.tasks import async_task
 
 from accounts.models import User
 from accounts.services import live_touch, project_hold
+from common.disks import disk_full_told
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from common.phrases import ngettext
@@ -170,10 +171,12 @@ def revision_write(revision_id: uuid.UUID) -> bool:
         if not mine:
             return False
         try:
-            version = _write(revision_id)
+            with disk_full_told():
+                version = _write(revision_id)
         except _Over:
             pass
         except DomainError as refused:
+            _leftovers_remove(revision)  # of a full disk, before it takes room to say so
             _refused(revision_id, refused.message)
         finally:
             shutil.rmtree(revision.directory, ignore_errors=True)
@@ -184,9 +187,7 @@ def revision_write(revision_id: uuid.UUID) -> bool:
 
 def _write(revision_id: uuid.UUID) -> DatasetVersion:
     revision = _begin(revision_id)
-    for left in revision.directory.iterdir():
-        if left.is_dir():
-            shutil.rmtree(left)
+    _leftovers_remove(revision)
     folder = revision.directory / "made"
     folder.mkdir()
     made, columns = Made(), Counter[str]()
@@ -201,6 +202,12 @@ def _write(revision_id: uuid.UUID) -> DatasetVersion:
     output = output_of("", folder, names, made.kept)
     with locked(folder, wait=True):  # the sweep leaves folders alone whose maker lives
         return _finish(revision_id, made, output)
+
+
+def _leftovers_remove(revision: Revision) -> None:
+    for left in revision.directory.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
 
 
 def _locked(revision_id: uuid.UUID) -> Revision:

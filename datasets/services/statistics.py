@@ -12,6 +12,7 @@ from django.db.models import Q
 from django_q.tasks import async_task
 
 from accounts.services import live_touch
+from common.disks import DiskFull, disk_full_told
 from common.errors import DomainError
 from common.phrases import dump
 from common.phrases import gettext as _
@@ -92,8 +93,11 @@ def _work(
             return False
         try:
             _tries_count(version)
-            work(version)
+            with disk_full_told():
+                work(version)
         except DomainError as refused:
+            if isinstance(refused, DiskFull) and version.progress["tries"] < TRIES:
+                return False
             give_up(version, refused.message)
         except FileNotFoundError:
             if DatasetVersion.objects.filter(pk=version_id).exists():

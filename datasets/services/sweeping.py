@@ -87,6 +87,7 @@ def sweep() -> None:
         imports_root(),
         "datasets.tasks.import_run",
         resting=(Import.State.CHOOSING,),
+        kept=Import.objects.kept().values_list("pk", flat=True),
     )
     _work_sweep(
         Revision.objects.filter(state=Revision.State.SAVING),

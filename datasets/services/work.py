@@ -15,7 +15,6 @@ from datasets.models import Import, RecipeRun
 Work = TypeVar("Work", RecipeRun, Import)
 _VERBS: dict[type, dict[str, str]] = {
     RecipeRun: {
-        RecipeRun.State.WAITING: "resumed",
         RecipeRun.State.RUNNING: "recipe_begun",
         RecipeRun.State.SUCCEEDED: "recipe_done",
         RecipeRun.State.FAILED: "recipe_failed",
@@ -79,7 +78,7 @@ def work_move(work: Work, to: str, *, by: User | None, **fields: Any) -> Work:
         work,
         project=work.project,
         actor=by,
-        verb=_VERBS[type(work)][to],
+        verb="resumed" if old == work.State.FAILED else _VERBS[type(work)][to],
         old=old,
         new=to,
         reason=fields.get("problem", ""),

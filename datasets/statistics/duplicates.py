@@ -36,7 +36,7 @@ def near_find(
     table = np.fromfile(facts / FACTS, dtype=RECORD)
     table["flags"] &= np.uint8(0xFF ^ NEAR)
     table["flags"][np.asarray(numbers, dtype=np.int64)[near]] |= np.uint8(NEAR)
-    table.tofile(folder / FACTS)
+    (folder / FACTS).write_bytes(table.data)
     return {
         "rows": int(near.sum()),
         "clusters": len(np.unique(leaders[near])),

@@ -89,9 +89,9 @@ def facts_write(table: "NDArray[Any]", directory: Path) -> "NDArray[np.uint32]":
     """Writes both files; the usable rows, shortest first."""
     import numpy as np
 
-    table.tofile(directory / FACTS)
+    (directory / FACTS).write_bytes(table.data)  # `tofile` is silent about a full disk
     dropped = table["flags"] & DROPPED > 0
     order = np.lexsort((table["length"], dropped)).astype(np.uint32)
-    order.tofile(directory / ORDER)
+    (directory / ORDER).write_bytes(order.data)
     usable: NDArray[np.uint32] = order[: len(order) - int(dropped.sum())]
     return usable

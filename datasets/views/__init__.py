@@ -24,6 +24,7 @@ from datasets.views.imports import (
     import_create,
     import_detail,
     import_list,
+    import_resume,
     public_fetch,
 )
 from datasets.views.providers import (
@@ -72,6 +73,7 @@ __all__ = [
     "import_create",
     "import_detail",
     "import_list",
+    "import_resume",
     "provider_create",
     "provider_delete",
     "provider_list",

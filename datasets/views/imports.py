@@ -23,9 +23,11 @@ from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
-from datasets.import_forms import FORMS
+from datasets.import_forms import FORMS, ResumeForm
 from datasets.models import Dataset, DatasetVersion, Import
 from datasets.views.shared import add_refusal
+
+_SHOWN = ("project", "created_by", "dataset")
 
 
 def ways(chosen: str) -> list[dict[str, Any]]:
@@ -153,12 +155,17 @@ def import_list(request: HtmxRequest) -> HttpResponse:
 @login_required
 def import_detail(request: HtmxRequest, import_id: uuid.UUID) -> HttpResponse:
     """How far an import is and what came of it; renews itself while it lasts."""
+    imports = Import.objects.visible_to(actor(request))
+    found = get_object_or_404(imports.select_related(*_SHOWN), pk=import_id)
+    return _import_page(request, found, ResumeForm(found=found))
+
+
+def _import_page(request: HtmxRequest, found: Import, form: ResumeForm) -> HttpResponse:
     user = actor(request)
-    imports = Import.objects.visible_to(user).select_related("project", "created_by", "dataset")
-    found = get_object_or_404(imports, pk=import_id)
     versions = DatasetVersion.objects.visible_to(user).select_related("dataset")
     context = {
         "found": found,
+        "form": form,
         "version": versions.filter(pk=found.version_id).first() if found.version_id else None,
         "may_edit": Import.objects.editable_by(user).filter(pk=found.pk).exists(),
         "events": Event.objects.filter(subject_id=found.pk).select_related("actor").order_by("-id"),
@@ -166,7 +173,25 @@ def import_detail(request: HtmxRequest, import_id: uuid.UUID) -> HttpResponse:
     }
     part = wants_fragment(request.htmx)
     template = "datasets/_import_state.html" if part else "datasets/import_detail.html"
-    return render(request, template, context)
+    return render(request, template, context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@login_required
+def import_resume(request: HtmxRequest, import_id: uuid.UUID) -> HttpResponse:
+    """Has a failed import go on."""
+    user = actor(request)
+    imports = Import.objects.editable_by(user).select_related(*_SHOWN)
+    found = get_object_or_404(imports, pk=import_id)
+    form = ResumeForm(request.POST, found=found)
+    if form.is_valid():
+        try:
+            services.import_resume(found.pk, by=user, secrets=form.cleaned_data)
+        except DomainError as refused:
+            add_refusal(form, refused)
+        else:
+            return redirect("datasets:import_detail", found.pk)
+    return _import_page(request, found, form)
 
 
 @require_POST

@@ -24,13 +24,14 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from common import store
+from datasets.models.versions import INDEXES
 
 FORMAT = 1
 READ_BYTES = 2**20
 MANIFEST, LIST, FILES = "manifest.json", "files.jsonl", "files"
 DATABASES = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
 # Made anew wherever they are missing, or true of one directory only.
-LEFT_OUT = {"temp", "cache", "engines", "stored", "home-id"}
+LEFT_OUT = {"temp", "cache", "engines", "stored", "home-id", f"data/{INDEXES}"}
 SECRET_FILE = "secret_key"  # noqa: S105  a name
 
 
@@ -175,8 +176,8 @@ def _files(home: Path, left_out: set[str]) -> Iterator[Path]:
     database = str(connection.settings_dict["NAME"])
     for folder, folders, names in os.walk(home):
         here = Path(folder)
-        if here == home:
-            folders[:] = [name for name in folders if name not in left_out]
+        inside = here.relative_to(home)
+        folders[:] = [name for name in folders if (inside / name).as_posix() not in left_out]
         if here.parent == home / "output":
             folders[:] = [name for name in folders if name != "inputs"]  # links to what we copy
         folders.sort()
@@ -184,7 +185,7 @@ def _files(home: Path, left_out: set[str]) -> Iterator[Path]:
             path = here / name
             if path.is_symlink() or not path.is_file() or str(path).startswith(database):
                 continue
-            if here == home and name in left_out:
+            if (inside / name).as_posix() in left_out:
                 continue
             yield path
 

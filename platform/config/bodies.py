@@ -12,6 +12,8 @@ from django.urls import Resolver404, resolve
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
+from common.disks import DiskFull, disk_full_told
+from common.errors import DomainError
 from common.languages import accepted, spoken
 from common.texts import whole
 
@@ -47,7 +49,9 @@ class _TooMuch(Exception):
 
 
 def bounded(application: Application) -> Application:
-    """The application behind a limit: 413 for a body that says or shows that it is larger."""
+    """The application behind a limit: 413 for a body that says or shows that it is larger, and 507
+    for one that finds no room on the disk.
+    """
 
     async def within(scope: Any, receive: Any, send: Any) -> None:
         headers = dict(scope["headers"])
@@ -68,13 +72,14 @@ def bounded(application: Application) -> Application:
 
         try:
             check(whole(said, 18) or 0)
-            await application(scope, counted, send)
-        except _TooMuch:
+            with disk_full_told():
+                await application(scope, counted, send)
+        except (_TooMuch, DiskFull) as error:
             wish = headers.get(b"accept-language", b"").decode("latin-1")
-            most, reason = limit()
             with override(spoken(accepted(wish))):
-                why = str(reason) % {"limit": most >> 20}
-            await _refuse(why, is_api=scope["path"].startswith("/api/"), receive=receive, send=send)
+                refused = DiskFull() if isinstance(error, DiskFull) else _too_large(*limit())
+            is_api = scope["path"].startswith("/api/")
+            await _refuse(refused, is_api=is_api, receive=receive, send=send)
 
     return within
 
@@ -102,15 +107,22 @@ def _is_known(headers: list[tuple[bytes, bytes]]) -> bool:
     )
 
 
-async def _refuse(why: str, *, is_api: bool, receive: Any, send: Any) -> None:
+def _too_large(limit: int, why: Any) -> DomainError:
+    return DomainError(str(why) % {"limit": limit >> 20}, code="too_large")
+
+
+async def _refuse(refused: DomainError, *, is_api: bool, receive: Any, send: Any) -> None:
     """Says why, and ends the connection: nobody may go on sending."""
-    body = json.dumps({"code": "too_large", "detail": why, "field": None}) if is_api else why
+    body = str(refused.message)
+    if is_api:
+        body = json.dumps({"code": refused.code, "detail": body, "field": None})
+    status = 507 if isinstance(refused, DiskFull) else 413
     fields = [
         (b"content-type", b"application/json" if is_api else b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body.encode())).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": fields})
+    await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body.encode(), "more_body": True})
     # Closed at once, a client that still sends would lose the answer. What it sends is not kept.
     with suppress(TimeoutError):

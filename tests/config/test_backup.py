@@ -19,7 +19,8 @@ from django.db import connection
 from common import store
 from config import backup as backing
 from config.storing import store_round
-from datasets.services import dataset_create
+from datasets.services import dataset_create, indexes_ready
+from datasets.statistics.choosing import Choice
 from jobs import services as jobs
 from jobs.models import Checkpoint, Job
 from nodes.models import Node, Workload
@@ -137,6 +138,7 @@ def asked(machine: Machine, code: str) -> object:
     lines = (
         "import json; from jobs.models import *; from nodes.models import *;"
         "from accounts.models import *; from datasets.models import *;"
+        "from datasets.services import *; from datasets.statistics.choosing import Choice;"
     )
     done = manage(machine, "shell", "--no-imports", "-c", f"{lines}print(json.dumps({code}))")
     assert done.returncode == 0, done.stderr
@@ -203,6 +205,28 @@ def test_backup_and_restore_while_a_training_runs(running, fresh, tmp_path, caps
     # And the first platform never noticed.
     assert Job.objects.get(pk=running.job.pk).state == "running"
     assert Workload.objects.get().state == "running"
+
+
+def test_indexes_are_left_out_and_made_again(people, fresh, home, settings, tmp_path) -> None:
+    (home / "secret_key").write_text(settings.SECRET_KEY)
+    rows = b'{"instruction": "b", "output": "1"}\n{"instruction": "a", "output": "2"}\n'
+    dataset = dataset_create(
+        project=people.team,
+        created_by=people.member,
+        name="rows",
+        upload=SimpleUploadedFile("rows.jsonl", rows),
+    )
+    choice = Choice(order="up", by="instruction")
+    assert indexes_ready(dataset.versions.get(), choice, by=people.member).state == "done"
+    call_command("backup", str(tmp_path / "backup"))
+    made = {name for name in files(home) if name.startswith("data/.indexes/")}
+    assert made
+    assert not made & files(tmp_path / "backup" / "files").keys()
+    done = manage(fresh, "restore", str(tmp_path / "backup"))
+    assert done.returncode == 0, done.stderr
+    ready = f"indexes_ready(DatasetVersion.objects.get(), {choice}, by=User.objects.first()).state"
+    assert asked(fresh, ready) == "done"
+    assert made - files(fresh.home).keys() <= {name for name in made if name.endswith(".lock")}
 
 
 def test_a_restore_never_replaces_what_is_there(running, fresh, tmp_path) -> None:

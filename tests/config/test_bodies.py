@@ -13,6 +13,7 @@ import pytest
 
 from config import bodies
 from tests.access.addresses import addresses
+from tests.nodes.disks import small_disk
 from tests.nodes.far import Control, database_url, free_port
 
 MB = 2**20
@@ -32,6 +33,7 @@ def served(home: Path, settings, transactional_db: None) -> Iterator[Control]:
         "TRAINER_DATABASE_URL": database_url(),
         "TRAINER_SECRET_KEY": settings.SECRET_KEY,
         "TRAINER_UPLOAD_MAX_BYTES": str(8 * MB),
+        "TMPDIR": str(home / "temp"),  # as `serve` has it
     }
     control = Control(home, env, port=free_port())
     try:
@@ -119,6 +121,16 @@ def test_how_large_files_may_be(
     assert (answer.status, answer.getheader("connection")) == (413, "close")
     assert said in json.loads(answer.read())["detail"]
     connection.close()
+
+
+@pytest.mark.parametrize(("method", "path"), [FILE, PIECE])
+def test_a_body_without_room_is_refused(served: Control, home: Path, method, path) -> None:
+    with small_disk(home / "temp"):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        connection.request(method, path, bytes(5 * MB))
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["code"]) == (507, "disk_full")
+        connection.close()
 
 
 def test_a_connection_is_used_again_after_a_body(served: Control) -> None:

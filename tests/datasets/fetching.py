@@ -17,6 +17,7 @@ KEYS = {"access_key": ACCESS, "secret_key": SECRET}
 def hasty(monkeypatch) -> None:
     """Nothing is waited for before another try."""
     monkeypatch.setattr(importing, "WAITS", (0, 0, 0))
+    monkeypatch.setattr(importing, "LONGER", (0, 0))
     monkeypatch.setattr(importing, "REPORTED", 0.0)
 
 

@@ -24,6 +24,7 @@ class SimulatedHub:
         self.token = ""  # that is asked for, where it is not empty
         self.gated = False
         self.cuts: list[int] = []  # bytes after which the next transfers end
+        self.dies_after = 0  # bytes of the first file that has more
         self.lies: dict[str, str] = {}  # path -> a checksum that is wrong
         self.redirects = True  # files come from another address, as from a network of copies
         self.ranges = True
@@ -102,14 +103,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _modelscope(self, path: str, query: dict[str, list[str]]) -> None:
         if path.endswith("/tree"):
-            files = [
-                {"Path": name, "Size": len(data), "Type": "blob",
-                 "Sha256": hashlib.sha256(data).hexdigest()}
-                for name, data in self.hub.files.items()
-            ]  # fmt: skip
-            self._json({"Code": 200, "Data": {"Files": [{"Path": "d", "Type": "tree"}, *files]}})
+            page, size = (int(query[name][0]) for name in ("PageNumber", "PageSize"))
+            names = [None, *self.hub.files][(page - 1) * size : page * size]
+            files = [self._entry(name) for name in names]
+            self._json({"Code": 200, "Data": {"Files": files}})
         else:
             self._resolved(query["FilePath"][0])
+
+    def _entry(self, name: str | None) -> dict[str, Any]:
+        """A line of ModelScope's list: a file, or the folder that comes first."""
+        if name is None:
+            return {"Path": "d", "Type": "tree"}
+        data = self.hub.files[name]
+        digest = hashlib.sha256(data).hexdigest()
+        return {"Path": name, "Size": len(data), "Type": "blob", "Sha256": digest}
 
     def _resolved(self, name: str) -> None:
         if name not in self.hub.files:
@@ -131,12 +138,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.hub.length:
             self.close_connection = True
+        dies = 0 < self.hub.dies_after < len(body)
+        if dies:
+            self.hub.cuts = [self.hub.dies_after]
         if self.hub.cuts:
             body = body[: self.hub.cuts.pop(0)]
             self.close_connection = True
         for place in range(0, len(body), 64 * 1024):
             time.sleep(self.hub.pause)
             self.wfile.write(body[place : place + 64 * 1024])
+        if dies:
+            self.hub.close()
 
     def _json(self, value: object) -> None:
         self._say(200, json.dumps(value).encode())

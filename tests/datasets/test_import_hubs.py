@@ -78,6 +78,29 @@ def test_patterns_name_files(hub, fetch) -> None:
     assert (none.state, "a.jsonl" in none.problem) == ("failed", True)
 
 
+def test_patterns_of_a_card_keep_to_folders(hub, fetch) -> None:
+    hub.files = {"a.jsonl": jsonl(GOOD[:5]), "extra/b.jsonl": jsonl(GOOD[5:]), "d/e/c.jsonl": b""}
+    hub.card = {
+        "configs": [
+            {"config_name": "default", "data_files": "*.jsonl"},
+            {"config_name": "extra", "data_files": "./extra/*.jsonl"},
+            {"config_name": "deep", "data_files": ["d/**"]},
+            {"config_name": "all", "data_files": "**/*.jsonl"},
+        ]
+    }
+    assert [(one["name"], one["files"]) for one in fetch().offers] == [
+        ("default / train", 1), ("extra / train", 1), ("deep / train", 1), ("all / train", 3)
+    ]  # fmt: skip
+
+
+def test_a_hub_that_lists_too_many_files(hub, fetch) -> None:
+    hub.files = {f"{number}.bin": b"" for number in range(20_000)}
+    hub.files["z.jsonl"] = jsonl(GOOD)
+    assert "more than 20000 files" in fetch("modelscope").problem
+    del hub.files["0.bin"], hub.files["1.bin"]
+    assert fetch("modelscope", name="rows 2").state == "succeeded"
+
+
 def test_offers_by_folder_and_part() -> None:
     def names(*paths: str) -> list[str]:
         return [one.name for one in offers(Listing([Listed(path) for path in paths]))]

@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import DomainError
 from datasets import services
+from datasets.importing import objects
 from datasets.importing.shared import Shared
 from datasets.models import Import
 from datasets.services import importing
@@ -32,11 +33,21 @@ def test_objects_become_a_version(bucket, fetch, settings, home) -> None:
     assert rows_of(one) == GOOD[:9]
 
 
-def test_more_objects_than_a_page_has(bucket, fetch, settings) -> None:
+def test_more_objects_than_a_page_has(bucket, fetch, settings, monkeypatch) -> None:
     for number in range(1010):
         key = f"data/{number}.{'jsonl' if number == 1009 else 'bin'}"
         bucket.client.put_object(Bucket="trainer", Key=key, Body=jsonl(GOOD))
     assert store(bucket, fetch, settings).state == "succeeded"
+    monkeypatch.setattr(objects, "FOUND_MAX", 1000)
+    assert "more than 1000 objects" in store(bucket, fetch, settings, name="all").problem
+    found = store(bucket, fetch, settings, name="some", files=["./1009.*", "100*.jsonl"])
+    assert (found.state, found.problem) == ("succeeded", "")
+    assert (
+        "There are for example: 1009.jsonl"
+        in store(
+            bucket, fetch, settings, name="none", path="s3://trainer/data/1009", files=["2/*"]
+        ).problem
+    )
 
 
 def test_what_a_store_refuses_is_said(bucket, fetch, settings) -> None:
@@ -68,6 +79,8 @@ def test_private_addresses_are_refused(endpoint, fetch) -> None:
         ({"path": "s3://trainer/x", "endpoint": "http://a:b@c.org"}, "endpoint"),
         ({"path": "s3://trainer/x", "endpoint": "http://c.org/deep?x"}, "endpoint"),
         ({"path": "s3://trainer/x", "region": "x/../y"}, "endpoint"),
+        *(({"path": f"{scheme}://trainer/x", "secrets": KEYS}, "endpoint")
+          for scheme in ("oss", "cos", "obs", "tos")),
         ({"path": "s3://trainer/x", "secrets": {"access_key": "a"}}, "secret_key"),
         ({"path": "s3://trainer/x", "secrets": {"access_key": "a\nb", "secret_key": "b"}},
          "access_key"),

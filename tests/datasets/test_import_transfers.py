@@ -1,7 +1,6 @@
 """Transfers of imports: cut, damaged, too big, through a proxy, called off and killed."""
 
 import contextlib
-import errno
 import socket
 import socketserver
 import subprocess
@@ -135,17 +134,6 @@ def test_limits_are_kept(hub, fetch, people, settings) -> None:
         fetch(execute=False)
     with pytest.raises(Conflict):
         fetch(execute=False)
-
-
-def test_a_full_disk_is_said(hub, fetch, monkeypatch) -> None:
-    hub.files = {"x.jsonl": jsonl(GOOD)}
-
-    def full(*_args) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(importing, "_receive", full)
-    found = fetch()
-    assert (found.state, "disk is full" in found.problem) == ("failed", True)
 
 
 def test_a_bad_file_fails_the_import(hub, fetch) -> None:

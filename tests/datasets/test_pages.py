@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import override
 from rest_framework.test import APIClient
 
 from datasets.models import Dataset, DatasetVersion
@@ -359,3 +361,12 @@ def test_lines_left_out_are_told_beside_a_check_without_findings(client, people,
         reverse("datasets:version_findings", args=[version.dataset_id, version.pk])
     ).content.decode()
     assert "Nothing to complain about" in page
+
+
+def test_what_is_wrong_with_a_file_stands_apart_from_its_rows() -> None:
+    """No sign of one language follows a text of another."""
+    with override("zh-hans"):
+        said = render_to_string(
+            "datasets/_file_read.html", {"file": {"rows": 2, "problem": "为何"}}
+        )
+    assert said.strip() == '2 行 · <span class="bad">为何</span>'
