@@ -144,9 +144,11 @@ class Agent(Follower):
         """Engines that can start here, and facts about the runner; of those `trouble` stops all."""
         try:
             facts = self.driver.check()
-            engines = (
-                services.engines_of_images() if self.is_contained else services.engines_installed()
-            )
+            if self.is_contained:
+                engines, images = services.images_offer()
+                facts |= images
+            else:
+                engines = services.engines_installed()
         except (Unreachable, Unfit) as error:
             self._note(str(error))
             return self.engines, {"trouble": dump(self.trouble)}

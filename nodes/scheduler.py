@@ -32,7 +32,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A node: what it has, and whether it takes work. `engines` is None where it is not known."""
+    """A node: what it has, and whether it takes work.
+
+    `engines` is None where it is not known, `gpu_engines` where all of them can use GPUs.
+    """
 
     key: UUID
     name: str
@@ -41,6 +44,7 @@ class Machine:
     devices: tuple[Device, ...] = ()
     accepts: bool = True
     engines: frozenset[str] | None = None
+    gpu_engines: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +332,11 @@ class _Planner:
 
 
 def _has_engine(room: _Room, request: Request) -> bool:
-    return room.machine.engines is None or request.engine in room.machine.engines
+    machine = room.machine
+    engines = machine.engines
+    if request.gpus and machine.gpu_engines is not None:
+        engines = machine.gpu_engines
+    return engines is None or request.engine in engines
 
 
 def _tightness(room: _Room) -> tuple[int, float, str]:

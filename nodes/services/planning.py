@@ -166,10 +166,15 @@ def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
             memory_bytes=node.memory_bytes,
             devices=tuple(devices.get(node.pk, ())),
             accepts=node.takes_work,
-            engines=frozenset(node.facts["engines"]) if "engines" in node.facts else None,
+            engines=_engines(node, "engines"),
+            gpu_engines=_engines(node, "gpu_engines"),
         )
         for node in nodes
     ]
+
+
+def _engines(node: Node, fact: str) -> frozenset[str] | None:
+    return frozenset(node.facts[fact]) if fact in node.facts else None
 
 
 def _place(decision: scheduler.Placement) -> int:

@@ -18,7 +18,7 @@ from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from nodes.models import Node, Workload
 from nodes.models.workloads import IN_QUEUE
-from nodes.services.images import image_named
+from nodes.services.choices import image_named
 from nodes.services.moves import locked, move
 from nodes.services.planning import nudge, schedule, schedule_soon
 
