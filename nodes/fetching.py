@@ -17,6 +17,7 @@ from nodes.models import Image, Node, Workload
 from nodes.runners import Unreachable
 from nodes.runners.images import CannotFetch, Found, fetch
 from nodes.services import follow
+from nodes.services.planning import nudge
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ def _note(present: Fetch, waiting: list[Workload]) -> None:
         return
     facts = {"name": present.image, "percent": present.percent}
     reason = _("Fetching the image %(name)s: %(percent)s %%") % facts
+    services.workloads_fetched_for(waiting)
     for workload in waiting:
         follow.workload_note(workload.pk, workload.epoch, reason=reason)
 
@@ -127,3 +129,6 @@ def _end(node: Node, ended: Fetch, waiting: list[Workload]) -> None:
         reason = why % {"name": ended.image, "error": ended.error}
         for workload in waiting:
             follow.workload_refuse(workload.pk, workload.epoch, reason=reason)
+    else:
+        for workload in waiting:
+            nudge(workload, node)

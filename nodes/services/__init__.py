@@ -63,6 +63,7 @@ from nodes.services.queue import (
     workload_priority_set,
     workload_stop,
     workload_submit,
+    workloads_fetched_for,
 )
 from nodes.services.reach import Route, route_to
 from nodes.services.removal import project_empty, workload_files_remove
@@ -163,4 +164,5 @@ __all__ = [
     "workload_started",
     "workload_stop",
     "workload_submit",
+    "workloads_fetched_for",
 ]

@@ -11,7 +11,7 @@ from nodes.models import Gpu, Image, Node, Workload
 from nodes.services.checks import Nonsense
 from nodes.services.choices import choose
 from nodes.services.follow import workload_return
-from tests.nodes.test_images import found, ready
+from tests.nodes.test_images import ready
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CPU, CUDA = ({"engine.json": {"variant": name}} for name in ("cpu", "cuda"))
