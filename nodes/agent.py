@@ -67,7 +67,7 @@ class Agent(Follower):
         self.orphans: dict[tuple[uuid.UUID, int], float] = {}
         self.witness = services.Witness()
         self.shares_home = True
-        self.devices_at, self.gpu_count = 0.0, 0
+        self.devices_at = 0.0
         self.planned_at = 0.0
         self.leads = False  # whether this agent looks after what concerns all nodes
 
@@ -170,11 +170,6 @@ class Agent(Follower):
                     "The disk of %(path)s is full: less than %(size)s MB, or no file, is free on"
                     " it. Make room there; how much has to stay free is set by %(setting)s."
                 ) % {"size": reserve >> 20, "path": path, "setting": "TRAINER_NODE_RESERVE_BYTES"}
-        if self.gpu_count and not facts.get("docker_gives_gpus", True):
-            return _(
-                "Docker cannot give containers the GPUs of this machine. Install NVIDIA's container"
-                " toolkit, run “%(command)s” and start Docker again."
-            ) % {"command": "nvidia-ctk runtime configure --runtime=docker"}
         return ""
 
     def register(self) -> None:
@@ -224,7 +219,7 @@ class Agent(Follower):
 
     def _devices(self) -> list[machines.Device]:
         gpus = self.machine.gpus()
-        self.devices_at, self.gpu_count = time.monotonic(), len(gpus)
+        self.devices_at = time.monotonic()
         return [
             machines.Device(
                 gpu.index, gpu.uuid, gpu.name, gpu.memory_bytes, gpu.health, gpu.health_codes

@@ -168,6 +168,7 @@ def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
             accepts=node.takes_work,
             engines=_engines(node, "engines"),
             gpu_engines=_engines(node, "gpu_engines"),
+            gives_gpus=node.facts.get("docker_gives_gpus", True),
         )
         for node in nodes
     ]
@@ -203,6 +204,7 @@ def _place(decision: scheduler.Placement) -> int:
 
 def nudge(workload: Workload, node: Node) -> None:
     """Tells the node's worker that there is something to start."""
+    Workload.objects.filter(pk=workload.pk).update(nudged_at=timezone.now())
     async_task("nodes.tasks.workload_start", str(workload.pk), workload.epoch, cluster=node.queue)
 
 
