@@ -246,7 +246,7 @@ class Agent(Follower):
             beat(devices=self._devices() if due else None)
         except services.NodeRemoved:
             with suppress(Unreachable):
-                self.driver.leave()
+                self._leave()
             raise
         except DomainError as refused:
             logger.warning("node %s: devices refused: %s", self.name, refused.message)
@@ -254,6 +254,12 @@ class Agent(Follower):
         except Node.DoesNotExist:
             self.register()
         self._renew_leases()
+
+    def _leave(self) -> None:
+        """Takes away what it made here. A node that was removed holds nothing that may go on."""
+        for workload, epoch, _pid in list(self.driver.owned()):
+            self.driver.remove(workload, epoch, force=True)
+        self.driver.leave()
 
     def _renew_leases(self) -> None:
         """Lets go on what is this node's after the beat; what was given up meanwhile stays held."""
