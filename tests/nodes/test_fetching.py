@@ -34,9 +34,7 @@ def test_one_that_hangs_holds_up_no_other(engine_server, people, monkeypatch) ->
     assert state(silent) == Image.State.FETCHING
 
 
-def test_a_registry_that_never_answers_is_given_up(
-    engine_server: EngineServer, people, monkeypatch
-) -> None:
+def test_a_registry_that_never_answers_is_given_up(engine_server, people, monkeypatch) -> None:
     monkeypatch.setattr("nodes.runners.images.FIRST_SECONDS", 0.2)
     monkeypatch.setattr("nodes.runners.images.AGAIN_SECONDS", (0.0, 0.0))
     image = services.image_add("silent/small:1", by=people.operator)
