@@ -14,7 +14,7 @@ PULLED = f"sha256:{1:064x}"  # what every name means
 
 
 class _Engine(BaseHTTPRequestHandler):
-    """As much of Docker's API as a pull needs; a pull from “silent” is never answered."""
+    """A pull from “silent” is never answered, and one from “halting” hears a single word."""
 
     protocol_version = "HTTP/1.1"
     server: "EngineServer"
@@ -44,7 +44,11 @@ class _Engine(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         word = json.dumps({"status": "Pulling"}).encode()
-        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(word), word))
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(word), word))
+        if name.startswith("halting"):
+            self.server.over.wait()
+            return
+        self.wfile.write(b"0\r\n\r\n")
         self.server.held.append(f"{name}:{query['tag'][0]}")
 
     def _answer(self, status: int, content: object) -> None:

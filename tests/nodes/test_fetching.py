@@ -34,10 +34,12 @@ def test_one_that_hangs_holds_up_no_other(engine_server, people, monkeypatch) ->
     assert state(silent) == Image.State.FETCHING
 
 
-def test_a_registry_that_never_answers_is_given_up(engine_server, people, monkeypatch) -> None:
+@pytest.mark.parametrize("name", ["silent/small:1", "halting/small:1"])
+def test_a_registry_that_falls_silent_is_given_up(engine_server, people, monkeypatch, name) -> None:
     monkeypatch.setattr("nodes.runners.images.FIRST_SECONDS", 0.2)
+    monkeypatch.setattr("nodes.runners.images.FETCH_SECONDS", 1)
     monkeypatch.setattr("nodes.runners.images.AGAIN_SECONDS", (0.0, 0.0))
-    image = services.image_add("silent/small:1", by=people.operator)
+    image = services.image_add(name, by=people.operator)
     node = Node.objects.create(name="n", runner="docker")
     stepped(Fetcher(), node, lambda: state(image) == Image.State.FAILED)
     assert len(engine_server.asked) == 3
