@@ -67,7 +67,7 @@ class Agent(Follower):
         self.orphans: dict[tuple[uuid.UUID, int], float] = {}
         self.witness = services.Witness()
         self.shares_home = True
-        self.devices_at, self.gpu_count = 0.0, 0
+        self.devices_at = 0.0
         self.planned_at = 0.0
         self.leads = False  # whether this agent looks after what concerns all nodes
 
@@ -144,9 +144,11 @@ class Agent(Follower):
         """Engines that can start here, and facts about the runner; of those `trouble` stops all."""
         try:
             facts = self.driver.check()
-            engines = (
-                services.engines_of_images() if self.is_contained else services.engines_installed()
-            )
+            if self.is_contained:
+                engines, images = services.images_offer()
+                facts |= images
+            else:
+                engines = services.engines_installed()
         except (Unreachable, Unfit) as error:
             self._note(str(error))
             return self.engines, {"trouble": dump(self.trouble)}
@@ -168,11 +170,6 @@ class Agent(Follower):
                     "The disk of %(path)s is full: less than %(size)s MB, or no file, is free on"
                     " it. Make room there; how much has to stay free is set by %(setting)s."
                 ) % {"size": reserve >> 20, "path": path, "setting": "TRAINER_NODE_RESERVE_BYTES"}
-        if self.gpu_count and not facts.get("docker_gives_gpus", True):
-            return _(
-                "Docker cannot give containers the GPUs of this machine. Install NVIDIA's container"
-                " toolkit, run “%(command)s” and start Docker again."
-            ) % {"command": "nvidia-ctk runtime configure --runtime=docker"}
         return ""
 
     def register(self) -> None:
@@ -222,7 +219,7 @@ class Agent(Follower):
 
     def _devices(self) -> list[machines.Device]:
         gpus = self.machine.gpus()
-        self.devices_at, self.gpu_count = time.monotonic(), len(gpus)
+        self.devices_at = time.monotonic()
         return [
             machines.Device(
                 gpu.index, gpu.uuid, gpu.name, gpu.memory_bytes, gpu.health, gpu.health_codes
@@ -249,7 +246,7 @@ class Agent(Follower):
             beat(devices=self._devices() if due else None)
         except services.NodeRemoved:
             with suppress(Unreachable):
-                self.driver.leave()
+                self._leave()
             raise
         except DomainError as refused:
             logger.warning("node %s: devices refused: %s", self.name, refused.message)
@@ -257,6 +254,12 @@ class Agent(Follower):
         except Node.DoesNotExist:
             self.register()
         self._renew_leases()
+
+    def _leave(self) -> None:
+        """Takes away what it made here. A node that was removed holds nothing that may go on."""
+        for workload, epoch, _pid in list(self.driver.owned()):
+            self.driver.remove(workload, epoch, force=True)
+        self.driver.leave()
 
     def _renew_leases(self) -> None:
         """Lets go on what is this node's after the beat; what was given up meanwhile stays held."""

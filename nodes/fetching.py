@@ -1,12 +1,15 @@
-"""Brings images to a node with Docker: those new on the operators' list, and those that a placed
-workload lacks. One at a time, in a thread; the agent's steps write down how far it is.
+"""Brings images to a node with Docker: those that a placed workload lacks, then those new on the
+operators' list. Each in a thread; the agent's steps write down how far they are.
+
+One at a time, as they share disk and line. While none of them hears a word, as from a registry that
+takes a question and never answers, the next one is begun beside them.
 """
 
 import logging
 import threading
-from collections.abc import Iterator
-
-from django.db.models import QuerySet
+import time
+from collections.abc import Set
+from uuid import UUID
 
 from common.phrases import gettext as _
 from nodes import services
@@ -14,8 +17,12 @@ from nodes.models import Image, Node, Workload
 from nodes.runners import Unreachable
 from nodes.runners.images import CannotFetch, Found, fetch
 from nodes.services import follow
+from nodes.services.planning import nudge
 
 logger = logging.getLogger(__name__)
+
+MOST = 4  # at a time
+SILENT_SECONDS = 10.0  # without a word; then another one may begin
 
 
 class Fetch:
@@ -25,18 +32,20 @@ class Fetch:
         self.image = image
         self.is_listed = image.state == Image.State.READY  # known to the list; this node lacks it
         self.doing, self.percent = "", 0
+        self.heard_at = time.monotonic()
         self.found: Found | None = None
         self.error: Exception | None = None
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was heard of it for a while."""
+        return time.monotonic() - self.heard_at > SILENT_SECONDS
+
     def _work(self) -> None:
         name = self.image.digest if self.is_listed else self.image.reference
         try:
-            if not name:
-                raise CannotFetch(
-                    _("It was built on another machine. Build it here too, or use a registry.")
-                )
             self.found = fetch(name, self._tell)
         except (CannotFetch, Unreachable) as error:
             self.error = error
@@ -45,66 +54,72 @@ class Fetch:
             self.error = CannotFetch(f"{type(error).__name__}: {error}")
 
     def _tell(self, doing: str, percent: int) -> None:
-        self.doing, self.percent = doing, percent
+        self.doing, self.percent, self.heard_at = doing, percent, time.monotonic()
+
+
+class Placed:
+    """The workloads placed on a node, and the images that lie on it. Raises `Unreachable`."""
+
+    def __init__(self, node: Node) -> None:
+        placed = Workload.objects.filter(node=node, state=Workload.State.PLACED)
+        self.rows = list(placed.select_related("node", "image").order_by("placed_at"))
+        self.here: Set[UUID] = services.images_here() if self.rows else set()
+
+    def images(self) -> dict[Image, list[Workload]]:
+        """What they run with, in their order."""
+        found: dict[Image, list[Workload]] = {}
+        for workload in self.rows:
+            try:
+                found.setdefault(services.image_of(workload, self.here), []).append(workload)
+            except services.ImageRefused:
+                continue
+        return found
 
 
 class Fetcher:
     """What a node's agent asks about once a second."""
 
     def __init__(self) -> None:
-        self.fetch: Fetch | None = None
+        self.fetches: list[Fetch] = []
 
     def step(self, node: Node) -> None:
-        """Notes how far the present one is, ends it, or begins the next one."""
-        if self.fetch is None:
-            image = services.image_claim(node) or _lacking(node)
-            self.fetch = Fetch(image) if image is not None else None
-        elif self.fetch.thread.is_alive():
-            _note(node, self.fetch)
-        else:
-            _end(node, self.fetch)
-            self.fetch = None
-
-
-def _placed(node: Node) -> QuerySet[Workload]:
-    placed = Workload.objects.filter(node=node, state=Workload.State.PLACED)
-    return placed.select_related("node", "image").order_by("placed_at")
-
-
-def _lacking(node: Node) -> Image | None:
-    """The image of the first placed workload that waits for it."""
-    for workload in _placed(node):
+        """Notes how far the present ones are, ends those that are over, and begins the next."""
         try:
-            if not services.image_is_here(workload):
-                return services.image_of(workload)
+            placed = Placed(node)
         except Unreachable:
-            return None
-    return None
+            return
+        waiting = placed.images()
+        for one in list(self.fetches):
+            if one.thread.is_alive():
+                _note(one, waiting.get(one.image, []))
+            else:
+                self.fetches.remove(one)
+                _end(node, one, waiting.get(one.image, []))
+        if len(self.fetches) < MOST and all(one.is_silent for one in self.fetches):
+            image = self._lacking(waiting, placed.here) or services.image_claim(node)
+            self.fetches += [Fetch(image)] if image is not None else []
+
+    def _lacking(self, waiting: dict[Image, list[Workload]], here: Set[UUID]) -> Image | None:
+        """The first image that a placed workload waits for and nobody brings yet."""
+        busy = {one.image.pk for one in self.fetches}
+        return next((image for image in waiting if image.pk not in here | busy), None)
 
 
-def _waiting_for(node: Node, image: Image) -> Iterator[Workload]:
-    for workload in _placed(node):
-        try:
-            if services.image_of(workload) == image:
-                yield workload
-        except services.ImageRefused:
-            continue
-
-
-def _note(node: Node, present: Fetch) -> None:
+def _note(present: Fetch, waiting: list[Workload]) -> None:
     if not present.is_listed:
         services.image_progress(present.image.pk, present.doing, present.percent)
         return
     facts = {"name": present.image, "percent": present.percent}
     reason = _("Fetching the image %(name)s: %(percent)s %%") % facts
-    for workload in _waiting_for(node, present.image):
+    services.workloads_fetched_for(waiting)
+    for workload in waiting:
         follow.workload_note(workload.pk, workload.epoch, reason=reason)
 
 
-def _end(node: Node, ended: Fetch) -> None:
+def _end(node: Node, ended: Fetch, waiting: list[Workload]) -> None:
     if isinstance(ended.error, Unreachable):
         logger.warning("image %s: %s", ended.image, ended.error)
-        services.images_give_back(node)
+        services.image_give_back(ended.image.pk)
     elif not ended.is_listed and ended.found is not None:
         services.image_ready(ended.image.pk, ended.found)
     elif not ended.is_listed:
@@ -112,5 +127,8 @@ def _end(node: Node, ended: Fetch) -> None:
     elif ended.error is not None:
         why = _("The image %(name)s could not be fetched: %(error)s")
         reason = why % {"name": ended.image, "error": ended.error}
-        for workload in _waiting_for(node, ended.image):
+        for workload in waiting:
             follow.workload_refuse(workload.pk, workload.epoch, reason=reason)
+    else:
+        for workload in waiting:
+            nudge(workload, node)

@@ -18,6 +18,7 @@ from nodes.services.sentences import (
     alert_text,
     exclusion_text,
     health_text,
+    node_hints,
     node_trouble,
     start_trouble,
     throttle_text,
@@ -171,6 +172,11 @@ class Card:
     def start_trouble(self) -> str:
         """Why nothing can be started here now, for operators."""
         return start_trouble(self.node, to_operator=True)
+
+    @property
+    def hints(self) -> list[str]:
+        """What operators should change about it."""
+        return node_hints(self.node)
 
     @property
     def gist(self) -> str:

@@ -32,7 +32,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A node: what it has, and whether it takes work. `engines` is None where it is not known."""
+    """A node: what it has, and whether it takes work.
+
+    `engines` is None where it is not known, `gpu_engines` where all of them can use GPUs. One that
+    does not give its GPUs takes only what needs none.
+    """
 
     key: UUID
     name: str
@@ -41,6 +45,8 @@ class Machine:
     devices: tuple[Device, ...] = ()
     accepts: bool = True
     engines: frozenset[str] | None = None
+    gpu_engines: frozenset[str] | None = None
+    gives_gpus: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +265,9 @@ class _Planner:
             self.usable[shape] = [
                 room
                 for room in self.rooms
-                if room.machine.accepts and _has_engine(room, request) and room.could_hold(request)
+                if _accepts(room, request)
+                and _has_engine(room, request)
+                and room.could_hold(request)
             ]
         return self.usable[shape]
 
@@ -327,8 +335,16 @@ class _Planner:
         return reason
 
 
+def _accepts(room: _Room, request: Request) -> bool:
+    return room.machine.accepts and (room.machine.gives_gpus or not request.gpus)
+
+
 def _has_engine(room: _Room, request: Request) -> bool:
-    return room.machine.engines is None or request.engine in room.machine.engines
+    machine = room.machine
+    engines = machine.engines
+    if request.gpus and machine.gpu_engines is not None:
+        engines = machine.gpu_engines
+    return engines is None or request.engine in engines
 
 
 def _tightness(room: _Room) -> tuple[int, float, str]:
@@ -354,7 +370,8 @@ def _why_never(request: Request, rooms: list[_Room]) -> tuple[str, Facts]:
     equipped = [room for room in able if _has_engine(room, request)]
     if not equipped:
         return "no_engine", {"engine": request.engine}
-    return "away", {"node": equipped[0].machine.name}
+    machine = equipped[0].machine
+    return "gpus_away" if machine.accepts else "away", {"node": machine.name}
 
 
 def _what_is_too_small(request: Request, rooms: list[_Room]) -> tuple[str, Facts]:

@@ -11,6 +11,7 @@ from common.errors import DomainError
 from common.phrases import gettext as _
 from nodes import services
 from nodes.models import Lease, Workload
+from nodes.services.reasons import size_text
 
 
 @admin.register(Workload)
@@ -20,11 +21,18 @@ class WorkloadAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("name", "project", "verb", "state", "outcome", "node", "priority", "queued_at")
     list_filter = ("state", "outcome", "verb", "node")
     search_fields = ("name", "id")
+    readonly_fields = ("memory_limit",)
+    exclude = ("memory_bound_bytes",)
     actions = ("stop_with_checkpoint", "stop_at_once", "put_first")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workload]:
         """With what the list shows."""
         return super().get_queryset(request).select_related("project", "node")
+
+    @admin.display(description=gettext_lazy("Memory limit"))
+    def memory_limit(self, row: Workload) -> str:
+        """What its container was given."""
+        return size_text(row.memory_bound_bytes) if row.memory_bound_bytes else "–"
 
     @admin.action(description=gettext_lazy("Stop and keep a checkpoint"))
     def stop_with_checkpoint(self, request: HttpRequest, rows: QuerySet[Workload]) -> None:

@@ -19,6 +19,7 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
     """An image: what it is, how far it is, and whether it may run. Size in bytes."""
 
     added_by = serializers.SlugRelatedField[Any](slug_field="username", read_only=True)
+    nodes = serializers.SerializerMethodField()
 
     class Meta:
         model = Image
@@ -37,8 +38,13 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
             "added_by",
             "added_at",
             "enabled_at",
+            "nodes",
         )
         read_only_fields = fields
+
+    def get_nodes(self, image: Image) -> list[str]:
+        """The names of the nodes on which it lies."""
+        return services.images_on_nodes([image])[image.pk]
 
 
 class ImageAddSerializer(serializers.Serializer[Any]):

@@ -32,7 +32,8 @@ class ImageQuerySet(models.QuerySet["Image"]):
 class Image(models.Model):
     """An engine's image. What may run is this content, by its id, whatever its name comes to mean.
 
-    Of several enabled images of an engine the one enabled last runs by default.
+    Of several enabled images of an engine that a node can have and use, the one enabled last runs
+    by default.
     """
 
     class State(models.TextChoices):
@@ -43,6 +44,12 @@ class Image(models.Model):
         BUILDING = "building", _("being built")
         READY = "ready", _("ready")
         FAILED = "failed", _("failed")
+
+    class Variant(models.TextChoices):
+        """What an engine says it was built for; others say nothing, and are for both."""
+
+        CPU = "cpu", "CPU"
+        CUDA = "cuda", "CUDA"
 
     MOVES: ClassVar[dict[str, set[str]]] = {
         State.WAITING: {State.FETCHING},
@@ -94,6 +101,12 @@ class Image(models.Model):
     def is_busy(self) -> bool:
         """Whether something is being done about it."""
         return self.state in {self.State.WAITING, self.State.FETCHING, self.State.BUILDING}
+
+    @property
+    def variant(self) -> str:
+        """One of `Variant`, or what else its `engine.json` says."""
+        facts = self.description.get("engine.json")
+        return str(facts.get("variant", "")) if isinstance(facts, dict) else ""
 
     @property
     def short_id(self) -> str:

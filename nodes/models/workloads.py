@@ -113,6 +113,9 @@ class Workload(ProjectOwned):
     exit_code = models.IntegerField(null=True)
     queued_at = models.DateTimeField(auto_now_add=True)
     placed_at = models.DateTimeField(null=True)
+    nudged_at = models.DateTimeField(
+        null=True
+    )  # when its node was told of it last, or was at what its start needs
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 

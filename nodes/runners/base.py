@@ -87,7 +87,8 @@ class Exit:
     ended_at: float
     max_rss_bytes: int = 0
     oom: bool = False
-    met_limit: bool = False  # its own limit of memory; else, of an `oom`, the machine's was full
+    # Its own limit of memory; else, of an `oom`, the machine's was full. None where nobody saw.
+    met_limit: bool | None = False
     timeout: bool = False
     detail: str = ""  # what the system says of it, for people
 

@@ -251,7 +251,7 @@ class DockerRunner:
             started_at=_seconds(state.get("StartedAt")),
             ended_at=_seconds(state.get("FinishedAt")),
             oom=bool(state.get("OOMKilled")) and status != 0,
-            met_limit=True,  # an Engine tells of that only
+            met_limit=None,  # an Engine counts kills by whatever was full
             detail=detail,
         )
 

@@ -12,20 +12,26 @@ import tarfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import docker
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.images import Image
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter
+from requests.exceptions import Timeout
+from urllib3.exceptions import ReadTimeoutError
 
+from common.phrases import gettext as _
 from nodes.runners.base import CannotStart
 from nodes.runners.docker import LOOK_SECONDS, answers, connect, said
 
 logger = logging.getLogger(__name__)
 
 FETCH_SECONDS = 600.0  # without a word from the Engine
+FIRST_SECONDS = 60.0  # without its first word, which it says when the registry has answered it
 AGAIN_SECONDS = (3.0, 12.0)  # between the tries to fetch: a registry may be away for a moment
 ENGINE_LABEL, DESCRIPTION_LABEL = "trainer.engine", "trainer.description"
 DESCRIPTION = ("engine.json", "arguments.json", "templates.json", "catalogue.json")
@@ -47,6 +53,19 @@ class Found:
     size: int
     engine: str
     description: dict[str, Any] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset()  # ids and digests of all that are on that machine
+
+
+def held() -> frozenset[str]:
+    """Ids and digests of all images that are here. Raises `Unreachable`."""
+    with answers():
+        return _held(connect(LOOK_SECONDS))
+
+
+def _held(client: docker.DockerClient) -> frozenset[str]:
+    images = client.api.images(all=True)  # those without a name that others stand on, too
+    digests = (digest for image in images for digest in image.get("RepoDigests") or ())
+    return frozenset({*digests, *(str(image["Id"]) for image in images)})
 
 
 def present(*names: str) -> str:
@@ -61,6 +80,8 @@ def present(*names: str) -> str:
 def fetch(reference: str, tell: Tell) -> Found:
     """Pulls the image where it is not here yet. Raises `CannotFetch` or `Unreachable`."""
     client = connect(FETCH_SECONDS)
+    for prefix, adapter in list(client.api.adapters.items()):
+        client.api.mount(prefix, _Timely(adapter))
     with answers():
         try:
             try:
@@ -77,8 +98,7 @@ def _pulled(
 ) -> Image:
     """Pulls it, and tries again after so many seconds; what its registry does not have is final."""
     try:
-        parts = client.api.pull(*_repository_and_tag(reference), stream=True, decode=True)
-        _follow_pull(parts, tell)
+        _pull(client, reference, tell)
         return client.images.get(reference)
     except (APIError, CannotFetch) as error:
         if not again or isinstance(error, NotFound):
@@ -86,6 +106,33 @@ def _pulled(
         logger.warning("image %s: %s; tried again in %.0f s", reference, error, again[0])
     time.sleep(again[0])
     return _pulled(client, reference, tell, again[1:])
+
+
+def _pull(client: docker.DockerClient, reference: str, tell: Tell) -> None:
+    try:
+        parts = client.api.pull(*_repository_and_tag(reference), stream=True, decode=True)
+        _follow_pull(parts, tell)
+    except (Timeout, ReadTimeoutError) as error:
+        raise CannotFetch(_("its registry does not answer")) from error
+
+
+class _Timely(BaseAdapter):
+    """Gives up what stays silent: the Engine's client itself would wait for a pull for ever."""
+
+    def __init__(self, adapter: BaseAdapter) -> None:
+        super().__init__()
+        self.adapter = adapter
+
+    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Waits for the first word, and then for each of the next."""
+        response = self.adapter.send(request, **{**kwargs, "timeout": FIRST_SECONDS})
+        if response.raw.connection is not None:  # more is to come
+            response.raw.connection.sock.settimeout(FETCH_SECONDS)
+        return response
+
+    def close(self) -> None:
+        """As its own."""
+        self.adapter.close()
 
 
 def _repository_and_tag(reference: str) -> tuple[str, str]:
@@ -142,7 +189,8 @@ def build(
                     step = int(100 * (int(match[1]) - 1) / int(match[2]))
                 if line:
                     tell(line, step)
-            return _found(client, client.images.get(reference))
+            # An Engine may give it a digest, under which no registry has it.
+            return replace(_found(client, client.images.get(reference)), digest="")
         except APIError as error:
             raise CannotFetch(said(error)) from error
 
@@ -161,6 +209,7 @@ def _found(client: docker.DockerClient, image: Image) -> Found:
         size=int(image.attrs.get("Size") or 0),
         engine=engine,
         description=_description(client, image, str(labels.get(DESCRIPTION_LABEL, ""))),
+        beside=_held(client),
     )
 
 

@@ -35,6 +35,7 @@ CONTAINER_EVENTS = (  # of control groups, second and first version
     "/sys/fs/cgroup/memory.events",
     "/sys/fs/cgroup/memory/memory.oom_control",
 )
+V1 = "/sys/fs/cgroup/memory/memory"  # how the first version's files' names begin
 
 Json = dict[str, object]
 
@@ -83,13 +84,15 @@ def oom_kills(*, contained: bool, event: str = "oom_kill") -> int:
     return total
 
 
-def has_met_limit() -> bool:
-    """Whether this container wanted more memory than its own limit, however full the machine is."""
-    group = "/sys/fs/cgroup/memory/memory"
+def has_met_limit(max_rss: int) -> bool:
+    """Whether this container wanted more memory than its own limit, however full the machine is.
+
+    The first version counts files that were read, too: then a process has to have held half of it.
+    """
     try:
-        with open(f"{group}.max_usage_in_bytes") as most, open(f"{group}.limit_in_bytes") as limit:  # noqa: PTH123
-            return int(most.read()) >= int(limit.read())
-    except (OSError, ValueError):  # the second version of control groups counts it
+        with open(f"{V1}.failcnt") as met, open(f"{V1}.limit_in_bytes") as limit:  # noqa: PTH123
+            return int(met.read()) > 0 and 2 * max_rss > int(limit.read())
+    except (OSError, ValueError):  # the second version counts it by itself
         return oom_kills(contained=True, event="oom") > 0
 
 
@@ -299,7 +302,7 @@ class Watch:
             "oom": suspect
             and not self.timeout
             and oom_kills(contained=self.contained) > self.kills_before,
-            "met_limit": self.contained and has_met_limit(),
+            "met_limit": self.contained and has_met_limit(self.max_rss),
             "timeout": self.timeout,
         }
         until = since_boot() + REPORT_SECONDS

@@ -10,6 +10,16 @@ from nodes.services.channels import (
     deliveries_sweep,
     delivery_send,
 )
+from nodes.services.choices import (
+    ImageRefused,
+    image_is_here,
+    image_named,
+    image_of,
+    images_by_default,
+    images_here,
+    images_offer,
+    images_on_nodes,
+)
 from nodes.services.engines import EngineMissing, engine_command, engines_installed
 from nodes.services.follow import (
     workload_claim,
@@ -23,15 +33,11 @@ from nodes.services.follow import (
 )
 from nodes.services.hardware import errors_forget, failure_note, faults_note, node_release
 from nodes.services.images import (
-    ImageRefused,
-    engines_of_images,
     image_add,
     image_build_begin,
     image_claim,
     image_failed,
-    image_is_here,
-    image_named,
-    image_of,
+    image_give_back,
     image_progress,
     image_ready,
     image_remove,
@@ -57,6 +63,7 @@ from nodes.services.queue import (
     workload_priority_set,
     workload_stop,
     workload_submit,
+    workloads_fetched_for,
 )
 from nodes.services.reach import Route, route_to
 from nodes.services.removal import project_empty, workload_files_remove
@@ -91,7 +98,6 @@ __all__ = [
     "delivery_send",
     "engine_command",
     "engines_installed",
-    "engines_of_images",
     "errors_forget",
     "failure_note",
     "faults_note",
@@ -101,6 +107,7 @@ __all__ = [
     "image_build_held",
     "image_claim",
     "image_failed",
+    "image_give_back",
     "image_is_here",
     "image_named",
     "image_of",
@@ -110,8 +117,12 @@ __all__ = [
     "image_retry",
     "image_switch",
     "image_tool_run",
+    "images_by_default",
     "images_cut_off",
     "images_give_back",
+    "images_here",
+    "images_offer",
+    "images_on_nodes",
     "images_publish",
     "installation_id",
     "node_beat",
@@ -153,4 +164,5 @@ __all__ = [
     "workload_started",
     "workload_stop",
     "workload_submit",
+    "workloads_fetched_for",
 ]

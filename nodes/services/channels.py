@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import override
 from django_q.tasks import async_task
@@ -111,11 +112,16 @@ def target_trouble(bad: BadTarget) -> str:
 
 @transaction.atomic
 def channel_switch(channel_id: uuid.UUID, *, is_enabled: bool, by: User) -> AlertChannel:
-    """Tells it no more, or again."""
+    """Tells it no more, or again. What was on its way there is given up."""
     channel = AlertChannel.objects.editable_by(by).select_for_update().get(pk=channel_id)
     if channel.is_enabled != is_enabled:
         channel.is_enabled = is_enabled
         channel.save(update_fields=["is_enabled"])
+        if not is_enabled:
+            on_its_way = channel.deliveries.filter(state=State.WAITING)
+            on_its_way.exclude(happening=Happening.TEST).update(
+                state=State.FAILED, error=_("It was disabled before this arrived.")
+            )
         event_record(channel, project=None, actor=by, verb="enabled" if is_enabled else "disabled")
     return channel
 
@@ -173,6 +179,7 @@ def delivery_send(delivery_id: uuid.UUID) -> bool:
     """
     now = timezone.now()
     waiting = AlertDelivery.objects.filter(pk=delivery_id, state=State.WAITING, next_at__lte=now)
+    waiting = waiting.filter(Q(channel__is_enabled=True) | Q(happening=Happening.TEST))
     delivery = waiting.select_related("alert__node", "alert__gpu", "channel").first()
     if delivery is None:
         return False
@@ -202,7 +209,7 @@ def _language(channel: AlertChannel) -> str:
 def _note_failure(delivery: AlertDelivery, error: Exception) -> None:
     said = target_trouble(error) if isinstance(error, BadTarget) else str(error)
     given_up = delivery.attempts >= MOST_ATTEMPTS
-    AlertDelivery.objects.filter(pk=delivery.pk).update(
+    AlertDelivery.objects.filter(pk=delivery.pk, state=State.WAITING).update(
         state=State.FAILED if given_up else State.WAITING,
         next_at=timezone.now() + FIRST_PAUSE * 2 ** (delivery.attempts - 1),
         error=said or type(error).__name__,

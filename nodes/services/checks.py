@@ -12,6 +12,7 @@ from nodes.nvml import THROTTLE_WORDS
 MOST_GPUS = 64
 MOST_PROCESSES = 256  # on one GPU
 MOST_DISKS = 32
+MOST_IMAGES = 1000
 MOST_CPUS = 8192
 MOST_BYTES = 2**52  # 4 PB; also what a disk may hold
 MOST_RATE = 1e12  # bytes a second
@@ -95,6 +96,9 @@ def facts(value: object) -> dict[str, Any]:
             % {"longest": MOST_FACTS},
             field="facts",
         )
+    for name in ("images", "gpu_engines"):
+        for entry in listed(f"facts.{name}", found.get(name, []), most=MOST_IMAGES):
+            text(f"facts.{name}", entry, longest=40)
     return found
 
 

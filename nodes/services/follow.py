@@ -27,6 +27,13 @@ from nodes.runners import (
     Unreachable,
     runner,
 )
+from nodes.services.choices import (
+    ImageRefused,
+    image_is_here,
+    image_of,
+    images_here,
+    local_id,
+)
 from nodes.services.engines import (
     EngineMissing,
     engine_caches,
@@ -34,7 +41,6 @@ from nodes.services.engines import (
     engine_environment,
 )
 from nodes.services.hardware import failure_note
-from nodes.services.images import ImageRefused, image_is_here, image_of, local_id
 from nodes.services.keys import installation_id
 from nodes.services.limits import memory_bound, memory_room
 from nodes.services.moves import ForeignWorkload, announce, locked, move
@@ -196,7 +202,7 @@ def _container(workload: Workload) -> Container:
     """The image that runs it and the bounds it is kept in; its past keeps both."""
     node = workload.node
     assert node is not None
-    image, bound = image_of(workload), memory_bound(workload, node)
+    image, bound = image_of(workload, images_here()), memory_bound(workload, node)
     if (workload.image, workload.memory_bound_bytes) != (image, bound):
         workload.image, workload.memory_bound_bytes = image, bound
         workload.save(update_fields=["image", "memory_bound_bytes"])
@@ -327,8 +333,11 @@ def workload_return(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
     node.facts = {**node.facts, "trouble": dump(reason)}
     node.save(update_fields=["facts"])
     workload.end_facts = {**workload.end_facts, "returns": _returns(workload) + 1}
+    if workload.image is not None and not workload.image.digest:
+        workload.image = None  # no other node can have it
     workload.node, workload.placed_at = None, None
-    move(workload, State.WAITING, reason=reason, fields=("node", "placed_at", "end_facts"))
+    fields = ("node", "placed_at", "end_facts", "image")
+    move(workload, State.WAITING, reason=reason, fields=fields)
     schedule_soon()
     return True
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -23,6 +22,7 @@ from common.engines import IMAGES
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from nodes.models import Image, Node, Workload
+from nodes.services.choices import choose, images_here, images_on_nodes, local_id
 
 if TYPE_CHECKING:
     from nodes.runners.images import Found
@@ -32,10 +32,6 @@ REFERENCE = re.compile(
     r"^(?=.{1,255}$)[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
     r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$"
 )
-
-
-class ImageRefused(Exception):
-    """No image that may run it; the text says which is missing and what to do."""
 
 
 def _move(
@@ -110,6 +106,14 @@ def image_claim(node: Node) -> Image | None:
 
 
 @transaction.atomic
+def image_give_back(image_id: uuid.UUID) -> None:
+    """Fetching it was cut off, and it waits again."""
+    image = Image.objects.select_for_update().filter(pk=image_id, state=State.FETCHING).first()
+    if image is not None:
+        _move(image, State.WAITING, node=None)
+
+
+@transaction.atomic
 def images_give_back(node: Node) -> None:
     """What this node was fetching when it was stopped waits again."""
     for image in Image.objects.select_for_update().filter(state=State.FETCHING, node=node):
@@ -126,7 +130,8 @@ def image_progress(image_id: uuid.UUID, doing: str, percent: int) -> None:
 def image_ready(image_id: uuid.UUID, found: "Found") -> Image | None:
     """It is here and may run from now on, in the place of what its name meant before.
 
-    Gives the row that stands for it, None when it was removed in the meantime.
+    What was built under that name on other nodes runs on there: nobody could fetch this one. Gives
+    the row that stands for it, None when it was removed in the meantime.
     """
     image = Image.objects.select_for_update().filter(pk=image_id).first()
     if image is None or image.state not in {State.FETCHING, State.BUILDING}:
@@ -146,7 +151,16 @@ def image_ready(image_id: uuid.UUID, found: "Found") -> Image | None:
             engine=found.engine[:40],
             description=found.description,
         )
-    for older in same.filter(is_enabled=True).exclude(pk=image.pk):
+    replaced = list(same.filter(is_enabled=True).exclude(pk=image.pk))
+    if not found.digest:
+        places = images_on_nodes(replaced)
+        replaced = [
+            older
+            for older in replaced
+            if older.digest
+            or (older.image_id in found.beside and not {*places[older.pk]} - {settings.NODE_NAME})
+        ]
+    for older in replaced:
         _switch(older, enabled=False, by=None, reason=_("Its name means another image now."))
     _switch(image, enabled=True, by=image.added_by)
     return image
@@ -203,63 +217,6 @@ def image_remove(image_id: uuid.UUID, *, by: User) -> None:
     async_task("nodes.tasks.images_publish")
 
 
-def image_named(name: str, *, engine: str) -> Image:
-    """The engine's image of this name or id on the list. `DomainError` when it is not on it."""
-    named = Q(reference=name) | Q(image_id=name) | Q(digest=name)
-    image = Image.objects.allowed().filter(named, engine=engine).first()
-    if image is None:
-        raise DomainError(
-            _(
-                "The image %(name)s is not on the list of images that may run. Ask an operator to"
-                " add it."
-            )
-            % {"name": name[:200]},
-            field="image",
-            code="image_not_allowed",
-        )
-    return image
-
-
-def image_of(workload: Workload) -> Image:
-    """The image that runs it: the one it names, else its engine's. Raises `ImageRefused`."""
-    if workload.image is not None:
-        if workload.image.is_enabled:
-            return workload.image
-        raise ImageRefused(
-            _("The image %(name)s was taken off the list of images that may run.")
-            % {"name": workload.image}
-        )
-    image = Image.objects.allowed().filter(engine=workload.engine).first()
-    if image is None:
-        raise ImageRefused(
-            _("No image of %(engine)s is on the list of images that may run.")
-            % {"engine": workload.engine}
-        )
-    return image
-
-
-def local_id(image: Image) -> str:
-    """Its id on this machine, empty when it is not here. Raises `Unreachable`."""
-    from nodes.runners import images  # see `nodes.runners.runner`
-
-    return images.present(image.image_id, image.digest)
-
-
-def image_is_here(workload: Workload) -> bool:
-    """Whether its start needs no fetching. Raises `Unreachable`."""
-    try:
-        image = image_of(workload)
-    except ImageRefused:
-        return True  # the start will say so
-    return bool(local_id(image))
-
-
-def engines_of_images() -> list[str]:
-    """Engines that containers on this machine can run. Raises `Unreachable`."""
-    allowed = Image.objects.allowed()
-    return sorted({image.engine for image in allowed if image.digest or local_id(image)})
-
-
 @contextmanager
 def image_tool_run(engine: str, arguments: list[str], *, read: Path) -> Iterator[Path]:
     """Runs a short command of the engine's image, which sees the file `read` as /input.
@@ -273,7 +230,10 @@ def image_tool_run(engine: str, arguments: list[str], *, read: Path) -> Iterator
         images,
     )  # see `nodes.runners.runner`
 
-    image = Image.objects.allowed().filter(engine=engine).first()
+    try:
+        image = choose(Image.objects.allowed().filter(engine=engine), images_here(), on_gpus=False)
+    except Unreachable as error:
+        raise _tool_failed(error) from error
     if image is None:
         raise DomainError(
             _("No image of %(engine)s is on the list of images that may run. Run `make images`.")
@@ -288,10 +248,12 @@ def image_tool_run(engine: str, arguments: list[str], *, read: Path) -> Iterator
             here = local_id(image) or image.image_id
             images.run_tool(here, arguments, folder, read, user=f"{user}:{group}")
         except (CannotStart, Unreachable) as error:
-            raise DomainError(
-                _("The engine's command failed: %(error)s") % {"error": error}
-            ) from error
+            raise _tool_failed(error) from error
         yield folder
+
+
+def _tool_failed(error: Exception) -> DomainError:
+    return DomainError(_("The engine's command failed: %(error)s") % {"error": error})
 
 
 def images_publish() -> None:

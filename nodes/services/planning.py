@@ -166,10 +166,16 @@ def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
             memory_bytes=node.memory_bytes,
             devices=tuple(devices.get(node.pk, ())),
             accepts=node.takes_work,
-            engines=frozenset(node.facts["engines"]) if "engines" in node.facts else None,
+            engines=_engines(node, "engines"),
+            gpu_engines=_engines(node, "gpu_engines"),
+            gives_gpus=node.facts.get("docker_gives_gpus", True),
         )
         for node in nodes
     ]
+
+
+def _engines(node: Node, fact: str) -> frozenset[str] | None:
+    return frozenset(node.facts[fact]) if fact in node.facts else None
 
 
 def _place(decision: scheduler.Placement) -> int:
@@ -198,6 +204,7 @@ def _place(decision: scheduler.Placement) -> int:
 
 def nudge(workload: Workload, node: Node) -> None:
     """Tells the node's worker that there is something to start."""
+    Workload.objects.filter(pk=workload.pk).update(nudged_at=timezone.now())
     async_task("nodes.tasks.workload_start", str(workload.pk), workload.epoch, cluster=node.queue)
 
 

@@ -18,12 +18,12 @@ from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from nodes.models import Node, Workload
 from nodes.models.workloads import IN_QUEUE
-from nodes.services.images import image_named
+from nodes.services.choices import image_named
 from nodes.services.moves import locked, move
 from nodes.services.planning import nudge, schedule, schedule_soon
 
 State = Workload.State
-PLACED_TOO_LONG = timedelta(seconds=30)  # a placed workload that nobody claimed is queued again
+PLACED_TOO_LONG = timedelta(seconds=30)  # its node is told again of what it did not claim
 
 
 class Wishes(TypedDict, total=False):
@@ -186,10 +186,18 @@ def workload_stop(
 
 def requeue_unclaimed() -> int:
     """Queues again what was placed and not claimed, and nudges on the way; a part of the sweep."""
-    late = Workload.objects.filter(
-        state=State.PLACED, placed_at__lt=timezone.now() - PLACED_TOO_LONG
-    ).values_list("pk", flat=True)
-    return sum(_requeue(pk) for pk in late)
+    since = timezone.now() - PLACED_TOO_LONG
+    late = Workload.objects.filter(state=State.PLACED, placed_at__lt=since)
+    silent = Q(nudged_at=None) | Q(nudged_at__lt=since) | Q(node__state=Node.State.LOST)
+    return sum(_requeue(pk) for pk in late.filter(silent).values_list("pk", flat=True))
+
+
+def workloads_fetched_for(workloads: Iterable[Workload]) -> None:
+    """Their node is at what their start needs, and has to be told nothing meanwhile."""
+    now = timezone.now()
+    placed = Workload.objects.filter(pk__in=[one.pk for one in workloads], state=State.PLACED)
+    stale = Q(nudged_at=None) | Q(nudged_at__lt=now - PLACED_TOO_LONG / 3)
+    placed.filter(stale).update(nudged_at=now)
 
 
 @transaction.atomic

@@ -50,6 +50,10 @@ _TEXTS: dict[str, Callable[[Facts], str]] = {
         _("The engine %(engine)s is not installed on a node that could run this.") % {**facts}
     ),
     "away": lambda facts: _("%(node)s could run it, but takes no new work now.") % {**facts},
+    "gpus_away": lambda facts: (
+        _("%(node)s could run it, but cannot hand its GPUs on. Operators see why on its page.")
+        % {**facts}
+    ),
     "services": lambda facts: (
         _("What it needs on %(node)s is held by deployments. It starts when one is unloaded.")
         % {**facts}

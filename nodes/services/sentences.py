@@ -121,6 +121,38 @@ def start_trouble(node: Node, *, to_operator: bool = False) -> str:
     return found if to_operator or not found else _("Nothing can be started here now.")
 
 
+def node_hints(node: Node) -> list[str]:
+    """What operators should change about a node that works."""
+    hints = docker_hints(node.facts)
+    if not node.facts.get("docker_gives_gpus", True) and node.gpus.filter(is_present=True).exists():
+        hints.append(
+            _(
+                "Docker cannot give containers the GPUs of this machine, so only work without GPUs"
+                " comes here. Install NVIDIA's container toolkit, run “%(command)s” and start"
+                " Docker again."
+            )
+            % {"command": "nvidia-ctk runtime configure --runtime=docker"}
+        )
+    return hints
+
+
+def docker_hints(facts: Mapping[str, Any]) -> list[str]:
+    """What should be changed about a Docker Engine of which these facts are told."""
+    if facts.get("docker_live_restore", True):
+        return []
+    return [
+        _(
+            "When Docker is stopped or updated, all that runs here ends with it. Set"
+            " “%(setting)s” in its %(file)s and run “%(command)s”."
+        )
+        % {
+            "setting": '"live-restore": true',
+            "file": "daemon.json",
+            "command": "systemctl reload docker",
+        }
+    ]
+
+
 def node_trouble(node: Node) -> str:
     """Why a node takes no new work, where that is not plain from its state."""
     if node.excluded_at is not None:

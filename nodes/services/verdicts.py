@@ -56,10 +56,7 @@ def judge(
     if stop_asked or (exit.code == EXIT_STOPPED and result == "stopped"):
         return Outcome.STOPPED, workload.reason
     if exit.oom:
-        full = _("The machine's memory was full, and the system ended the process.")
-        own = _("It used more than its %(size)s of memory, and the system ended it.")
-        size = size_text(workload.memory_bound_bytes or 0)
-        return Outcome.OOM, own % {"size": size} if exit.met_limit else full
+        return Outcome.OOM, _whose_memory(workload, exit)
     if error:
         kind = Outcome.OOM if error.get("class") == "oom" else Outcome.ERROR
         return kind, str(error.get("message") or error.get("type") or "")
@@ -72,6 +69,18 @@ def judge(
     if exit.code == 0:
         return Outcome.ERROR, _("Its process ended without having finished its work.")
     return Outcome.ERROR, _("Its process ended with status %(code)s.") % {"code": exit.code}
+
+
+def _whose_memory(workload: Workload, exit: Exit) -> str:  # noqa: A002
+    """Which memory was full, as far as that is known."""
+    if exit.met_limit is None:
+        return _("Memory was full, and the system ended it.")
+    if not exit.met_limit:
+        return _("The machine's memory was full, and the system ended the process.")
+    if not workload.memory_bound_bytes:  # it was started before that was written down
+        return _("It used more than its memory, and the system ended it.")
+    size = size_text(workload.memory_bound_bytes)
+    return _("It used more than its %(size)s of memory, and the system ended it.") % {"size": size}
 
 
 def result_of(workload: Workload) -> str:

@@ -34,13 +34,11 @@ def _context(request: HttpRequest, form: ImageForm) -> dict[str, object]:
         raise Http404
     images = list(Image.objects.visible_to(user).select_related("added_by", "node"))
     images.sort(key=lambda image: (not image.is_busy, not image.is_enabled, image.reference))
-    chosen: dict[str, Image] = {}
-    for image in Image.objects.allowed():
-        chosen.setdefault(image.engine, image)
+    places = services.images_on_nodes(images)
     return {
         "nav": "nodes",
-        "images": images,
-        "defaults": [image.pk for image in chosen.values()],
+        "rows": [(image, places[image.pk]) for image in images],
+        "defaults": services.images_by_default(),
         "is_busy": any(image.is_busy for image in images),
         "form": form,
     }

@@ -321,3 +321,17 @@ def test_the_api_is_closed_to_strangers(people, submit):
     client.force_authenticate(people.viewer)
     assert client.get(f"/api/v1/jobs/{job.pk}/").status_code == 200
     assert client.post(f"/api/v1/jobs/{job.pk}/cancel/").status_code == 404
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "Memory limit"), ("zh-hans", "内存上限")])
+def test_the_memory_limit_where_it_is_known(web, submit, language, label):
+    reads, job = {"Accept-Language": language}, submit()
+    workload, address = newest(job).workload, reverse("jobs:job_detail", args=[job.pk])
+    interface = f"/api/v1/workloads/{workload.pk}/"
+    assert label not in web.get(address, headers=reads).content.decode()
+    assert web.get(interface).json()["memory_bound_bytes"] is None
+    workload.memory_bound_bytes = 12 * 2**30
+    workload.save()
+    page = web.get(address, headers=reads).content.decode()
+    assert f"<dt>{label}</dt><dd>12" in page
+    assert web.get(interface).json()["memory_bound_bytes"] == 12 * 2**30

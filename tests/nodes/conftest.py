@@ -26,8 +26,16 @@ from tests.nodes.contained import (
     docker_host,
     small_image,
 )
+from tests.nodes.engine_server import engine_server
 
-__all__ = ["contained", "container_of", "docker_engine", "docker_host", "small_image"]
+__all__ = [
+    "contained",
+    "container_of",
+    "docker_engine",
+    "docker_host",
+    "engine_server",
+    "small_image",
+]
 ENGINE = Path(__file__).with_name("small_engine.py")
 ROOT = Path(__file__).resolve().parents[2]
 

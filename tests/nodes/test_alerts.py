@@ -509,6 +509,28 @@ def test_channels(people) -> None:
     assert not AlertChannel.objects.exists()
 
 
+def test_nothing_goes_to_a_place_that_was_disabled_meanwhile(people, receiver) -> None:
+    """Neither what was on its way, after it is enabled again, nor what was just being taken up."""
+    channel, _secret = services.channel_create(
+        kind="webhook", target=receiver.url, by=people.operator, allows_private=True
+    )
+    silent(register())
+    AlertChannel.objects.update(is_enabled=False)
+    assert deliver() == [False]
+    AlertChannel.objects.update(is_enabled=True)
+    services.channel_switch(channel.pk, is_enabled=False, by=people.operator)
+    services.channel_switch(channel.pk, is_enabled=True, by=people.operator)
+    services.deliveries_sweep()
+    assert deliver() == []
+    delivery = AlertDelivery.objects.get()
+    assert (delivery.state, delivery.attempts) == ("failed", 0)
+    assert "disabled" in delivery.error
+    services.channel_switch(channel.pk, is_enabled=False, by=people.operator)
+    services.channel_test(channel.pk, by=people.operator)
+    assert deliver() == [True]
+    assert len(receiver.got) == 1
+
+
 def test_a_secret_that_cannot_be_read_any_more(people, receiver, settings) -> None:
     channel, _secret = services.channel_create(
         kind="webhook", target=receiver.url, by=people.operator, allows_private=True

@@ -51,7 +51,7 @@ def test_a_name_that_means_another_image(people) -> None:
     """The content that was listed runs on, until the name is fetched again."""
     first = ready("lab/engine:1", 1)
     assert ready("lab/engine:1", 1) == first  # the same content is the same row
-    second = ready("lab/engine:1", 2)
+    second = ready("lab/engine:1", 2, beside=frozenset({first.image_id}))
     first.refresh_from_db()
     assert (first.is_enabled, second.is_enabled) == (False, True)
     assert verbs(first)[-1] == "disabled"
@@ -61,14 +61,15 @@ def test_a_name_that_means_another_image(people) -> None:
 def test_the_one_enabled_last_runs_by_default(people, submit) -> None:
     first, second = ready("lab/engine:1", 1), ready("lab/other:1", 2)
     workload = submit({})
-    assert services.image_of(workload) == second
+    here = {first.pk, second.pk}
+    assert services.image_of(workload, here) == second
     services.image_switch(first.pk, enabled=True, by=people.operator)
-    assert services.image_of(workload) == first
-    assert services.image_of(submit({}, image="lab/other:1")) == second
+    assert services.image_of(workload, here) == first
+    assert services.image_of(submit({}, image="lab/other:1"), here) == second
     for image in (first, second):
         services.image_switch(image.pk, enabled=False, by=people.operator)
     with pytest.raises(services.ImageRefused, match="on the list"):
-        services.image_of(workload)
+        services.image_of(workload, here)
 
 
 @pytest.mark.parametrize("name", ["lab/engine", "sha256:" + "0" * 64, "other/engine:1"])
@@ -218,7 +219,8 @@ def test_the_page(operator, people) -> None:
     operator.post(reverse("nodes:image_add"), {"reference": "lab/engine:1"})
     image = Image.objects.get()
     assert image.added_by == people.operator
-    services.image_claim(Node.objects.create(name="n"))
+    node = Node.objects.create(name="n", runner="docker", facts={"images": [str(image.pk)]})
+    services.image_claim(node)
     services.image_progress(image.pk, "Downloading", 42)
     rows = operator.get(address, headers={"HX-Request": "true"}).content.decode()
     assert "42 %" in rows

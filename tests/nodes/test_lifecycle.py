@@ -231,6 +231,16 @@ def test_orphans_are_ended(agent, submit) -> None:
     assert workload.outcome == Outcome.LOST
 
 
+def test_a_removed_node_leaves_nothing_running(agent, submit) -> None:
+    workload = start(submit({"steps": 1000, "seconds": 0.02}))
+    facts = running(workload)
+    services.workload_lost(workload.pk, workload.epoch, reason="given up")
+    Node.objects.filter(pk=agent.node_id).update(state=Node.State.REMOVED)
+    with pytest.raises(services.NodeRemoved):
+        agent.beat()
+    until(lambda: not is_there(facts["pgid"]))
+
+
 def test_another_installations_processes_are_left_alone(agent, submit) -> None:
     workload = start(submit({"steps": 1000, "seconds": 0.02}))
     running(workload)

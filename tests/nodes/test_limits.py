@@ -1,11 +1,12 @@
 """What a container may hold of its node's memory, and which network it gets."""
 
 import pytest
+from django.urls import reverse
 from docker.errors import NotFound
 
 from nodes import services
-from nodes.models import Gpu, Node
-from nodes.runners import Exit
+from nodes.models import Gpu, Node, Workload
+from nodes.runners import Exit, shim
 from nodes.services.limits import memory_bound
 from nodes.services.verdicts import judge
 from tests.nodes.conftest import followed, start
@@ -50,6 +51,7 @@ def test_a_share_and_at_least_what_was_asked_for(node, submit, settings, wishes,
     [
         (True, "It used more than its 12 GB of memory, and the system ended it."),
         (False, "The machine's memory was full, and the system ended the process."),
+        (None, "Memory was full, and the system ended it."),
     ],
 )
 def test_whose_memory_was_full(submit, met_limit, reason) -> None:
@@ -57,6 +59,33 @@ def test_whose_memory_was_full(submit, met_limit, reason) -> None:
     workload.memory_bound_bytes = 12 * GIB
     end = Exit(None, 9, 0, 1, oom=True, met_limit=met_limit)
     assert judge(workload, end, "", None) == ("oom", reason)
+
+
+def test_a_limit_that_nobody_wrote_down_has_no_size(submit) -> None:
+    end = Exit(None, 9, 0, 1, oom=True, met_limit=True)
+    reason = "It used more than its memory, and the system ended it."
+    assert judge(submit(), end, "", None) == ("oom", reason)
+
+
+@pytest.mark.parametrize(
+    ("failures", "held", "met"), [(3, 900, True), (3, 300, False), (0, 900, False)]
+)
+def test_files_that_were_read_meet_no_limit(tmp_path, monkeypatch, failures, held, met) -> None:
+    """The first version of control groups counts them as memory."""
+    monkeypatch.setattr(shim, "V1", str(tmp_path / "memory"))
+    (tmp_path / "memory.failcnt").write_text(f"{failures}\n")
+    (tmp_path / "memory.limit_in_bytes").write_text("1000\n")
+    assert shim.has_met_limit(held) is met
+
+
+def test_the_limit_in_the_administration(submit, people, client) -> None:
+    workload = submit()
+    client.force_login(people.operator)
+    address = reverse("admin:nodes_workload_change", args=[workload.pk])
+    for bound, words in ((None, "–"), (12 * GIB, "12 GB")):
+        Workload.objects.filter(pk=workload.pk).update(memory_bound_bytes=bound)
+        page = client.get(address).content.decode()
+        assert f'<div class="readonly">{words}</div>' in page
 
 
 @pytest.mark.docker
@@ -91,9 +120,10 @@ def test_who_fetches_is_alone_in_the_nodes_own_network(
     assert network.attrs["Options"] == {"com.docker.network.bridge.enable_icc": "false"}
     contained.driver.leave()  # still in use: nothing happens
     assert docker_host.networks.get(network.id)
-    for one in fetching:
-        services.workload_stop(one.pk, mode="kill", reason="done")
-        followed(contained, one)
+    stopped, forgotten = fetching
+    services.workload_stop(stopped.pk, mode="kill", reason="done")
+    followed(contained, stopped)
+    assert services.workload_lost(forgotten.pk, forgotten.epoch, reason="")  # its container runs on
     Node.objects.filter(name=contained.name).update(state=Node.State.REMOVED)
     with pytest.raises(services.NodeRemoved):
         contained.beat()

@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django_q.models import OrmQ
 
 from nodes import services
 from nodes.models import Node, PlanRequest, Workload
+from nodes.services.queue import PLACED_TOO_LONG
 from nodes.services.reasons import reason_text
 
 pytestmark = pytest.mark.django_db
@@ -173,3 +176,41 @@ def test_a_request_that_nobody_answered_is_found_by_the_sweep(agent, cordon, sub
     services.nodes_sweep(plan=False)
     waiting.refresh_from_db()
     assert waiting.state == State.PLACED
+
+
+def messages(node: Node) -> int:
+    """How often the node's worker was told to start something."""
+    return OrmQ.objects.filter(key=node.queue).count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_node_is_told_again_once_in_a_while(agent, submit) -> None:
+    """Not at each sweep, and not while it fetches what the start needs."""
+    node = Node.objects.get(pk=agent.node_id)
+    workload = submit()
+    rows = Workload.objects.filter(pk=workload.pk)
+    long_ago = timezone.now() - 2 * PLACED_TOO_LONG
+    before = messages(node)
+    rows.update(placed_at=long_ago)
+    services.nodes_sweep()
+    assert messages(node) == before
+    rows.update(nudged_at=long_ago)
+    for _sweep in range(3):
+        services.nodes_sweep()
+    assert messages(node) == before + 1
+    rows.update(nudged_at=long_ago)
+    services.workloads_fetched_for([workload])
+    services.nodes_sweep()
+    assert messages(node) == before + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_silent_node_did_not_start_waits_again_at_once(agent, submit) -> None:
+    """However shortly before it was told of it."""
+    workload = submit()
+    long_ago = timezone.now() - 2 * PLACED_TOO_LONG
+    Workload.objects.filter(pk=workload.pk).update(placed_at=long_ago)
+    Node.objects.filter(pk=agent.node_id).update(state=Node.State.LOST)
+    services.nodes_sweep()
+    workload.refresh_from_db()
+    assert workload.state == State.WAITING

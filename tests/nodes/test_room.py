@@ -10,7 +10,9 @@ from django.test import Client
 from django.urls import reverse
 
 from common.phrases import load
+from config.management.commands.serve import check_runner
 from nodes import services
+from nodes.agent import Agent
 from nodes.machine import lacks_room
 from nodes.models import Lease, Node, Workload
 from nodes.nvml import Nvml
@@ -24,6 +26,7 @@ from nodes.staging.control import Control
 from tests.nodes.conftest import followed, start
 from tests.nodes.disks import fill, small_disk
 from tests.nodes.nvml_recording import Recorded
+from tests.nodes.test_images import ready
 from tests.nodes.test_input_cache import MIB, bring
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -230,15 +233,50 @@ def test_who_is_in_a_container_has_its_gpus_from_the_engine(machine, monkeypatch
     assert _gives_gpus({"Runtimes": {"runc": {}}})
 
 
-@pytest.mark.docker
-def test_gpus_that_docker_cannot_give_are_told_beforehand(contained, machine) -> None:
-    contained.machine.nvml = Nvml(Recorded.load("two_rtx_a5000"))
-    contained.register()
-    assert not node_of(contained).takes_work
-    assert "nvidia-ctk runtime configure" in load(node_of(contained).facts["trouble"])
+@pytest.fixture
+def described(engine_server, settings, home) -> Agent:
+    """The agent of a node whose Engine tells what its test says, with two GPUs and an image."""
+    settings.NODE_RUNNER = "docker"
+    engine_server.held.append(ready("lab/small:1", 1).image_id)
+    agent = Agent("described")
+    agent.machine.nvml = Nvml(Recorded.load("two_rtx_a5000"))
+    return agent
+
+
+def test_without_a_way_to_its_gpus_a_node_takes_other_work(
+    described, machine, submit, people, client
+) -> None:
+    described.register()
+    node = node_of(described)
+    assert submit({}).state == State.PLACED
+    on_gpu = submit({}, gpus=1)
+    assert (on_gpu.state, on_gpu.waits_for["code"]) == (State.WAITING, "gpus_away")
+    for language, words in (("en", "only work without GPUs"), ("zh-hans", "不使用 GPU 的工作")):
+        assert words in page_of(client, node, people.operator, language)
+    assert "nvidia-ctk" not in page_of(client, node, people.viewer, "en")
     install(machine, "nvidia-container-runtime-hook")
-    contained.beat()
-    assert node_of(contained).takes_work
+    described.beat()
+    on_gpu.refresh_from_db()
+    assert on_gpu.state == State.PLACED
+    assert "nvidia-ctk" not in page_of(client, node, people.operator, "en")
+
+
+def test_an_engine_that_takes_all_with_it_when_it_ends(
+    described, engine_server, people, client
+) -> None:
+    described.register()
+    node = node_of(described)
+    assert check_runner("docker") == []
+    assert "live-restore" not in page_of(client, node, people.operator, "en")
+    engine_server.info["LiveRestoreEnabled"] = False
+    described.beat()
+    for language, words in (("en", "ends with it"), ("zh-hans", "都会随之结束")):
+        page = page_of(client, node, people.operator, language)
+        assert words in page
+        assert "live-restore" in page
+    assert "live-restore" not in page_of(client, node, people.viewer, "en")
+    assert "live-restore" in check_runner("docker")[0]
+    assert check_runner("process") == []
 
 
 @pytest.mark.docker

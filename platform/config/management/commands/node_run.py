@@ -40,7 +40,8 @@ class Command(BaseCommand):
         except (OSError, ValueError) as error:
             raise CommandError(f"No settings of a node: {error}. Join first.") from None
         self._ask(values)
-        check_runner(values.get("TRAINER_RUNNER", settings.NODE_RUNNER))
+        hints = check_runner(values.get("TRAINER_RUNNER", settings.NODE_RUNNER))
+        self.stderr.writelines(hints)
         temp = Path(settings.TRAINER_HOME) / "temp"
         mine = temp / options["env_file"].stem  # machines may share the directory
         lock = lock_or_refuse(mine.with_suffix(".lock"))

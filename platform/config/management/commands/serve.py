@@ -31,6 +31,7 @@ from django.db import DatabaseError, connection
 from nodes.management.permission import EX_CONFIG
 from nodes.runners import RUNNERS, Unfit, Unreachable, runner
 from nodes.runners.shim import boot_id, start_time_of
+from nodes.services.sentences import docker_hints
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be loaded
@@ -201,7 +202,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs until Ctrl-C."""
         home = Path(settings.TRAINER_HOME)
-        check_runner(options["runner"])
+        self.stderr.writelines(check_runner(options["runner"]))
         lock = lock_or_refuse(home / "temp" / "serve.lock")
         host, port = options["host"], options["port"]
         shown = "localhost" if host in {"0.0.0.0", "::"} else host  # noqa: S104
@@ -240,10 +241,10 @@ def lock_or_refuse(path: Path) -> IO[str]:
     return file
 
 
-def check_runner(name: str) -> None:
-    """Says what is missing before anything is started."""
+def check_runner(name: str) -> list[str]:
+    """Says what is missing before anything is started; gives what should be changed."""
     try:
-        runner(name, "").check()
+        return docker_hints(runner(name, "").check())
     except (Unfit, Unreachable) as error:
         raise CommandError(
             f"{error}\nStart Docker Engine 20.10 or newer, or name its socket in DOCKER_HOST; or"
