@@ -67,7 +67,7 @@ def _samples(node: Node, source: int, since: datetime) -> list[NodeSample]:
 
 
 def _indexes(samples: list[NodeSample]) -> list[int]:
-    return sorted({gpu["index"] for sample in samples[-1:] for gpu in sample.gpus})
+    return sorted({gpu["index"] for sample in samples for gpu in sample.gpus})
 
 
 def _of_gpu(index: int, figure: str) -> Callable[[NodeSample], float | None]:

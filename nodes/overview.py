@@ -17,6 +17,7 @@ from nodes.services.reasons import NEVER
 from nodes.services.sentences import (
     alert_text,
     exclusion_text,
+    gone_text,
     health_text,
     node_trouble,
     start_trouble,
@@ -30,7 +31,12 @@ NEEDS = ("gpus", "gpu_memory_bytes", "cpus", "memory_bytes")
 QUEUED = ("name", "project__name", "reason", "waits_for", "queued_at")
 TENANT = ("name", "project__name", "state", "started_at", "placed_at")
 # Which alerts say that something is broken; the others say that somebody should look.
-GRAVE = {AlertRule.Kind.SILENCE, AlertRule.Kind.ECC, AlertRule.Kind.EXCLUSION}
+GRAVE = {
+    AlertRule.Kind.SILENCE,
+    AlertRule.Kind.ECC,
+    AlertRule.Kind.EXCLUSION,
+    AlertRule.Kind.LOSS,
+}
 LOOKS = {
     Node.State.READY: "ok",
     Node.State.EXCLUDED: "no",
@@ -101,7 +107,8 @@ class Device:
     @property
     def is_usable(self) -> bool:
         """Whether work may be placed on it."""
-        return self.gpu.excluded_at is None and self.gpu.health != Gpu.Health.FAILED
+        gpu = self.gpu
+        return gpu.is_present and gpu.excluded_at is None and gpu.health != Gpu.Health.FAILED
 
     @property
     def look(self) -> str:
@@ -113,6 +120,8 @@ class Device:
     @property
     def label(self) -> str:
         """Its state in a word."""
+        if not self.gpu.is_present:
+            return _("gone")
         if self.gpu.excluded_at is not None:
             return _("excluded")
         return str(self.gpu.get_health_display())
@@ -121,6 +130,7 @@ class Device:
     def trouble(self) -> str:
         """Why it is not well; empty when it is."""
         texts = (
+            gone_text(self.gpu),
             exclusion_text(self.gpu.exclusion),
             health_text(self.gpu),
             throttle_text(self.load.get("throttled", ())),
@@ -181,9 +191,11 @@ class Card:
 
     @property
     def models(self) -> list[tuple[int, str, int]]:
-        """Its GPUs as (how many, name, bytes of memory)."""
+        """Its GPUs, but those that are gone, as (how many, name, bytes of memory)."""
         counts: dict[tuple[str, int], int] = {}
         for device in self.devices:
+            if not device.gpu.is_present:
+                continue
             key = (short_model(device.gpu.name), device.gpu.memory_bytes)
             counts[key] = counts.get(key, 0) + 1
         return [(count, name, size) for (name, size), count in counts.items()]
@@ -265,7 +277,7 @@ def cards_of(user: User, nodes: list[Node], *, most: int | None = None) -> list[
     cards = {node.pk: Card(node, samples.get(node.pk)) for node in nodes}
     names = _fill_tenants(user, cards, {pk for holders in held.values() for pk in holders}, most)
     named = {str(pk): name for pk, name in names.items()}
-    for gpu in Gpu.objects.filter(is_present=True, node__in=nodes):
+    for gpu in Gpu.objects.known().filter(node__in=nodes):
         card = cards[gpu.node_id]
         load = card.loads.get(gpu.uuid, {})
         holder = ", ".join(names.get(pk, _("in use")) for pk in held.get(gpu.pk, ()))
