@@ -62,7 +62,7 @@ from nodes.services.reach import Route, route_to
 from nodes.services.removal import project_empty, workload_files_remove
 from nodes.services.restored import restored
 from nodes.services.rules import rule_set, rules, rules_seed
-from nodes.services.samples import sample_record, samples_roll
+from nodes.services.samples import sample_record, samples_forget, samples_roll
 from nodes.services.sharing import files_are_here, node_of_key
 from nodes.services.silence import Witness, witness_of_control
 from nodes.services.tokens import (
@@ -137,6 +137,7 @@ __all__ = [
     "rules",
     "rules_seed",
     "sample_record",
+    "samples_forget",
     "samples_roll",
     "schedule",
     "serve_key",

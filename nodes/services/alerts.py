@@ -47,7 +47,7 @@ def alerts_measure(node_id: uuid.UUID) -> None:
     node = Node.objects.present().filter(pk=node_id).first()
     if node is None:
         return
-    sample = NodeSample.objects.filter(node=node, span=NodeSample.Span.RAW).order_by("-at").first()
+    sample = NodeSample.objects.filter(node=node).newest().first()
     findings = [*_of_node(node, sample), *_of_gpus(node, sample)]
     kinds = set(BOUNDS) - {Kind.SILENCE}
     _weigh_all(node, kinds, findings, database_now())

@@ -35,10 +35,7 @@ def gone_text(gpu: Gpu) -> str:
     """What to do about a device that is gone; empty when it is there."""
     if gpu.is_present:
         return ""
-    return _(
-        "Its driver does not report it any more. Start the machine again, or let it go if it was"
-        " taken out on purpose."
-    )
+    return _("It is not reported any more. Start the machine again, or let it go.")
 
 
 _THROTTLED: dict[str, Callable[[], str]] = {

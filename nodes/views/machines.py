@@ -94,7 +94,10 @@ def _curves_of(node: Node) -> list[tuple[str, str, str]]:
             ("memory", _("GPU memory"), "bytes"),
             ("heat", _("Heat"), "°C"),
             ("power", _("Power"), "W"),
+            ("throttled", _("Slowed down"), "%"),
         ]
+    if node.gpus.known().exclude(ecc_uncorrected=None).exists():
+        drawn.append(("errors", _("New memory errors"), ""))
     return drawn
 
 

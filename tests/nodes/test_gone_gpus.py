@@ -99,12 +99,12 @@ def test_a_lost_gpu_stays_on_the_page_until_it_is_let_go(node, library, people, 
     client.force_login(people.operator)
     url = reverse("nodes:node_detail", args=[node.pk])
     page = client.get(url).content.decode()
-    assert "Its driver does not report it any more." in page
+    assert "It is not reported any more." in page
     gone = Gpu.objects.get(index=0)
     answer = client.get(f"/api/v1/nodes/{node.pk}/").json()["gpus"][0]
     assert (answer["is_present"], answer["gone_at"] is not None) == (False, True)
     client.post(reverse("nodes:node_release", args=[node.pk]), {"gpu": gone.uuid})
-    assert "Its driver" not in client.get(url).content.decode()
+    assert "It is not reported" not in client.get(url).content.decode()
     measure(node, library)
     assert Alert.objects.get().state == "closed"
 
