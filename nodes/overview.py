@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, Q, Sum, Window
-from django.db.models.functions import RowNumber
+from django.db.models.functions import Coalesce, RowNumber
 from django.utils import timezone
 
 from accounts.models import User
@@ -29,7 +29,7 @@ QUEUE_SHOWN = 20
 TENANTS_SHOWN = 2  # of a node among others
 NEEDS = ("gpus", "gpu_memory_bytes", "cpus", "memory_bytes")
 QUEUED = ("name", "project__name", "reason", "waits_for", "queued_at")
-TENANT = ("name", "project__name", "state", "started_at", "placed_at")
+TENANT = ("name", "project__name", "state", "since", "exited_at")
 # Which alerts say that something is broken; the others say that somebody should look.
 GRAVE = {
     AlertRule.Kind.SILENCE,
@@ -53,6 +53,7 @@ class Tenant:
     url_id: str
     project: str
     state: str
+    comes_home: bool  # its process has ended, and what it wrote is on its way
     since: datetime | None
     gpus: int
     gpu_memory_bytes: int
@@ -62,6 +63,8 @@ class Tenant:
     @property
     def state_label(self) -> str:
         """Its state in a word."""
+        if self.comes_home:
+            return _("brings its results home")
         return str(Workload.State(self.state).label)
 
 
@@ -292,9 +295,10 @@ def _fill_tenants(
     node = F("node_id")
     active = Workload.objects.active().filter(node__in=list(cards))
     found = active.annotate(
+        since=Coalesce("started_at", "placed_at"),
         rank=Window(RowNumber(), partition_by=node, order_by=("placed_at", "pk")),
         beside=Window(Count("pk"), partition_by=node),
-        taken=Window(Sum("cpus"), partition_by=node),
+        taken=Window(Sum("cpus", filter=Q(exited_at=None)), partition_by=node),
     )
     if most is not None:
         found = found.filter(Q(rank__lte=most) | Q(pk__in=holders))
@@ -307,15 +311,16 @@ def _fill_tenants(
     seen = Workload.objects.filter(pk__in=[row[0] for row in rows]).visible_to(user)
     mine = set(seen.values_list("pk", flat=True))
     names = {}
-    for pk, node_id, rank, beside, taken, name, project, state, started, placed, *needs in rows:
+    for pk, node_id, rank, beside, taken, name, project, state, since, exited, *needs in rows:
         is_mine = pk in mine
         names[pk] = name if is_mine else _("another project's")
         card = cards[node_id]
-        card.active, card.cpus_in_use = beside, taken
+        card.active, card.cpus_in_use = beside, taken or 0.0
         if most is None or rank <= most:
             url_id, whose = (str(pk), project) if is_mine else ("", "")
-            since = started or placed
-            card.tenants.append(Tenant(names[pk], url_id, whose, state, since, *needs))
+            comes_home = exited is not None
+            tenant = Tenant(names[pk], url_id, whose, state, comes_home, since, *needs)
+            card.tenants.append(tenant)
     return names
 
 

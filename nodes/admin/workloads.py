@@ -17,7 +17,17 @@ from nodes.models import Lease, Workload
 class WorkloadAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """The queue and its past."""
 
-    list_display = ("name", "project", "verb", "state", "outcome", "node", "priority", "queued_at")
+    list_display = (
+        "name",
+        "project",
+        "verb",
+        "state",
+        "exited_at",
+        "outcome",
+        "node",
+        "priority",
+        "queued_at",
+    )
     list_filter = ("state", "outcome", "verb", "node")
     search_fields = ("name", "id")
     actions = ("stop_with_checkpoint", "stop_at_once", "put_first")
