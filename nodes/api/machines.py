@@ -18,7 +18,7 @@ from nodes import curves, services
 from nodes.models import Gpu, Node, NodeSample, Workload
 from nodes.services.sentences import exclusion_text, start_trouble
 
-PATHS = ("disks", "docker_root")  # among a node's facts
+HIDDEN = ("disks", "docker_root", "network_is_open")  # facts that are for operators
 
 
 class GpuSerializer(serializers.ModelSerializer[Gpu]):
@@ -146,9 +146,9 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
 
     @extend_schema_field(serializers.DictField())
     def get_facts(self, node: Node) -> dict[str, Any]:
-        """What it is made of; its paths are for operators."""
+        """What it is made of; its paths and weak spots are for operators."""
         is_staff = actor(self.context["request"]).is_staff
-        hidden = () if is_staff else PATHS
+        hidden = () if is_staff else HIDDEN
         facts = {name: value for name, value in node.facts.items() if name not in hidden}
         return {**facts, "trouble": start_trouble(node, to_operator=is_staff)}
 
