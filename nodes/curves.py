@@ -151,7 +151,8 @@ def _errors(node: Node, samples: list[NodeSample]) -> list[_Line]:
 
 def _rises(samples: list[NodeSample], index: int, figure: str) -> dict[NodeSample, float]:
     """By how much a count has grown since the sample before; a count that was set back has not."""
-    rises, before = {}, {}
+    rises: dict[NodeSample, float] = {}
+    before: dict[str, float] = {}
     for sample in samples:
         for gpu in sample.gpus:
             if gpu["index"] == index and figure in gpu:

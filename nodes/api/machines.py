@@ -233,7 +233,8 @@ class NodeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         """Lets what was taken out after errors work again, and go what is gone (operators)."""
         form = ReleaseSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        node, gpu = self.get_object(), None
+        node = self.get_object()
+        gpu: Gpu | None = None
         if "uuid" in form.validated_data:
             gpu = get_object_or_404(node.gpus, uuid=form.validated_data["uuid"])
         elif "gpu" in form.validated_data:
@@ -241,7 +242,7 @@ class NodeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             gpu = gpus.order_by("-is_present", F("gone_at").desc(nulls_last=True)).first()
             if gpu is None:
                 raise Http404
-        node = services.node_release(node.pk, by=actor(request), gpu_id=gpu and gpu.pk)
+        node = services.node_release(node.pk, by=actor(request), gpu_id=gpu.pk if gpu else None)
         return Response(self.get_serializer(node).data)
 
     def destroy(self, request: Request, pk: str | None = None) -> Response:
