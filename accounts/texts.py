@@ -115,6 +115,7 @@ STATES: Mapping[str, Any] = {
     "idle": gettext_lazy("a GPU is held and idle"),
     "clock": gettext_lazy("the clock is wrong"),
     "exclusion": gettext_lazy("a GPU was taken out"),
+    "loss": gettext_lazy("a GPU is gone or broken"),
     **{role.name.lower(): role.label for role in Role},
 }
 

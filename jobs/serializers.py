@@ -65,6 +65,7 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
     state = serializers.CharField(source="workload.state", read_only=True)
     outcome = serializers.CharField(source="workload.outcome", read_only=True)
     reason = serializers.CharField(source="workload.reason", read_only=True)
+    exited_at = serializers.DateTimeField(source="workload.exited_at", read_only=True)
     node = serializers.CharField(source="workload.node.name", default="", read_only=True)
 
     class Meta:
@@ -76,6 +77,7 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
             "outcome",
             "reason",
             "node",
+            "exited_at",
             "resumed_step",
             "is_automatic",
             "started_at",

@@ -19,7 +19,7 @@ from nodes.staging.carrier import Carrier, NotBrought
 
 State = Workload.State
 ROWS_SECONDS = 1.0
-MARKS = ("pk", "epoch", "state", "stop_mode", "stop_requested_at", "started_at")
+MARKS = ("pk", "epoch", "state", "stop_mode", "stop_requested_at", "started_at", "exited_at")
 MEMORY_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
 UNCLAIMED_SECONDS = 3.0  # then the agent starts a placed workload itself
@@ -91,6 +91,9 @@ class Follower:
         if self.carrier is None:
             self._report_progress(row, known, now, last=sight is not Sight.ALIVE)
         elif self._is_carried(self.carrier, row, known, sight):
+            if sight is Sight.ENDED and exit_ is not None and row.exited_at is None:
+                services.workload_exited(row.pk, row.epoch, exit_)
+                self.rows_at = 0.0
             return
         if sight is Sight.ENDED and exit_ is not None:
             services.workload_ended(row.pk, row.epoch, exit_)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, Q, Sum, Window
-from django.db.models.functions import RowNumber
+from django.db.models.functions import Coalesce, RowNumber
 from django.utils import timezone
 
 from accounts.models import User
@@ -17,6 +17,7 @@ from nodes.services.reasons import NEVER
 from nodes.services.sentences import (
     alert_text,
     exclusion_text,
+    gone_text,
     health_text,
     node_hints,
     node_trouble,
@@ -29,9 +30,14 @@ QUEUE_SHOWN = 20
 TENANTS_SHOWN = 2  # of a node among others
 NEEDS = ("gpus", "gpu_memory_bytes", "cpus", "memory_bytes")
 QUEUED = ("name", "project__name", "reason", "waits_for", "queued_at")
-TENANT = ("name", "project__name", "state", "started_at", "placed_at")
+TENANT = ("name", "project__name", "state", "since", "exited_at")
 # Which alerts say that something is broken; the others say that somebody should look.
-GRAVE = {AlertRule.Kind.SILENCE, AlertRule.Kind.ECC, AlertRule.Kind.EXCLUSION}
+GRAVE = {
+    AlertRule.Kind.SILENCE,
+    AlertRule.Kind.ECC,
+    AlertRule.Kind.EXCLUSION,
+    AlertRule.Kind.LOSS,
+}
 LOOKS = {
     Node.State.READY: "ok",
     Node.State.EXCLUDED: "no",
@@ -48,6 +54,7 @@ class Tenant:
     url_id: str
     project: str
     state: str
+    comes_home: bool  # its process has ended, and what it wrote is on its way
     since: datetime | None
     gpus: int
     gpu_memory_bytes: int
@@ -57,6 +64,8 @@ class Tenant:
     @property
     def state_label(self) -> str:
         """Its state in a word."""
+        if self.comes_home:
+            return _("brings its results home")
         return str(Workload.State(self.state).label)
 
 
@@ -102,7 +111,8 @@ class Device:
     @property
     def is_usable(self) -> bool:
         """Whether work may be placed on it."""
-        return self.gpu.excluded_at is None and self.gpu.health != Gpu.Health.FAILED
+        gpu = self.gpu
+        return gpu.is_present and gpu.excluded_at is None and gpu.health != Gpu.Health.FAILED
 
     @property
     def look(self) -> str:
@@ -114,6 +124,8 @@ class Device:
     @property
     def label(self) -> str:
         """Its state in a word."""
+        if not self.gpu.is_present:
+            return _("gone")
         if self.gpu.excluded_at is not None:
             return _("excluded")
         return str(self.gpu.get_health_display())
@@ -122,6 +134,7 @@ class Device:
     def trouble(self) -> str:
         """Why it is not well; empty when it is."""
         texts = (
+            gone_text(self.gpu),
             exclusion_text(self.gpu.exclusion),
             health_text(self.gpu),
             throttle_text(self.load.get("throttled", ())),
@@ -187,9 +200,11 @@ class Card:
 
     @property
     def models(self) -> list[tuple[int, str, int]]:
-        """Its GPUs as (how many, name, bytes of memory)."""
+        """Its GPUs, but those that are gone, as (how many, name, bytes of memory)."""
         counts: dict[tuple[str, int], int] = {}
         for device in self.devices:
+            if not device.gpu.is_present:
+                continue
             key = (short_model(device.gpu.name), device.gpu.memory_bytes)
             counts[key] = counts.get(key, 0) + 1
         return [(count, name, size) for (name, size), count in counts.items()]
@@ -271,7 +286,7 @@ def cards_of(user: User, nodes: list[Node], *, most: int | None = None) -> list[
     cards = {node.pk: Card(node, samples.get(node.pk)) for node in nodes}
     names = _fill_tenants(user, cards, {pk for holders in held.values() for pk in holders}, most)
     named = {str(pk): name for pk, name in names.items()}
-    for gpu in Gpu.objects.filter(is_present=True, node__in=nodes):
+    for gpu in Gpu.objects.known().filter(node__in=nodes):
         card = cards[gpu.node_id]
         load = card.loads.get(gpu.uuid, {})
         holder = ", ".join(names.get(pk, _("in use")) for pk in held.get(gpu.pk, ()))
@@ -286,9 +301,10 @@ def _fill_tenants(
     node = F("node_id")
     active = Workload.objects.active().filter(node__in=list(cards))
     found = active.annotate(
+        since=Coalesce("started_at", "placed_at"),
         rank=Window(RowNumber(), partition_by=node, order_by=("placed_at", "pk")),
         beside=Window(Count("pk"), partition_by=node),
-        taken=Window(Sum("cpus"), partition_by=node),
+        taken=Window(Sum("cpus", filter=Q(exited_at=None)), partition_by=node),
     )
     if most is not None:
         found = found.filter(Q(rank__lte=most) | Q(pk__in=holders))
@@ -301,15 +317,16 @@ def _fill_tenants(
     seen = Workload.objects.filter(pk__in=[row[0] for row in rows]).visible_to(user)
     mine = set(seen.values_list("pk", flat=True))
     names = {}
-    for pk, node_id, rank, beside, taken, name, project, state, started, placed, *needs in rows:
+    for pk, node_id, rank, beside, taken, name, project, state, since, exited, *needs in rows:
         is_mine = pk in mine
         names[pk] = name if is_mine else _("another project's")
         card = cards[node_id]
-        card.active, card.cpus_in_use = beside, taken
+        card.active, card.cpus_in_use = beside, taken or 0.0
         if most is None or rank <= most:
             url_id, whose = (str(pk), project) if is_mine else ("", "")
-            since = started or placed
-            card.tenants.append(Tenant(names[pk], url_id, whose, state, since, *needs))
+            comes_home = exited is not None
+            tenant = Tenant(names[pk], url_id, whose, state, comes_home, since, *needs)
+            card.tenants.append(tenant)
     return names
 
 

@@ -45,6 +45,7 @@ def forget() -> None:
     """On the control plane's queue, once a day: drops what is too old to matter."""
     services.alerts_forget()
     services.errors_forget()
+    services.samples_forget()
 
 
 def images_publish() -> None:

@@ -45,7 +45,7 @@ def start_foreseen(gpus: int, cpus: float) -> Start:
     if ahead:
         return Start(False, ahead)
     for node in nodes:
-        running = node.workloads.active()
+        running = node.workloads.occupying()
         used = running.aggregate(total=Sum("cpus"))["total"] or 0.0
         free_gpus = Gpu.objects.filter(node=node, is_present=True).exclude(
             leases__released_at=None, leases__isnull=False

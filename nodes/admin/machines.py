@@ -23,7 +23,16 @@ class GpuInline(ReadOnly, admin.TabularInline):
     model = Gpu
     extra = 0
     can_delete = False
-    fields = ("index", "name", "uuid", "memory_bytes", "is_present", "health", "excluded_at")
+    fields = (
+        "index",
+        "name",
+        "uuid",
+        "memory_bytes",
+        "is_present",
+        "gone_at",
+        "health",
+        "excluded_at",
+    )
     readonly_fields = fields
 
 
@@ -163,7 +172,16 @@ class NodeTokenAdmin(ThroughServices):
 class GpuAdmin(ReadOnly, admin.ModelAdmin):
     """Devices."""
 
-    list_display = ("node", "index", "name", "memory_bytes", "is_present", "health", "excluded_at")
+    list_display = (
+        "node",
+        "index",
+        "name",
+        "memory_bytes",
+        "is_present",
+        "gone_at",
+        "health",
+        "excluded_at",
+    )
     list_filter = ("health", "node")
     list_select_related = ("node",)
 

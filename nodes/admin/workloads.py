@@ -18,7 +18,17 @@ from nodes.services.reasons import size_text
 class WorkloadAdmin(ReadOnly, admin.ModelAdmin):
     """The queue and its past."""
 
-    list_display = ("name", "project", "verb", "state", "outcome", "node", "priority", "queued_at")
+    list_display = (
+        "name",
+        "project",
+        "verb",
+        "state",
+        "exited_at",
+        "outcome",
+        "node",
+        "priority",
+        "queued_at",
+    )
     list_filter = ("state", "outcome", "verb", "node")
     search_fields = ("name", "id")
     readonly_fields = ("memory_limit",)

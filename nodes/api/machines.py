@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import F, Prefetch, QuerySet
+from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, viewsets
@@ -15,15 +16,16 @@ from accounts.http import actor
 from accounts.permissions import within_reach
 from nodes import curves, services
 from nodes.models import Gpu, Node, NodeSample, Workload
-from nodes.services.sentences import start_trouble
+from nodes.services.sentences import exclusion_text, start_trouble
 
-PATHS = ("disks", "docker_root")  # among a node's facts
+HIDDEN = ("disks", "docker_root", "network_is_open")  # facts that are for operators
 
 
 class GpuSerializer(serializers.ModelSerializer[Gpu]):
     """A device; memory in bytes."""
 
     in_use = serializers.SerializerMethodField()
+    exclusion = serializers.SerializerMethodField()
 
     class Meta:
         model = Gpu
@@ -33,15 +35,22 @@ class GpuSerializer(serializers.ModelSerializer[Gpu]):
             "name",
             "memory_bytes",
             "is_present",
+            "gone_at",
             "health",
             "health_codes",
+            "ecc_uncorrected",
             "excluded_at",
+            "exclusion",
             "in_use",
         )
 
     def get_in_use(self, gpu: Gpu) -> bool:
         """Whether a workload holds it."""
         return any(lease.released_at is None for lease in gpu.leases.all())
+
+    def get_exclusion(self, gpu: Gpu) -> str:
+        """Why it was taken out, in the reader's language; empty when it was not."""
+        return exclusion_text(gpu.exclusion)
 
 
 class SampleSerializer(serializers.ModelSerializer[NodeSample]):
@@ -137,9 +146,9 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
 
     @extend_schema_field(serializers.DictField())
     def get_facts(self, node: Node) -> dict[str, Any]:
-        """What it is made of; its paths are for operators."""
+        """What it is made of; its paths and weak spots are for operators."""
         is_staff = actor(self.context["request"]).is_staff
-        hidden = () if is_staff else PATHS
+        hidden = () if is_staff else HIDDEN
         facts = {name: value for name, value in node.facts.items() if name not in hidden}
         return {**facts, "trouble": start_trouble(node, to_operator=is_staff)}
 
@@ -158,9 +167,14 @@ class DrainSerializer(serializers.Serializer[Any]):
 
 
 class ReleaseSerializer(serializers.Serializer[Any]):
-    """One GPU by its index; without it all of them, and the node."""
+    """One GPU by its index or its UUID; without them all of the GPUs, and the node.
+
+    An index may be that of a GPU which is gone and of another one that took its place: then it
+    means the one that is there.
+    """
 
     gpu = serializers.IntegerField(min_value=0, max_value=1000, required=False)
+    uuid = serializers.CharField(max_length=80, required=False)
 
 
 class NodeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Node]):
@@ -216,13 +230,19 @@ class NodeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     @extend_schema(request=ReleaseSerializer, responses=NodeSerializer)
     @action(detail=True, methods=["post"])
     def release(self, request: Request, pk: str | None = None) -> Response:
-        """Lets what was taken out after errors work again (operators)."""
+        """Lets what was taken out after errors work again, and go what is gone (operators)."""
         form = ReleaseSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        node, gpu = self.get_object(), None
-        if "gpu" in form.validated_data:
-            gpu = get_object_or_404(node.gpus, index=form.validated_data["gpu"]).pk
-        node = services.node_release(node.pk, by=actor(request), gpu_id=gpu)
+        node = self.get_object()
+        gpu: Gpu | None = None
+        if "uuid" in form.validated_data:
+            gpu = get_object_or_404(node.gpus, uuid=form.validated_data["uuid"])
+        elif "gpu" in form.validated_data:
+            gpus = node.gpus.filter(index=form.validated_data["gpu"])
+            gpu = gpus.order_by("-is_present", F("gone_at").desc(nulls_last=True)).first()
+            if gpu is None:
+                raise Http404
+        node = services.node_release(node.pk, by=actor(request), gpu_id=gpu.pk if gpu else None)
         return Response(self.get_serializer(node).data)
 
     def destroy(self, request: Request, pk: str | None = None) -> Response:

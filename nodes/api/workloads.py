@@ -53,6 +53,7 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
             "queued_at",
             "placed_at",
             "started_at",
+            "exited_at",
             "ended_at",
         )
         read_only_fields = fields

@@ -37,6 +37,7 @@ class AlertRule(models.Model):
         IDLE = "idle", _("A GPU is held and idle")
         CLOCK = "clock", _("A clock is wrong")
         EXCLUSION = "exclusion", _("A GPU is taken out")
+        LOSS = "loss", _("A GPU is gone or broken")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices, unique=True)

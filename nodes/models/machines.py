@@ -5,6 +5,7 @@ from typing import Self
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -114,6 +115,10 @@ CLOCK_SECONDS = 60.0  # how far a node's clock may be off
 class GpuQuerySet(models.QuerySet["Gpu"]):
     """Devices by whether they may be used."""
 
+    def known(self) -> Self:
+        """There, or gone without an operator having let them go."""
+        return self.filter(Q(is_present=True) | Q(gone_at__isnull=False))
+
     def usable(self) -> Self:
         """There, not broken, and not taken out."""
         return self.filter(is_present=True, excluded_at=None).exclude(health=Gpu.Health.FAILED)
@@ -135,6 +140,7 @@ class Gpu(models.Model):
     name = models.CharField(max_length=80)
     memory_bytes = models.PositiveBigIntegerField()
     is_present = models.BooleanField(default=True)
+    gone_at = models.DateTimeField(_("gone"), null=True)  # until it is back or an operator lets go
     health = models.CharField(_("health"), max_length=8, choices=Health.choices, default=Health.OK)
     health_codes = models.JSONField(default=list, blank=True)  # what is wrong, as nodes.nvml says
     ecc_uncorrected = models.PositiveBigIntegerField(null=True)  # ever; None where not offered

@@ -1,11 +1,16 @@
 """What nodes measure."""
 
+from datetime import timedelta
 from typing import Self
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from nodes.models.machines import Node
+
+# What a clock that ran ahead left in the future is not the newest.
+AHEAD = timedelta(seconds=1)
 
 
 class NodeSampleQuerySet(models.QuerySet["NodeSample"]):
@@ -13,7 +18,9 @@ class NodeSampleQuerySet(models.QuerySet["NodeSample"]):
 
     def newest(self) -> Self:
         """The last one of each node, none of a node that has been silent for hours."""
-        last = NodeSample.objects.filter(node=models.OuterRef("pk"), span=NodeSample.Span.RAW)
+        last = NodeSample.objects.filter(
+            node=models.OuterRef("pk"), span=NodeSample.Span.RAW, at__lte=Now() + AHEAD
+        )
         return self.filter(
             pk__in=Node.objects.values_list(models.Subquery(last.order_by("-at").values("pk")[:1]))
         )

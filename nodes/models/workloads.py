@@ -32,6 +32,10 @@ class WorkloadQuerySet(ProjectOwnedQuerySet["Workload"]):
         """Those that hold a place on a node."""
         return self.filter(state__in=Workload.ACTIVE)
 
+    def occupying(self) -> Self:
+        """Those of them that hold GPUs, processors and memory: not what only comes home."""
+        return self.active().filter(exited_at=None)
+
 
 class Workload(ProjectOwned):
     """One process or container to run. `nodes` never asks why it exists.
@@ -117,6 +121,9 @@ class Workload(ProjectOwned):
         null=True
     )  # when its node was told of it last, or was at what its start needs
     started_at = models.DateTimeField(null=True)
+    # Its process ended, and what it wrote is on its way from a node that does not share the
+    # directory: it needs nothing of the node's any more, and has not ended yet.
+    exited_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 
     objects = WorkloadQuerySet.as_manager()
@@ -135,6 +142,11 @@ class Workload(ProjectOwned):
     def can_become(self, state: str) -> bool:
         """Whether the move is one of `MOVES`."""
         return state in self.MOVES[self.state]
+
+    @property
+    def comes_home(self) -> bool:
+        """Whether its process has ended and what it wrote is still on its way."""
+        return self.exited_at is not None and self.state != self.State.ENDED
 
     @property
     def goes_on(self) -> bool:

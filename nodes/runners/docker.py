@@ -55,6 +55,7 @@ GPU_KIND = "nvidia.com/gpu="
 IN_CONTAINER = Path("/.dockerenv")
 GPU_HOOKS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook")  # the Engine looks for them, too
 CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+NETWORK_SECONDS = 60.0  # between two looks at the rules of the node's own network
 SEEN_SECONDS = 1.0  # how long a container that was seen running counts as running
 
 
@@ -89,6 +90,8 @@ class DockerRunner:
         self._away_until = 0.0
         self._running: set[str] = set()
         self._running_at = float("-inf")
+        self._is_open = False
+        self._network_at = float("-inf")
 
     @contextmanager
     def _engine(self, timeout: float = LOOK_SECONDS) -> Iterator[docker.DockerClient]:
@@ -138,7 +141,18 @@ class DockerRunner:
             "docker_live_restore": bool(info.get("LiveRestoreEnabled")),
             "docker_root": str(info.get("DockerRootDir", "")),
             "docker_gives_gpus": _gives_gpus(info),
+            "network_is_open": self._network_is_open(),
         }
+
+    def _network_is_open(self) -> bool:
+        """Whether containers that fetch from a hub reach this machine and its neighbours."""
+        if settings.CONTAINER_NETWORK or not settings.HUB_ONLINE:
+            return False
+        if time.monotonic() - self._network_at > NETWORK_SECONDS:
+            with self._engine() as engine:
+                self._is_open = not networks.is_closed(engine, self.installation)
+            self._network_at = time.monotonic()
+        return self._is_open
 
     def start(self, launch: Launch) -> None:
         """Lays out the directory, creates the container and starts it."""

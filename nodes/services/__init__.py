@@ -25,6 +25,7 @@ from nodes.services.follow import (
     workload_claim,
     workload_end,
     workload_ended,
+    workload_exited,
     workload_lost,
     workload_overrun,
     workload_reclaim,
@@ -69,7 +70,7 @@ from nodes.services.reach import Route, route_to
 from nodes.services.removal import project_empty, workload_files_remove
 from nodes.services.restored import restored
 from nodes.services.rules import rule_set, rules, rules_seed
-from nodes.services.samples import sample_record, samples_roll
+from nodes.services.samples import sample_record, samples_forget, samples_roll
 from nodes.services.sharing import files_are_here, node_of_key
 from nodes.services.silence import Witness, witness_of_control
 from nodes.services.tokens import (
@@ -148,6 +149,7 @@ __all__ = [
     "rules",
     "rules_seed",
     "sample_record",
+    "samples_forget",
     "samples_roll",
     "schedule",
     "serve_key",
@@ -155,6 +157,7 @@ __all__ = [
     "workload_claim",
     "workload_end",
     "workload_ended",
+    "workload_exited",
     "workload_files_remove",
     "workload_lost",
     "workload_overrun",

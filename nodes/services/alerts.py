@@ -31,10 +31,13 @@ KEEP = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A figure that a rule looks at, and what it is of: the node, a GPU, a disk."""
+    """A figure that a rule looks at, and what it is of: the node, a GPU, a disk.
+
+    Without a value nobody knows it now, and what was said of it stands.
+    """
 
     kind: str
-    value: float
+    value: float | None
     subject: str = ""
     gpu: Gpu | None = None
 
@@ -44,7 +47,7 @@ def alerts_measure(node_id: uuid.UUID) -> None:
     node = Node.objects.present().filter(pk=node_id).first()
     if node is None:
         return
-    sample = NodeSample.objects.filter(node=node, span=NodeSample.Span.RAW).order_by("-at").first()
+    sample = NodeSample.objects.filter(node=node).newest().first()
     findings = [*_of_node(node, sample), *_of_gpus(node, sample)]
     kinds = set(BOUNDS) - {Kind.SILENCE}
     _weigh_all(node, kinds, findings, database_now())
@@ -77,7 +80,7 @@ def _of_node(node: Node, sample: NodeSample | None) -> Iterable[Finding]:
 def _of_gpus(node: Node, sample: NodeSample | None) -> Iterable[Finding]:
     loads = {load["uuid"]: load for load in sample.gpus} if sample else {}
     since = database_now() - timedelta(hours=EXCLUSION_HOURS)
-    gpus = list(node.gpus.filter(is_present=True))
+    gpus = list(node.gpus.known())
     if not gpus:
         return
     errors = dict(
@@ -91,15 +94,18 @@ def _of_gpus(node: Node, sample: NodeSample | None) -> Iterable[Finding]:
     held = set(leases.values_list("gpu_id", flat=True))
     for gpu in gpus:
         load = loads.get(gpu.uuid, {})
+        is_lost = not gpu.is_present or gpu.health == Gpu.Health.FAILED
         figures: dict[str, float | None] = {
             Kind.HEAT: load.get("temperature"),
             Kind.ECC: errors.get(gpu.pk, 0),
-            Kind.IDLE: load.get("percent") if gpu.pk in held else None,
-            Kind.EXCLUSION: None if gpu.excluded_at is None else BOUNDS[Kind.EXCLUSION].high,
+            Kind.LOSS: float(is_lost),
         }
+        if gpu.pk in held:
+            figures[Kind.IDLE] = load.get("percent")
+        if gpu.excluded_at is not None:
+            figures[Kind.EXCLUSION] = BOUNDS[Kind.EXCLUSION].high
         for kind, value in figures.items():
-            if value is not None:
-                yield Finding(kind, value, subject=gpu.uuid, gpu=gpu)
+            yield Finding(kind, value, subject=gpu.uuid, gpu=gpu)
 
 
 def _weigh_all(
@@ -114,11 +120,12 @@ def _weigh_all(
     for finding in findings:
         limit = known[finding.kind]
         alert = current.pop((finding.kind, finding.subject), None)
-        if limit.is_enabled:
-            _weigh(node, limit, finding, alert, now)
-        elif alert is not None:
-            _end(alert, now)
-    for alert in current.values():  # what is not measured any more cannot be in trouble
+        if not limit.is_enabled:
+            if alert is not None:
+                _end(alert, now)
+        elif finding.value is not None:
+            _weigh(node, limit, finding, finding.value, alert, now)
+    for alert in current.values():  # what is not there any more cannot be in trouble
         _end(alert, now)
 
 
@@ -134,33 +141,38 @@ def _is_over(limit: AlertRule, value: float) -> bool:
 
 
 def _weigh(
-    node: Node, limit: AlertRule, finding: Finding, alert: Alert | None, now: datetime
+    node: Node,
+    limit: AlertRule,
+    finding: Finding,
+    value: float,
+    alert: Alert | None,
+    now: datetime,
 ) -> None:
-    trouble = _is_trouble(limit, finding.value)
+    trouble = _is_trouble(limit, value)
     if alert is None:
         if trouble:
-            _begin(node, limit, finding, now)
+            _begin(node, limit, finding, value, now)
         return
     if alert.state == State.PENDING and not trouble:
         alert.delete()
         return
-    if alert.state == State.OPEN and _is_over(limit, finding.value):
-        _end(alert, now, value=finding.value)
+    if alert.state == State.OPEN and _is_over(limit, value):
+        _end(alert, now, value=value)
         return
-    if alert.value != finding.value:
-        alert.value = finding.value
-        Alert.objects.filter(pk=alert.pk).update(value=finding.value)
+    if alert.value != value:
+        alert.value = value
+        Alert.objects.filter(pk=alert.pk).update(value=value)
     if alert.state == State.PENDING and now - alert.since >= timedelta(seconds=limit.hold_seconds):
         _open(alert, now)
 
 
-def _begin(node: Node, limit: AlertRule, finding: Finding, now: datetime) -> None:
+def _begin(node: Node, limit: AlertRule, finding: Finding, value: float, now: datetime) -> None:
     alert = Alert(
         node=node,
         kind=finding.kind,
         subject=finding.subject,
         gpu=finding.gpu,
-        value=finding.value,
+        value=value,
         threshold=limit.threshold,
         since=now,
     )

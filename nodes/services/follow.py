@@ -43,7 +43,7 @@ from nodes.services.engines import (
 from nodes.services.hardware import failure_note
 from nodes.services.keys import installation_id
 from nodes.services.limits import memory_bound, memory_room
-from nodes.services.moves import ForeignWorkload, announce, locked, move
+from nodes.services.moves import ForeignWorkload, announce, leases_release, locked, move
 from nodes.services.planning import schedule_soon
 from nodes.services.verdicts import (
     error_of_log,
@@ -282,6 +282,29 @@ def workload_overrun(workload_id: uuid.UUID, epoch: int, *, used_bytes: int) -> 
         return False
     workload.end_facts = {**workload.end_facts, "memory_overrun_bytes": used_bytes}
     workload.save(update_fields=["end_facts"])
+    return True
+
+
+@transaction.atomic
+def workload_exited(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # noqa: A002
+    """The process has ended and its files are not home yet: others get its place meanwhile.
+
+    The workload stays active, so that nobody runs it again, until `workload_ended`. Whether this
+    call noticed.
+    """
+    workload = _held(workload_id, epoch, State.STARTING, State.RUNNING, State.STOPPING)
+    if workload is None or workload.exited_at is not None:
+        return False
+    workload.exited_at = timezone.now()
+    workload.started_at = workload.started_at or datetime.fromtimestamp(exit.started_at, UTC)
+    fields = ("exited_at", "started_at")
+    if workload.state == State.STARTING:
+        move(workload, State.RUNNING, reason=workload.reason, fields=fields)
+    else:
+        workload.save(update_fields=fields)
+        announce(workload.pk, workload.state, workload.state)
+    leases_release(workload)
+    schedule_soon()
     return True
 
 

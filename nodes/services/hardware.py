@@ -126,11 +126,14 @@ def _judge_node(node: Node) -> None:
 
 @transaction.atomic
 def node_release(node_id: uuid.UUID, *, by: User, gpu_id: int | None = None) -> Node:
-    """Lets a device, or the whole node, take work again; what happened until now is forgiven."""
+    """Lets a device, or the whole node, take work again; what happened until now is forgiven.
+
+    Of a device that is gone nothing is expected any more.
+    """
     node = Node.objects.present().select_for_update().get(pk=node_id)
     gpus = node.gpus.filter(pk=gpu_id) if gpu_id is not None else node.gpus.all()
     HardwareError.objects.filter(gpu__in=gpus).update(counts=False)
-    gpus.update(excluded_at=None, exclusion={})
+    gpus.update(excluded_at=None, exclusion={}, gone_at=None)
     node.excluded_at, node.exclusion = None, {}
     node.save(update_fields=["excluded_at", "exclusion"])
     index = gpus.values_list("index", flat=True).first() if gpu_id is not None else ""

@@ -207,12 +207,14 @@ def devices_set(node: Node, devices: Sequence[Device]) -> bool:
             "name": device.name,
             "memory_bytes": device.memory_bytes,
             "is_present": True,
+            "gone_at": None,
             "health": device.health,
             "health_codes": list(device.health_codes),
         }
         gpu, _made = Gpu.objects.update_or_create(uuid=device.uuid, defaults=values)
         present.append(gpu.pk)
-    node.gpus.exclude(pk__in=present).update(is_present=False)
+    missing = node.gpus.filter(is_present=True).exclude(pk__in=present)
+    missing.update(is_present=False, gone_at=database_now())
     return before != set(node.gpus.usable().values_list("pk", flat=True))
 
 

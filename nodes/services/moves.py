@@ -57,7 +57,7 @@ def move(
         update_fields={"state", "reason", "waits_for", "ended_at", *fields},
     )
     if to in {State.ENDED, State.WAITING}:
-        Lease.objects.filter(workload=workload, released_at=None).update(released_at=timezone.now())
+        leases_release(workload)
     event_record(
         workload,
         project=workload.project,
@@ -70,6 +70,11 @@ def move(
     )
     announce(workload.pk, old, to)
     return workload
+
+
+def leases_release(workload: Workload) -> None:
+    """Gives the GPUs that it still holds to others; the caller holds the row."""
+    Lease.objects.filter(workload=workload, released_at=None).update(released_at=timezone.now())
 
 
 def announce(workload_id: uuid.UUID, old: str, new: str) -> None:

@@ -136,7 +136,7 @@ def _tenants() -> list[scheduler.Tenant]:
         "workload_id", "gpu_id"
     ):
         held.setdefault(workload_id, set()).add(gpu_id)
-    active = Workload.objects.active().filter(node__isnull=False)
+    tenants = Workload.objects.occupying().filter(node__isnull=False)
     return [
         scheduler.Tenant(
             key=key,
@@ -147,7 +147,7 @@ def _tenants() -> list[scheduler.Tenant]:
             devices=frozenset(held.get(key, ())),
             is_service=is_service,
         )
-        for key, node, placed_at, queued_at, cpus, memory_bytes, is_service in active.values_list(
+        for key, node, placed_at, queued_at, cpus, memory_bytes, is_service in tenants.values_list(
             "id", "node_id", "placed_at", "queued_at", "cpus", "memory_bytes", "is_service"
         )
         if node is not None

@@ -40,6 +40,7 @@ BOUNDS: dict[str, Bounds] = {
     Kind.IDLE: Bounds(5, 10, 3600, "%", 0, 99, falling=True),
     Kind.CLOCK: Bounds(60, 30, 0, "s", 1, 86_400),
     Kind.EXCLUSION: Bounds(3, 3, 0, "", 1, 1000),
+    Kind.LOSS: Bounds(1, 1, 0, "", 1, 1),
 }
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from common.phrases import gettext as _
 from nodes.models import Node, NodeSample, Workload
@@ -27,6 +28,7 @@ RATES = ("network_receive_rate", "network_send_rate", "disk_read_rate", "disk_wr
 MEANS = ("cpu_percent", "memory_used_bytes", "disk_used_bytes", *RATES)
 GPU_MEANS = ("percent", "memory_used_bytes", "watts")
 GPU_MOST = ("temperature", "ecc_corrected", "ecc_uncorrected")
+ORDINARY = {"power_cap"}  # a busy device is at its power limit; that is no trouble
 
 
 @transaction.atomic
@@ -97,15 +99,23 @@ def samples_roll(node_id: uuid.UUID) -> int:
     now = database_now()
     for span, source in MADE_FROM:
         _roll(node_id, span, source, now)
-    removed = 0
-    for span, length in KEEP.items():
-        old = NodeSample.objects.filter(node_id=node_id, span=span, at__lt=now - length)
-        removed += old.delete()[0]
-    return removed
+    return _forget(NodeSample.objects.filter(node_id=node_id), now)
+
+
+def samples_forget() -> int:
+    """Drops old rows of all nodes, also of those whose agents do not any more. Returns how many."""
+    return _forget(NodeSample.objects.all(), database_now())
+
+
+def _forget(rows: QuerySet[NodeSample], now: datetime) -> int:
+    return sum(
+        rows.filter(span=span, at__lt=now - length).delete()[0] for span, length in KEEP.items()
+    )
 
 
 def _roll(node_id: uuid.UUID, span: int, source: int, now: datetime) -> None:
-    rows = NodeSample.objects.filter(node_id=node_id)
+    # A clock that ran ahead left rows in what is the future again: nothing goes on from them.
+    rows = NodeSample.objects.filter(node_id=node_id, at__lte=now)
     newest = rows.filter(span=span).order_by("-at").values_list("at", flat=True).first()
     begin = newest + timedelta(seconds=span) if newest else now - KEEP[Span(source)]
     end = _floor(now, span)
@@ -137,7 +147,7 @@ def _mean_row(node_id: uuid.UUID, span: int, at: datetime, rows: list[NodeSample
 
 
 def _mean_gpus(rows: list[NodeSample]) -> list[dict[str, Any]]:
-    """Means of use, the greatest heat and counts, every way in which it was throttled."""
+    """Means of use, the greatest heat and counts, how it was throttled and for how much of it."""
     loads: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         for load in row.gpus:
@@ -151,8 +161,17 @@ def _mean_gpus(rows: list[NodeSample]) -> list[dict[str, Any]]:
                 if value is not None:
                     entry[name] = round(value) if name == "memory_used_bytes" else round(value, 1)
         throttled = {word for load in group for word in load.get("throttled", ())}
-        found.append({**entry, "throttled": sorted(throttled)})
+        entry["throttled"] = sorted(throttled)
+        entry["throttled_percent"] = round(_mean([throttled_percent(load) for load in group]) or 0)
+        found.append(entry)
     return sorted(found, key=lambda load: load["index"])
+
+
+def throttled_percent(load: Mapping[str, Any]) -> float:
+    """How much of a row's time its device was slowed down, other than by its power limit."""
+    if "throttled_percent" in load:
+        return float(load["throttled_percent"])
+    return 100.0 if set(load.get("throttled", ())) - ORDINARY else 0.0
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -31,6 +31,13 @@ def health_text(gpu: Gpu) -> str:
     return " ".join(dict.fromkeys(texts))
 
 
+def gone_text(gpu: Gpu) -> str:
+    """What to do about a device that is gone; empty when it is there."""
+    if gpu.is_present:
+        return ""
+    return _("It is not reported any more. Start the machine again, or let it go.")
+
+
 _THROTTLED: dict[str, Callable[[], str]] = {
     "heat": lambda: _("It is slowed down because it is hot."),
     "power_brake": lambda: _("It is slowed down by the machine's power supply."),
@@ -112,6 +119,7 @@ _GPU_TEXTS: dict[str, Callable[[], str]] = {
     Kind.HEAT: lambda: _("GPU %(gpu)s of %(node)s is at %(value)s °C; the limit is %(limit)s °C."),
     Kind.IDLE: lambda: _("GPU %(gpu)s of %(node)s is held, but only %(value)s %% of it is used."),
     Kind.EXCLUSION: lambda: _("GPU %(gpu)s of %(node)s was taken out after repeated errors."),
+    Kind.LOSS: lambda: _("GPU %(gpu)s of %(node)s is gone or broken; nothing new is placed on it."),
 }
 
 

@@ -115,7 +115,7 @@ def node_remove(node_id: uuid.UUID, *, by: User) -> None:
             "exclusion",
         ]
     )
-    node.gpus.update(is_present=False)
+    node.gpus.update(is_present=False, gone_at=None)
     alerts_end(node)
     state_set(node, Node.State.REMOVED, actor=by)
     schedule_soon()

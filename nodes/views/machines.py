@@ -15,7 +15,6 @@ from accounts.models import Event
 from common.acting import acted
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
-from common.texts import whole
 from nodes import curves, overview, services
 from nodes.forms import DrainForm, NoteForm
 from nodes.models import Node, Workload
@@ -90,12 +89,15 @@ def _node_context(request: HttpRequest, node: Node, note_form: NoteForm) -> dict
 def _curves_of(node: Node) -> list[tuple[str, str, str]]:
     """What is drawn below the load: name, title, unit; of GPUs only where there are some."""
     drawn = [("traffic", _("Network and disk"), "bytes/s")]
-    if node.gpus.filter(is_present=True).exists():
+    if node.gpus.known().exists():
         drawn += [
             ("memory", _("GPU memory"), "bytes"),
             ("heat", _("Heat"), "°C"),
             ("power", _("Power"), "W"),
+            ("throttled", _("Slowed down"), "%"),
         ]
+    if node.gpus.known().exclude(ecc_uncorrected=None).exists():
+        drawn.append(("errors", _("New memory errors"), ""))
     return drawn
 
 
@@ -136,13 +138,11 @@ def node_drain(request: HttpRequest, node_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 def node_release(request: HttpRequest, node_id: uuid.UUID) -> HttpResponse:
-    """Lets what was taken out work again: one GPU (`gpu`), or all and the node."""
+    """Lets what was taken out work again: one GPU (`gpu`, its UUID), or all and the node."""
     user = actor(request)
     node = get_object_or_404(Node.objects.editable_by(user), pk=node_id)
-    index = request.POST.get("gpu", "")
-    gpu = None
-    if index:
-        gpu = get_object_or_404(node.gpus, index=whole(index)).pk
+    uuid_of_gpu = request.POST.get("gpu", "")
+    gpu = get_object_or_404(node.gpus, uuid=uuid_of_gpu).pk if uuid_of_gpu else None
     services.node_release(node.pk, by=user, gpu_id=gpu)
     return redirect("nodes:node_detail", node.pk)
 

@@ -12,6 +12,8 @@ from rest_framework.test import APIClient
 from datasets.models import TokenCount
 from datasets.services import tokens_count
 from jobs.models import Job
+from nodes.runners import Exit
+from nodes.services import workload_exited
 from tests.datasets.test_tokens import tokenizer_dir
 from tests.jobs.parts import begin, checkpoint, finish, log, newest, output, write
 from tests.registry.parts import weights
@@ -335,3 +337,14 @@ def test_the_memory_limit_where_it_is_known(web, submit, language, label):
     page = web.get(address, headers=reads).content.decode()
     assert f"<dt>{label}</dt><dd>12" in page
     assert web.get(interface).json()["memory_bound_bytes"] == 12 * 2**30
+
+
+def test_a_job_whose_results_come_home_says_so(web, api, submit):
+    job = submit()
+    workload = begin(job)
+    gone = Exit(code=0, signal=None, started_at=1.0, ended_at=2.0)
+    workload_exited(workload.pk, workload.epoch, gone)
+    page = web.get(reverse("jobs:job_detail", args=[job.pk])).content.decode()
+    assert "is on its way from" in page
+    (attempt,) = api.get(f"/api/v1/jobs/{job.pk}/").json()["attempts"]
+    assert attempt["exited_at"]

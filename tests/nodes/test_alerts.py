@@ -79,13 +79,13 @@ def test_heat_opens_after_its_time_and_closes_well_below() -> None:
     assert list(verbs) == [("alert_opened", "heat"), ("alert_closed", "heat")]
 
 
-def test_what_is_not_measured_any_more_is_over() -> None:
+def test_what_is_not_there_any_more_is_over_and_what_nobody_could_measure_is_not() -> None:
     node = register()
-    measure(node, load(temperature=95))
+    measure(node, load(temperature=95), disks=full(95))
     later(61)
-    measure(node, load(temperature=95))
-    measure(node)
-    assert states("heat") == ["closed"]
+    measure(node, load(temperature=95), disks=full(95))
+    measure(node, disks=[])
+    assert (states("heat"), states("disk")) == (["open"], ["closed"])
 
 
 def test_full_disks_each_for_itself() -> None:

@@ -174,6 +174,29 @@ def test_it_does_not_end_before_its_log_is_there(far, submit) -> None:
     assert (workload.directory / "output" / "model.bin").stat().st_size == 32000
 
 
+def test_the_next_one_runs_while_results_come_home(far, submit) -> None:
+    """The first one's place is free before its results are home, and also its agent may die."""
+    control, node, _other = far
+    node.agent()
+    whole = float(node.ready().cpu_count)
+    first = submit({"steps": 5, "seconds": 0.1, "weigh": 32000}, cpus=whole)
+    until(lambda: Workload.objects.filter(pk=first.pk, state=State.RUNNING).exists(), 60)
+    control.kill("web")
+    second = submit({"steps": 5, "seconds": 0.1}, cpus=whole)
+    assert second.state == State.WAITING
+    until(lambda: Workload.objects.filter(pk=first.pk).exclude(exited_at=None).exists(), 60)
+    node.kill("agent")
+    node.agent()
+    until((on_node(node, second) / "exit-1.json").exists, 60)
+    first.refresh_from_db()
+    assert (first.state, first.comes_home) == (State.RUNNING, True)
+    control.web()
+    for workload in (first, second):
+        ended(workload, control, node)
+        assert (workload.outcome, workload.epoch) == ("ok", 1)
+    assert (first.directory / "output" / "model.bin").stat().st_size == 32000
+
+
 def test_a_stop_while_inputs_come(far, submit, home) -> None:
     from nodes.services import workload_stop
 

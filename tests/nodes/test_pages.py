@@ -298,7 +298,7 @@ def test_numbers_of_gpus(people, client) -> None:
     assert ">Release<" not in page
     client.force_login(people.operator)
     assert ">Release<" in client.get(url).content.decode()
-    client.post(reverse("nodes:node_release", args=[Node.objects.get().pk]), {"gpu": "3"})
+    client.post(reverse("nodes:node_release", args=[Node.objects.get().pk]), {"gpu": "gpu-01-3"})
     assert not Gpu.objects.exclude(excluded_at=None).exists()
     for wrong in ("9", "x", "-1"):
         answer = client.post(
