@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('nodes', '0009_memory_bound'),
+        ('nodes', '0011_exited_workloads'),
     ]
 
     operations = [

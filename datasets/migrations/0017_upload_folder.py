@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0015_counts_forgotten'),
+        ('datasets', '0016_import_resumed'),
     ]
 
     operations = [
