@@ -5,6 +5,8 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -18,6 +20,13 @@ from datasets.statistics.counting import TURNS_MAX
 from datasets.views.shared import tokenizers_shown, version_context, version_page
 
 BARS = 64
+UNCOUNTED: dict[str, Promise] = {
+    "nothing": gettext_lazy("no values"),
+    "nested": gettext_lazy("lists and objects are not counted"),
+    "texts": gettext_lazy("long texts that hardly repeat"),
+    "varied": gettext_lazy("values hardly repeat"),
+    "single": gettext_lazy("always the same value"),
+}
 FAR = 4  # times the longest row
 
 
@@ -85,7 +94,11 @@ def statistics_shown(version: DatasetVersion) -> dict[str, Any]:
         "personal": [(MASKED[kind], n) for kind, n in found["personal"]["kinds"].items()],
         "balance": [{**one, "bars": _shares(one)} for one in found["balance"]],
         "gaps": [
-            {**one, "percent": 100 * (one["missing"] + one["empty"]) / max(found["rows"], 1)}
+            {
+                **one,
+                "percent": 100 * (one["missing"] + one["empty"]) / max(found["rows"], 1),
+                "why": UNCOUNTED.get(one.get("uncounted", ""), ""),
+            }
             for one in found["columns"]
         ],
         "duplicate_percent": 100 * found["duplicates"] / max(found["rows"], 1),
