@@ -148,6 +148,7 @@ class DatasetVersion(models.Model):
     # What the rows are like, see `datasets.statistics`; None until they are counted, which begins
     # when the version is ready. `error` says why they could not be.
     statistics = models.JSONField(null=True, blank=True)
+    statistics_format = models.PositiveSmallIntegerField(null=True, editable=False)
     # By the id of each evaluation set of the project: `datasets.statistics.overlaps.Overlap`.
     overlaps = models.JSONField(default=dict, blank=True)
     run = models.ForeignKey(

@@ -45,6 +45,7 @@ from datasets.services.runs import recipes_root
 from datasets.services.saving import revision_write
 from datasets.services.statistics import (
     duplicates_waiting,
+    statistics_outdated,
     statistics_waiting,
     version_duplicates,
     version_statistics,
@@ -74,6 +75,7 @@ def sweep() -> None:
         if _is_free(version.directory):
             async_task("datasets.tasks.version_check", str(version.pk), cluster="web")
     _counts_sweep(statistics_waiting(), "datasets.tasks.version_statistics")
+    _outdated_sweep()
     _counts_sweep(duplicates_waiting(), "datasets.tasks.version_duplicates")
     _work_sweep(
         RecipeRun.objects.active(),
@@ -115,6 +117,13 @@ def _counts_sweep(waiting: QuerySet[DatasetVersion], task: str) -> None:
     # The first big one's process works off the others, too.
     for version in [*small, *waiting.filter(bytes__gte=SMALL)[:1]]:
         async_task(task, str(version.pk), cluster="web")
+
+
+def _outdated_sweep() -> None:
+    """Has the newest version with outdated statistics counted again, when no other count waits."""
+    version = statistics_outdated().order_by("-created_at").first()
+    if version is not None and not statistics_waiting().exists():
+        async_task("datasets.tasks.version_statistics", str(version.pk), cluster="web")
 
 
 def _with_answers() -> QuerySet[RecipeRun]:

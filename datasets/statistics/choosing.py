@@ -15,6 +15,7 @@ from datasets.statistics.facts import (
     ORDER,
     PERSONAL,
     RECORD,
+    UNUSUAL,
     WARNED,
 )
 from datasets.statistics.indexes import DOWN, UP, Condition, Index, mapped
@@ -30,6 +31,7 @@ FLAGS = {
     "duplicate": DUPLICATE,
     "near": NEAR,
     "personal": PERSONAL,
+    "unusual": UNUSUAL,
 }
 CUT = "cut"  # longer than the limit
 ORDERS = ("short", "long")
@@ -54,7 +56,8 @@ class RowFacts:
     @property
     def found(self) -> list[str]:
         """Names of `FLAGS` that are worth a word."""
-        return [name for name in ("duplicate", "near", "personal") if self.flags & FLAGS[name]]
+        worth = ("duplicate", "near", "personal", "unusual")
+        return [name for name in worth if self.flags & FLAGS[name]]
 
 
 @dataclass(frozen=True, slots=True)

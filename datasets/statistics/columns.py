@@ -1,6 +1,6 @@
 """What columns hold: missing and empty cells, and how the values of a few are shared out."""
 
-import hashlib
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ VALUES_MAX = 1000  # different values of a column that are kept; of more the rar
 REPEATED = 2  # times that values of a label occur on average
 SHOWN = 20
 LABEL = 60  # characters; of longer values so many are kept
-_HASH = 4  # bytes of what tells long values with the same beginning apart
+_NESTED = (list, dict)
 _EXACT = 2**53  # whole numbers below it are floats without loss
 
 
@@ -27,16 +27,19 @@ class _Column:
 
     def add(self, cell: Any) -> None:
         self.present += 1
-        if cell in ("", [], {}) or (isinstance(cell, str) and not cell.strip()):
-            self.empty += 1
-        elif isinstance(cell, list | dict):
-            self.nested += 1
+        if isinstance(cell, str):
+            if not cell or cell.isspace():
+                self.empty += 1
+            elif self.values is not None:
+                self._count(cell)
+        elif isinstance(cell, _NESTED):
+            self.nested += bool(cell)
+            self.empty += not cell
         elif self.values is not None:
-            self._count(cell)
+            self._count(_written(cell))
 
-    def _count(self, cell: Any) -> None:
+    def _count(self, value: str) -> None:
         assert self.values is not None
-        value = cell if isinstance(cell, str) else _written(cell)
         if len(value) > LABEL:
             self.long += 1
             value = _cut(value)
@@ -97,8 +100,7 @@ def _written(cell: Any) -> str:
 
 def _cut(value: str) -> str:
     """The beginning of a long value, with a hash that tells it from others that begin so."""
-    digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=_HASH)
-    return f"{value[:LABEL]}… #{digest.hexdigest()}"
+    return f"{value[:LABEL]}… #{zlib.crc32(value.encode('utf-8', 'surrogatepass')):08x}"
 
 
 class Columns:
