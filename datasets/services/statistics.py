@@ -42,6 +42,13 @@ def statistics_outdated() -> DatasetVersionQuerySet:
     return counted.filter(Q(statistics_format__isnull=True) | Q(statistics_format__lt=FORMAT))
 
 
+def outdated_nudge() -> None:
+    """Has the newest version with outdated statistics counted again, when no other count waits."""
+    version = statistics_outdated().order_by("-created_at").first()
+    if version is not None and not statistics_waiting().exists():
+        async_task("datasets.tasks.version_statistics", str(version.pk), cluster="web")
+
+
 def duplicates_waiting() -> DatasetVersionQuerySet:
     """Counted versions whose near duplicates are to be counted."""
     counted = DatasetVersion.objects.ready().filter(statistics__isnull=False)

@@ -45,7 +45,7 @@ from datasets.services.runs import recipes_root
 from datasets.services.saving import revision_write
 from datasets.services.statistics import (
     duplicates_waiting,
-    statistics_outdated,
+    outdated_nudge,
     statistics_waiting,
     version_duplicates,
     version_statistics,
@@ -75,7 +75,7 @@ def sweep() -> None:
         if _is_free(version.directory):
             async_task("datasets.tasks.version_check", str(version.pk), cluster="web")
     _counts_sweep(statistics_waiting(), "datasets.tasks.version_statistics")
-    _outdated_sweep()
+    outdated_nudge()
     _counts_sweep(duplicates_waiting(), "datasets.tasks.version_duplicates")
     _work_sweep(
         RecipeRun.objects.active(),
@@ -119,19 +119,10 @@ def _counts_sweep(waiting: QuerySet[DatasetVersion], task: str) -> None:
         async_task(task, str(version.pk), cluster="web")
 
 
-def _outdated_sweep() -> None:
-    """Has the newest version with outdated statistics counted again, when no other count waits."""
-    version = statistics_outdated().order_by("-created_at").first()
-    if version is not None and not statistics_waiting().exists():
-        async_task("datasets.tasks.version_statistics", str(version.pk), cluster="web")
-
-
 def _with_answers() -> QuerySet[RecipeRun]:
     """Runs that failed and may go on with what models answered."""
     return RecipeRun.objects.filter(
-        state=RecipeRun.State.FAILED,
-        asks_models=True,
-        ended_at__gt=timezone.now() - ANSWERS_KEPT,
+        state=RecipeRun.State.FAILED, asks_models=True, ended_at__gt=timezone.now() - ANSWERS_KEPT
     )
 
 

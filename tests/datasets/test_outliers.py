@@ -104,8 +104,9 @@ def test_page(make, client, people) -> None:
 def test_older_statistics_are_counted_again_newest_first(make, monkeypatch, client, people) -> None:
     """One at a time, when nothing else waits; until then they are shown. Near duplicates stay."""
     asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(services.sweeping, "async_task", lambda *what, **_more: asked.append(what))
-    monkeypatch.setattr("datasets.services.statistics.async_task", lambda *_what, **_more: None)
+    for place in ("sweeping", "statistics"):
+        name = f"datasets.services.{place}.async_task"
+        monkeypatch.setattr(name, lambda *what, **_more: asked.append(what))
     rows = [*ROWS, {"text": ODD["long"] + "!!"}, {"text": ODD["long"][2:]}]
     old, new, fresh = (make(rows, name=name).latest for name in ("old", "new", "fresh"))
     for version in (old, new):
@@ -118,6 +119,7 @@ def test_older_statistics_are_counted_again_newest_first(make, monkeypatch, clie
             statistics_format=None,
         )
     DatasetVersion.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=1))
+    del asked[:]
     services.sweep()
     assert asked == [("datasets.tasks.version_statistics", str(fresh.pk))]
     _counted(fresh)
