@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.recipes import languages
 from datasets.recipes.ratios import repetition, symbols
-from datasets.statistics.facts import DROPPED, UNUSUAL, Facts
+from datasets.statistics.facts import DROPPED, LOOKED, UNUSUAL, Facts
 from datasets.statistics.languages import LANGUAGES
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def outliers_find(facts: Facts, ratios: Ratios) -> list[dict[str, Any]]:
     counts = flags[numbers] & DROPPED == 0
     for kind, values in ratios.found.items():
         found += _by_ratio(kind, numbers[counts], np.frombuffer(values, dtype=np.float32)[counts])
-    codes = np.frombuffer(facts.languages, dtype=np.uint8)
-    found += _by_language(codes, numbers[counts])
+    told = np.flatnonzero(flags & (LOOKED | DROPPED) == LOOKED)
+    found += _by_language(np.frombuffer(facts.languages, dtype=np.uint8), told)
     for one in found:
         flags[one.numbers] |= np.uint8(UNUSUAL)
     return [one.stored() for one in found]
