@@ -40,11 +40,11 @@ class Spread:
         self.count = self.sum = 0
         self._max = 0
 
-    def add(self, value: int) -> None:
-        """Counts one value."""
-        self._buckets[round(math.log1p(value) * 100)] += 1
-        self.count += 1
-        self.sum += value
+    def add(self, value: int, times: int = 1) -> None:
+        """Counts a value that occurs so many times."""
+        self._buckets[round(math.log1p(value) * 100)] += times
+        self.count += times
+        self.sum += value * times
         self._max = max(self._max, value)
 
     def summary(self) -> dict[str, Any]:

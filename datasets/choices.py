@@ -24,6 +24,7 @@ FLAG_NAMES: dict[str, Promise] = {
     "duplicate": gettext_lazy("exact duplicates"),
     "near": gettext_lazy("near duplicates"),
     "personal": gettext_lazy("with personal data"),
+    "unusual": gettext_lazy("unlike the others"),
 }
 LANGUAGE_NAMES: dict[str, str | Promise] = {
     **RECOGNISED,

@@ -14,7 +14,7 @@ from datasets.shapes.examples import Example, example_of
 from datasets.shapes.findings import Dropped, words
 from datasets.shapes.mapping import Mapping
 from datasets.sight import markup, tokens_seen
-from datasets.statistics.choosing import Choice, Known, RowFacts, chosen, facts_of, wanted
+from datasets.statistics.choosing import Choice, Known, RowFacts, Wanted, chosen, facts_of
 from datasets.statistics.tokenizers import Tokenizer
 
 SEARCH_SECONDS = 0.6
@@ -102,13 +102,12 @@ def rows_page(
         version.indexes_directory,
     )
     if words:
-        mask = wanted(known, choice, among)
         found = reader.search(
             words,
             start=start,
             count=count,
             seconds=SEARCH_SECONDS,
-            keep=lambda number: mask is None or bool(mask[number]),
+            keep=Wanted(known, choice, among),
         )
         more = found.looked if found.looked < reader.count else None
         shown = _shown(version, found.lines)

@@ -25,7 +25,8 @@ class StatisticsSerializer(serializers.Serializer[DatasetVersion]):
     problem = serializers.SerializerMethodField(help_text="Why the rows could not be counted.")
     statistics = serializers.SerializerMethodField(
         help_text="rows, usable, turns, lengths (with `buckets`: length and rows), columns,"
-        " balance, shortest, longest, duplicates; of the `looked` rows also languages and personal."
+        " balance, shortest, longest, outliers (null where they are yet to be counted), duplicates;"
+        " of the `looked` rows also languages and personal."
         " Later also near: rows that are nearly the same as an earlier one, clusters, and how many"
         " rows were looked at, or the error why they could not be counted. Null until rows are"
         " counted."
@@ -56,7 +57,7 @@ class StatisticsSerializer(serializers.Serializer[DatasetVersion]):
         near = found.get("near")
         if near and "error" in near:
             near = {"error": load(near["error"])}
-        return {**found, "near": near}
+        return {**found, "near": near, "outliers": found.get("outliers")}
 
 
 class SharedRowSerializer(serializers.Serializer[Any]):

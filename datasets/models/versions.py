@@ -148,8 +148,11 @@ class DatasetVersion(models.Model):
     # What the rows are like, see `datasets.statistics`; None until they are counted, which begins
     # when the version is ready. `error` says why they could not be.
     statistics = models.JSONField(null=True, blank=True)
+    statistics_format = models.PositiveSmallIntegerField(null=True, editable=False)
     # By the id of each evaluation set of the project: `datasets.statistics.overlaps.Overlap`.
     overlaps = models.JSONField(default=dict, blank=True)
+    # A digest of the sets that it was compared with; when the project has others, it waits again.
+    compared = models.CharField(max_length=32, db_default="", default="", editable=False)
     run = models.ForeignKey(
         "RecipeRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="outputs"
     )

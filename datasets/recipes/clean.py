@@ -12,11 +12,10 @@ from datasets.recipes.boilerplate import RepeatedLines, is_phrase, lines_drop
 from datasets.recipes.languages import UNTOLD, Recogniser
 from datasets.recipes.markup import markup_strip
 from datasets.recipes.patterns import fits
+from datasets.recipes.ratios import repetition, symbols
 from datasets.recipes.rows import Row, Work, texts_change, texts_of
 from datasets.recipes.spool import Spool
 
-LOOKED_AT = 100_000  # characters of a row that ratios are computed from
-SHINGLE = 10  # characters; what occurs again in this length counts as repeated
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
 _LINES = re.compile(r"\n{3,}")
@@ -133,20 +132,3 @@ class _Reasons:
             if matches == (self._given["pattern_drops"] == "matching"):
                 return "pattern"
         return ""
-
-
-def repetition(text: str) -> float:
-    """The share of stretches of ten characters that occurred before, 0 to 1."""
-    text = text[:LOOKED_AT]
-    count = len(text) - SHINGLE + 1
-    if count < 2:
-        return 0.0
-    return 1 - len({text[place : place + SHINGLE] for place in range(count)}) / count
-
-
-def symbols(text: str) -> float:
-    """The share of signs that are neither letters nor digits among all but white space, 0 to 1."""
-    signs = "".join(text[:LOOKED_AT].split())
-    if not signs:
-        return 0.0
-    return sum(unicodedata.category(sign)[0] not in "LMN" for sign in signs) / len(signs)

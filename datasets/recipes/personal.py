@@ -29,7 +29,7 @@ class Found:
 
 def found_in(text: str, kind: str) -> Iterator[Found]:
     """Everything of this kind, by its patterns one after the other, each from left to right."""
-    if kind in _NUMBERS and not _DIGITS.search(text):
+    if (kind in _NUMBERS and not _DIGITS.search(text)) or (kind == "email" and "@" not in text):
         return
     for pattern, accept in _PATTERNS[kind]:
         for match in pattern.finditer(text):

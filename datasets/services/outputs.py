@@ -85,7 +85,7 @@ def _store(
             "seed": run.seed,
             "source": run.source_name,
             "inputs": inputs_stored({str(one.pk): one for one in run.inputs.all()}),
-            "part": output.part,
+            "part": output.part or source.lineage.get("part", ""),  # a test part stays one
             # Examples hold texts of rows that are not in this version: they stay with the run.
             "report": [{**step, "examples": []} for step in report],
         },

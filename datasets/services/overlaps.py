@@ -1,8 +1,10 @@
 """What versions share with the evaluation sets of their project."""
 
+import hashlib
 import uuid
 from collections import defaultdict
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
@@ -14,13 +16,18 @@ from datasets.services.checks import reporter
 from datasets.signals import evaluation_sets
 from datasets.statistics.overlaps import Sets, overlaps_count
 
+PARTS = ("validation", "test")
+WAITING = 1000  # versions that are named at once
+
 
 def sets_by_project() -> dict[uuid.UUID, list[uuid.UUID]]:
-    """The evaluation sets of each project: test parts that recipes made, and what others name."""
+    """The evaluation sets of each project: validation and test parts that recipes made, and what
+    others name.
+    """
     named: set[tuple[uuid.UUID, uuid.UUID]] = set()
     for _receiver, pairs in evaluation_sets.send(DatasetVersion):
         named.update(pairs if isinstance(pairs, list) else [])
-    parts = DatasetVersion.objects.filter(lineage__part="test")
+    parts = DatasetVersion.objects.filter(lineage__part__in=PARTS)
     named.update(parts.values_list("dataset__project_id", "pk"))
     found: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
     wanted = {version_id for _project, version_id in named}
@@ -41,13 +48,20 @@ def evaluation_sets_of(version: DatasetVersion) -> list[uuid.UUID]:
 
 
 def uncompared() -> list[uuid.UUID]:
-    """Counted versions that were not compared with all evaluation sets of their project yet."""
-    sets = sets_by_project()
+    """Counted versions that were compared with other evaluation sets than their project has now;
+    at most `WAITING` of them.
+    """
+    wanted = {project: _digest(sets) for project, sets in sets_by_project().items()}
     counted = DatasetVersion.objects.ready().filter(
-        statistics__isnull=False, dataset__project_id__in=list(sets)
+        statistics__isnull=False, dataset__project_id__in=list(wanted)
     )
-    facts = counted.values_list("pk", "dataset__project_id", "overlaps")
-    return [pk for pk, project, overlaps in facts if _missing(pk, sets[project], overlaps)]
+    facts = counted.values_list("pk", "dataset__project_id", "compared").iterator()
+    return list(islice((pk for pk, project, one in facts if one != wanted[project]), WAITING))
+
+
+def _digest(sets: list[uuid.UUID]) -> str:
+    told = ",".join(sorted(map(str, sets)))
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
 def _missing(
@@ -63,6 +77,8 @@ def overlaps_find(version: DatasetVersion) -> None:
     """
     sets = sets_by_project()[version.dataset.project_id]
     missing = _missing(version.pk, sets, version.overlaps)
+    if not missing:
+        _keep(version, sets, {})
     while missing:
         together, named = Sets(), []
         while missing and not together.is_full:
@@ -84,11 +100,12 @@ def overlaps_give_up(version: DatasetVersion, message: str) -> None:
 
 @transaction.atomic
 def _keep(version: DatasetVersion, sets: list[uuid.UUID], found: dict[str, Any]) -> None:
-    """Adds what was found, and forgets sets that are none any more."""
+    """Adds what was found, forgets sets that are none any more, and notes when none is missing."""
     row = DatasetVersion.objects.select_for_update(of=("self",)).filter(pk=version.pk).first()
     if row is None:
         return
     wanted = {str(one) for one in sets}
     row.overlaps = {key: one for key, one in (row.overlaps | found).items() if key in wanted}
-    row.save(update_fields=["overlaps"])
+    row.compared = "" if _missing(row.pk, sets, row.overlaps) else _digest(sets)
+    row.save(update_fields=["overlaps", "compared"])
     version.overlaps = row.overlaps

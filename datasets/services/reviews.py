@@ -1,9 +1,7 @@
 """Reviews: rows in a queue, which people accept, change or reject, several of them at once."""
 
 import random
-import time
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,14 +17,15 @@ from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.models.edits import SETTLING
 from datasets.reading.indexed import IndexedReader
 from datasets.services.edits import refuse_saving, revision_locked, verdict_set, version_held
+from datasets.services.indexes import indexes_ready
+from datasets.statistics.choosing import Choice
+from datasets.statistics.indexes import Condition
 
 ROWS_MAX = 10_000  # of one review
 REVIEWERS_MAX = 3  # of one row
 CLAIM = timedelta(minutes=10)  # so long a row waits for who looked at it last
-LOOKING = 5.0  # seconds in which rows with a column are looked for
 
 
-@transaction.atomic
 def review_create(
     version_id: uuid.UUID,
     *,
@@ -41,8 +40,24 @@ def review_create(
 
     With `column` only rows that have something in it (such as `origin` of rows that were made), or
     with `below` a lower number there (such as a score). Of these a `sample` is drawn. DomainError
-    when there is none, or are more than `ROWS_MAX`.
+    when there is none, or are more than `ROWS_MAX`; Conflict while the column is gone through.
     """
+    if column:  # not within the transaction: a refusal would take the nudge back
+        version = DatasetVersion.objects.editable_by(by).get(pk=version_id)
+        _refuse_waiting(version, column, by)
+    return _begin(version_id, by, name, wanted, sample, column, below)
+
+
+@transaction.atomic
+def _begin(
+    version_id: uuid.UUID,
+    by: User,
+    name: str,
+    wanted: int,
+    sample: int | None,
+    column: str,
+    below: float | None,
+) -> Revision:
     version = version_held(version_id, by)
     name = name.strip()[:80]
     if not name:
@@ -83,8 +98,8 @@ def _numbers(
         raise DomainError(
             _("A review has 1 to %(most)s rows.") % {"most": ROWS_MAX}, field="sample"
         )
-    reader = IndexedReader(version.rows_path)
-    found = list(_having(reader, column, below)) if column else range(reader.count)
+    every = range(IndexedReader(version.rows_path).count)
+    found = _having(version, column, below) if column else every
     if not found:
         raise DomainError(_("No row is like that."), field="column", code="nothing")
     if sample is not None and sample < len(found):
@@ -99,21 +114,38 @@ def _numbers(
     return list(found)
 
 
-def _having(reader: IndexedReader, column: str, below: float | None) -> Iterator[int]:
-    until = time.monotonic() + LOOKING
-    for number, _line, value in reader.all():
-        if time.monotonic() > until:
-            raise DomainError(
-                _("The version is too big to look for such rows. Filter it by a recipe first."),
-                field="column",
-                code="too_big",
+def _having(version: DatasetVersion, column: str, below: float | None) -> list[int]:
+    """The rows that have something in the column, or a lower number, in the order of the file."""
+    root = version.indexes_directory
+    if below is not None:
+        value = str(below)
+        up_to = Condition(column, "most", value).numbers(root)
+        equal = Condition(column, "is", value).numbers(root)  # they come last
+        return sorted(up_to[: len(up_to) - len(equal)].tolist())
+    empty = set(Condition(column, "filled").numbers(root).tolist())
+    return [row for row in range(IndexedReader(version.rows_path).count) if row not in empty]
+
+
+def _refuse_waiting(version: DatasetVersion, column: str, by: User) -> None:
+    """Conflict until the column was gone through, which begins with this; DomainError when there is
+    no such column or that failed.
+    """
+    if column not in version.file_columns:
+        raise DomainError(_("No row is like that."), field="column", code="nothing")
+    standing = indexes_ready(version, Choice(by=column, order="up"), by=by)
+    if standing.state == "failed":
+        raise DomainError(standing.problem, field="column", code="failed")
+    if standing.state == "waiting":
+        raise Conflict(
+            _(
+                "The column “%(column)s” is being gone through, %(percent)s %% of it so far. That"
+                " is done once for this version: begin the review again in a moment."
             )
-        cell = value.get(column) if isinstance(value, dict) else None
-        if cell in (None, "", []):
-            continue
-        is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
-        if below is None or (is_number and cell < below):
-            yield number
+            % {"column": column, "percent": standing.percent},
+            field="column",
+            code="waiting",
+            data={"percent": standing.percent},
+        )
 
 
 @transaction.atomic

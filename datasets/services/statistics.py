@@ -22,7 +22,7 @@ from datasets.reading.locks import locked
 from datasets.services.checks import reporter
 from datasets.services.files import stored_bytes, sync
 from datasets.services.overlaps import overlaps_find, overlaps_give_up, uncompared
-from datasets.statistics.counting import statistics_compute
+from datasets.statistics.counting import FORMAT, statistics_compute
 from datasets.statistics.duplicates import ROW_BYTES, ROWS_MAX, near_find
 
 TRIES = 5  # of a count that is killed or fails
@@ -35,6 +35,21 @@ def statistics_waiting() -> DatasetVersionQuerySet:
     return versions.filter(Q(statistics__isnull=True) | Q(pk__in=uncompared()))
 
 
+def statistics_outdated() -> DatasetVersionQuerySet:
+    """Versions whose statistics lack what was not counted yet when they were made."""
+    counted = DatasetVersion.objects.ready().filter(
+        statistics__isnull=False, statistics__error__isnull=True
+    )
+    return counted.filter(Q(statistics_format__isnull=True) | Q(statistics_format__lt=FORMAT))
+
+
+def outdated_nudge() -> None:
+    """Has the newest version with outdated statistics counted again, when no other count waits."""
+    version = statistics_outdated().order_by("-created_at").first()
+    if version is not None and not statistics_waiting().exists():
+        async_task("datasets.tasks.version_statistics", str(version.pk), cluster="web")
+
+
 def duplicates_waiting() -> DatasetVersionQuerySet:
     """Counted versions whose near duplicates are to be counted."""
     counted = DatasetVersion.objects.ready().filter(statistics__isnull=False)
@@ -42,12 +57,13 @@ def duplicates_waiting() -> DatasetVersionQuerySet:
 
 
 def version_statistics(version_id: uuid.UUID) -> bool:
-    """Counts and compares a ready version that waits for it; whether this call did it.
+    """Counts and compares a ready version that waits for it, or has outdated statistics, which
+    stay until then; whether this call did it.
 
     Does nothing when another process is at it or it is done. May be killed at any moment: the
     sweep starts it again, and nothing it wrote counts before the row says so.
     """
-    if not _work(version_id, statistics_waiting, _count_and_compare, _count_give_up):
+    if not _work(version_id, _to_count, _count_and_compare, _count_give_up):
         return False
     if duplicates_waiting().filter(pk=version_id).exists():
         async_task("datasets.tasks.version_duplicates", str(version_id), cluster="web")
@@ -107,15 +123,25 @@ def _work(
     return True
 
 
+def _to_count() -> DatasetVersionQuerySet:
+    return statistics_waiting() | statistics_outdated()
+
+
 def _count_and_compare(version: DatasetVersion) -> None:
-    if version.statistics is None:
+    if _lacks_counts(version):
         _count(version)
     overlaps_find(version)
 
 
+def _lacks_counts(version: DatasetVersion) -> bool:
+    is_outdated = version.is_counted and (version.statistics_format or 0) < FORMAT
+    return version.statistics is None or is_outdated
+
+
 def _count_give_up(version: DatasetVersion, message: str) -> None:
-    if version.statistics is None:
-        _settle(version, {"error": dump(message)}, None)
+    if _lacks_counts(version):
+        version.statistics_format = FORMAT
+        _settle(version, version.statistics or {"error": dump(message)}, None)
     overlaps_give_up(version, message)
 
 
@@ -143,6 +169,9 @@ def _count(version: DatasetVersion) -> None:
             mapping_of(version),
             progress=reporter(version),
         )
+        if "near" in version.counts:  # it takes long, and is the same again
+            found["near"] = version.counts["near"]
+        version.statistics_format = FORMAT
         _settle(version, found, draft)
 
 
@@ -190,5 +219,5 @@ def _settle_files(version: DatasetVersion, found: dict[str, Any], draft: Path | 
         path.replace(row.check_directory / path.name)
     version.statistics = found
     version.stored_bytes = stored_bytes(version.directory)
-    version.save(update_fields=["statistics", "stored_bytes"])
+    version.save(update_fields=["statistics", "statistics_format", "stored_bytes"])
     live_touch(version.pk, version.dataset.project_id)

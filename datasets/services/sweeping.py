@@ -45,6 +45,7 @@ from datasets.services.runs import recipes_root
 from datasets.services.saving import revision_write
 from datasets.services.statistics import (
     duplicates_waiting,
+    outdated_nudge,
     statistics_waiting,
     version_duplicates,
     version_statistics,
@@ -74,6 +75,7 @@ def sweep() -> None:
         if _is_free(version.directory):
             async_task("datasets.tasks.version_check", str(version.pk), cluster="web")
     _counts_sweep(statistics_waiting(), "datasets.tasks.version_statistics")
+    outdated_nudge()
     _counts_sweep(duplicates_waiting(), "datasets.tasks.version_duplicates")
     _work_sweep(
         RecipeRun.objects.active(),
@@ -121,9 +123,7 @@ def _counts_sweep(waiting: QuerySet[DatasetVersion], task: str) -> None:
 def _with_answers() -> QuerySet[RecipeRun]:
     """Runs that failed and may go on with what models answered."""
     return RecipeRun.objects.filter(
-        state=RecipeRun.State.FAILED,
-        asks_models=True,
-        ended_at__gt=timezone.now() - ANSWERS_KEPT,
+        state=RecipeRun.State.FAILED, asks_models=True, ended_at__gt=timezone.now() - ANSWERS_KEPT
     )
 
 

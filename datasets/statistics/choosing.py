@@ -15,6 +15,7 @@ from datasets.statistics.facts import (
     ORDER,
     PERSONAL,
     RECORD,
+    UNUSUAL,
     WARNED,
 )
 from datasets.statistics.indexes import DOWN, UP, Condition, Index, mapped
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AT_ONCE = 1 << 20  # rows; a few tens of megabytes of memory
+WINDOW = 1 << 20  # rows that a search finds out about at once; about as many as a step looks at
 FLAGS = {
     "dropped": DROPPED,
     "warned": WARNED,
     "duplicate": DUPLICATE,
     "near": NEAR,
     "personal": PERSONAL,
+    "unusual": UNUSUAL,
 }
 CUT = "cut"  # longer than the limit
 ORDERS = ("short", "long")
@@ -54,7 +57,8 @@ class RowFacts:
     @property
     def found(self) -> list[str]:
         """Names of `FLAGS` that are worth a word."""
-        return [name for name in ("duplicate", "near", "personal") if self.flags & FLAGS[name]]
+        worth = ("duplicate", "near", "personal", "unusual")
+        return [name for name in worth if self.flags & FLAGS[name]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +135,10 @@ def chosen(
     """
     import numpy as np  # here, so that pages that need no choice need not carry it
 
-    mask = wanted(known, choice, among)
-    if mask is None:
+    if not choice.filters and among is None:
         ends = min(start + count, known.total)
         return _numbers(known, choice, start, ends).tolist(), known.total
+    mask = _wanted(known, choice, among, 0, known.total)
     matching = int(np.count_nonzero(mask))
     found: list[int] = []
     seen = 0
@@ -148,32 +152,52 @@ def chosen(
     return found, matching
 
 
-def wanted(known: Known, choice: Choice, among: list[int] | None = None) -> "NDArray[Any] | None":
-    """Of every row whether it is wanted, a byte each; None when all are."""
-    if not choice.filters and among is None:
-        return None
+class Wanted:
+    """Tells of one row after the other whether it is wanted, looking only at those around it."""
+
+    def __init__(self, known: Known, choice: Choice, among: list[int] | None = None) -> None:
+        self._given = known, choice, among
+        self._all = not choice.filters and among is None
+        self._first = self._last = 0
+        self._mask: NDArray[Any] | None = None
+
+    def __call__(self, number: int) -> bool:
+        if self._all:
+            return True
+        if self._mask is None or not self._first <= number < self._last:
+            self._first, self._last = number, min(number + WINDOW, self._given[0].total)
+            self._mask = _wanted(*self._given, self._first, self._last)
+        return bool(self._mask[number - self._first])
+
+
+def _wanted(
+    known: Known, choice: Choice, among: list[int] | None, first: int, last: int
+) -> "NDArray[Any]":
+    """Of the rows from `first` on and before `last` whether they are wanted."""
     import numpy as np
 
-    mask = np.ones(known.total, dtype=bool)
+    mask = np.ones(last - first, dtype=bool)
     if choice.asks_facts:
-        table = np.memmap(known.facts / FACTS, dtype=RECORD, mode="r")
-        for begin in range(0, known.total, AT_ONCE):
+        table = np.memmap(known.facts / FACTS, dtype=RECORD, mode="r")[first:last]
+        for begin in range(0, last - first, AT_ONCE):
             rows, part = table[begin : begin + AT_ONCE], mask[begin : begin + AT_ONCE]
             for one in _conditions(rows, choice):
                 part &= one
     for condition in choice.where:
-        mask &= _at(condition.numbers(known.indexes), known.total) ^ condition.is_negative
+        mask &= _at(condition.numbers(known.indexes), first, last) ^ condition.is_negative
     if among is not None:
-        mask &= _at(among, known.total)
+        mask &= _at(among, first, last)
     return mask
 
 
-def _at(numbers: Any, total: int) -> "NDArray[Any]":
-    """Of every row whether it is one of these."""
+def _at(numbers: Any, first: int, last: int) -> "NDArray[Any]":
+    """Of the rows from `first` on and before `last` whether they are among these."""
     import numpy as np
 
-    mask = np.zeros(total, dtype=bool)
-    mask[numbers] = True
+    mask = np.zeros(last - first, dtype=bool)
+    for begin in range(0, len(numbers), AT_ONCE):
+        part = np.asarray(numbers[begin : begin + AT_ONCE], dtype=np.int64)
+        mask[part[(part >= first) & (part < last)] - first] = True
     return mask
 
 

@@ -3,6 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,16 @@ from datasets.statistics.facts import (
     facts_write,
 )
 from datasets.statistics.languages import LANGUAGES
+from datasets.statistics.outliers import Ratios, outliers_find
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FORMAT = 2  # of what is counted; versions counted in an earlier one are counted again
 SAMPLE_BYTES = 8 * 2**20  # of rows in which language and personal data are sought
 TEXT_MAX = 20_000  # characters of a row in which personal data are sought
 SOUGHT = ["key", "email", "id_card", "bank_card", "phone", "ip"]  # what patterns tell for certain
-OUTLIERS = 5
+EXTREMES = 5
 TURNS_MAX = 20  # more turns are counted together
 
 
@@ -43,16 +46,17 @@ def statistics_compute(
 ) -> dict[str, Any]:
     """Counts everything, and writes `facts.bin` and `order.bin` into `target`.
 
-    `check` is the folder of the check, which counted the tokens. Every number that comes from a
-    sample stands beside the count of rows that were looked at.
+    `check` is the folder of the check, which counted the tokens, and of an earlier count. Every
+    number that comes from a sample stands beside the count of rows that were looked at.
     """
     reader = IndexedReader(rows)
     counter = _Counter(reader, check, mapping)
     counter.read(lambda share: progress("counting", 0.6 * share))
     sample = _Sample(reader, counter.facts, mapping)
     found = sample.look(lambda share: progress("looking", 0.6 + 0.4 * share))
+    outliers = outliers_find(counter.facts, sample.ratios)
     table = counter.facts.table()
-    order = facts_write(table, target)
+    order = facts_write(table, target, check)
     usable = len(order)
     return {
         "rows": len(table),
@@ -61,14 +65,15 @@ def statistics_compute(
         "lengths": counter.lengths(usable),
         "columns": counter.columns.gaps(),
         "balance": counter.columns.balance(),
-        "shortest": _outliers(table, order[:OUTLIERS]),
-        "longest": _outliers(table, order[::-1][:OUTLIERS]),
+        "shortest": _extremes(table, order[:EXTREMES]),
+        "longest": _extremes(table, order[::-1][:EXTREMES]),
+        "outliers": outliers,
         "duplicates": int((table["flags"] & DUPLICATE > 0).sum()),
         **found,
     }
 
 
-def _outliers(table: "NDArray[Any]", numbers: "NDArray[Any]") -> list[dict[str, Any]]:
+def _extremes(table: "NDArray[Any]", numbers: "NDArray[Any]") -> list[dict[str, Any]]:
     return [
         {
             "row": int(number) + 1,
@@ -104,11 +109,11 @@ class _Counter:
             row = decoded(value, self._mapping)
             texts = texts_of(row, mapping)
             flags = self._flags(number)
-            turns = _turns_of([role for role, _text in texts])
+            turns = _turns_of(tuple([role for role, _text in texts]))
             if not flags & DROPPED:
                 self._turns[min(turns, TURNS_MAX)] += 1
             self.facts.add(
-                characters=sum(len(text) for _role, text in texts),
+                characters=sum([len(text) for _role, text in texts]),
                 turns=turns,
                 key=texts_key(texts, row, mark_of(row, mapping)),
                 flags=flags,
@@ -137,8 +142,8 @@ class _Counter:
     def lengths(self, usable: int) -> dict[str, Any]:
         """How long usable rows are: tokens of those that were counted, else characters of all."""
         spread = Spread()
-        for length in self._lengths or self._characters():
-            spread.add(length)
+        for length, times in Counter(self._lengths or self._characters()).items():
+            spread.add(length, times)
         found = spread.summary()
         found.pop("histogram", None)
         return found | {
@@ -153,7 +158,8 @@ class _Counter:
                 yield length
 
 
-def _turns_of(roles: list[str]) -> int:
+@lru_cache(maxsize=256)  # most rows have the roles of others
+def _turns_of(roles: tuple[str, ...]) -> int:
     """How often the speaker changes; of two answers to choose from only one is a turn."""
     said = [role for role in roles if role not in {"system", "rejected"}]
     return sum(role != before for role, before in zip(said, ["", *said], strict=False))
@@ -174,17 +180,19 @@ class _Sample:
         self._mapping = mapping
         self._numbers = drawn(reader.count, SAMPLE_BYTES / max(reader.size, 1))
         self._looked = 0
+        self._is_whole = len(self._numbers) == reader.count
         self._languages: Counter[str] = Counter()
         self._recogniser = Recogniser()
         self._personal: Counter[str] = Counter()
         self._personal_rows = 0
+        self.ratios = Ratios()
 
     def look(self, progress: Callable[[float], None]) -> dict[str, Any]:
-        """Looks for both at once."""
+        """Looks for all of it at once."""
         mapping = plain(self._mapping)
         for number, value in self._reader.some(self._numbers):
             texts = texts_of(decoded(value, self._mapping), mapping)
-            self._look_at(number, "\n".join(text for _role, text in texts)[:TEXT_MAX])
+            self._look_at(number, "\n".join(text for _role, text in texts))
             self._looked += 1
             if self._looked % 256 == 0:
                 progress(self._looked / len(self._numbers))
@@ -195,11 +203,14 @@ class _Sample:
         }
 
     def _look_at(self, number: int, text: str) -> None:
+        # Of a big file in every other one: ratios cost more than the rest of a row.
+        if self._is_whole or self._looked % 2:
+            self.ratios.add(number, text)
         language = self._recogniser.language(text)
         self._languages[language] += 1
         self._facts.languages[number] = LANGUAGES.index(language)
         masker = Masker(SOUGHT, RowNumbers(None))
-        masker.masked(text)
+        masker.masked(text[:TEXT_MAX])
         self._personal.update(masker.found)
         self._personal_rows += bool(masker.found)
         self._facts.flags[number] |= LOOKED | (PERSONAL if masker.found else 0)

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 FACTS, ORDER = "facts.bin", "order.bin"
 RECORD = [("length", "<u4"), ("turns", "<u2"), ("language", "u1"), ("flags", "u1")]
 # Flags of a row. LOOKED: it was among those that language and personal data were looked for in.
-# ESTIMATED: its length was not counted.
-DROPPED, WARNED, DUPLICATE, NEAR, PERSONAL, LOOKED, ESTIMATED = (1 << bit for bit in range(7))
+# ESTIMATED: its length was not counted. UNUSUAL: see `outliers`.
+DROPPED, WARNED, DUPLICATE, NEAR, PERSONAL, LOOKED, ESTIMATED, UNUSUAL = (
+    1 << bit for bit in range(8)
+)
 _PARTS = 16  # keys are sorted in so many parts, so that sorting takes little memory
 
 
@@ -85,10 +87,14 @@ def _repeated(keys: "array[int]") -> "NDArray[np.uint8]":
     return found
 
 
-def facts_write(table: "NDArray[Any]", directory: Path) -> "NDArray[np.uint32]":
-    """Writes both files; the usable rows, shortest first."""
+def facts_write(table: "NDArray[Any]", directory: Path, earlier: Path) -> "NDArray[np.uint32]":
+    """Writes both files; the usable rows, shortest first. Near duplicates that an `earlier` count
+    of the same rows has found stay marked.
+    """
     import numpy as np
 
+    if len(table) and (earlier / FACTS).exists():
+        table["flags"] |= np.memmap(earlier / FACTS, dtype=RECORD, mode="r")["flags"] & NEAR
     (directory / FACTS).write_bytes(table.data)  # `tofile` is silent about a full disk
     dropped = table["flags"] & DROPPED > 0
     order = np.lexsort((table["length"], dropped)).astype(np.uint32)

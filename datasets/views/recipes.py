@@ -30,6 +30,7 @@ from datasets.recipes.grouping import COLUMNS
 from datasets.recipes.kinds import KINDS, STEPS_MAX, shares_of, versions_named
 from datasets.recipes.kinds.grouping import GROUP
 from datasets.recipes.kinds.shaping import CONVERT
+from datasets.recipes.parameters import Number, Several
 from datasets.recipes.words import PARTS, REASONS
 from datasets.views.shared import add_refusal
 
@@ -129,7 +130,7 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
     ]
     status, version = 200, _version(request, ANY)
     if recipe is None and request.GET.get("step") in KINDS:
-        steps = _arranged([], f"add:{request.GET['step']}", make, version)
+        steps = _proposed(request, make, version)
     if request.method == "POST":
         form, steps = RecipeForm(request.POST), _steps_sent(request, make)
         act = request.POST.get("act", "save")
@@ -157,6 +158,19 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
         "nav": "datasets",
     }
     return render(request, "datasets/recipe_edit.html", context, status=status)
+
+
+def _proposed(
+    request: HttpRequest, make: Callable[..., StepForm], version: DatasetVersion | None
+) -> list[StepForm]:
+    """The step that the address names, with the numbers and choices that it names, too."""
+    kind = KINDS[request.GET["step"]]
+    given: dict[str, Any] = {}
+    for one in kind.parameters:
+        if one.name in request.GET and isinstance(one, Number | Several):
+            values = request.GET.getlist(one.name)
+            given[one.name] = values if isinstance(one, Several) else values[-1]
+    return _arranged([make(kind=kind, number=1, initial=given)], "", make, version)
 
 
 def _steps_sent(request: HttpRequest, make: Callable[..., StepForm]) -> list[StepForm]:

@@ -143,7 +143,7 @@ def _form_context(request: HttpRequest, version: DatasetVersion, choice: Choice)
         "order": f"{choice.order}:{choice.by}" if choice.by else choice.order,
         "in_tokens": version.counts.get("lengths", {}).get("unit") == "tokens",
         "near_waits": choice.flag == "near" and not version.counts.get("near"),
-        "only_looked": choice.flag == "personal" or bool(choice.language),
+        "only_looked": choice.flag in {"personal", "unusual"} or bool(choice.language),
     }
 
 

@@ -2,9 +2,12 @@
 
 import math
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
@@ -13,11 +16,26 @@ from datasets.choices import LANGUAGE_NAMES
 from datasets.contamination import overlaps_seen
 from datasets.lengths import Lengths, lengths_by, tokenizer_named
 from datasets.models import DatasetVersion
+from datasets.recipes.kinds.cleaning import CLEAN
 from datasets.recipes.words import MASKED
 from datasets.statistics.counting import TURNS_MAX
 from datasets.views.shared import tokenizers_shown, version_context, version_page
 
 BARS = 64
+STEP = {  # the parameter of the recipe step Clean that drops outliers of a kind
+    "short": "min_chars",
+    "long": "max_chars",
+    "symbols": "max_symbols",
+    "repetition": "max_repetition",
+    "language": "languages",
+}
+UNCOUNTED: dict[str, Promise] = {
+    "nothing": gettext_lazy("no values"),
+    "nested": gettext_lazy("lists and objects are not counted"),
+    "texts": gettext_lazy("long texts that hardly repeat"),
+    "varied": gettext_lazy("values hardly repeat"),
+    "single": gettext_lazy("always the same value"),
+}
 FAR = 4  # times the longest row
 
 
@@ -85,13 +103,40 @@ def statistics_shown(version: DatasetVersion) -> dict[str, Any]:
         "personal": [(MASKED[kind], n) for kind, n in found["personal"]["kinds"].items()],
         "balance": [{**one, "bars": _shares(one)} for one in found["balance"]],
         "gaps": [
-            {**one, "percent": 100 * (one["missing"] + one["empty"]) / max(found["rows"], 1)}
+            {
+                **one,
+                "percent": 100 * (one["missing"] + one["empty"]) / max(found["rows"], 1),
+                "why": UNCOUNTED.get(one.get("uncounted", ""), ""),
+            }
             for one in found["columns"]
         ],
+        "outliers": _outliers(version),
+        "outliers_step": _step_dropping(found.get("outliers", [])),
         "duplicate_percent": 100 * found["duplicates"] / max(found["rows"], 1),
         "near": near_of(version),
         "personal_percent": 100 * found["personal"]["rows"] / max(looked, 1),
     }
+
+
+def _outliers(version: DatasetVersion) -> list[dict[str, Any]] | None:
+    """Kinds of outliers; None where they are yet to be counted."""
+    found = version.counts.get("outliers")
+    if found is None:
+        return None
+    return [_named(one) if one["kind"] == "language" else one for one in found]
+
+
+def _named(languages: dict[str, Any]) -> dict[str, Any]:
+    """Outliers by language, with these in words."""
+    rows = [{**row, "value": LANGUAGE_NAMES[row["value"]]} for row in languages["examples"]]
+    names = [LANGUAGE_NAMES[name] for name in languages["bound"]]
+    return {**languages, "names": names, "examples": rows}
+
+
+def _step_dropping(found: list[dict[str, Any]]) -> str:
+    """The part of an address that proposes a recipe step which drops what was found."""
+    bounds = [(STEP[one["kind"]], one["bound"]) for one in found if one["rows"]]
+    return urlencode([("step", CLEAN.name), *bounds], doseq=True) if bounds else ""
 
 
 def _shares(column: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from datasets.shapes.families import FAMILIES
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
 from datasets.statistics import choosing
-from datasets.statistics.choosing import FLAGS, Choice, Known, chosen, facts_of
+from datasets.statistics.choosing import FLAGS, Choice, Known, Wanted, chosen, facts_of
 from datasets.statistics.facts import DROPPED, FACTS, ORDER, RECORD
 from datasets.statistics.languages import LANGUAGES
 from tests.datasets.test_statistics import ROWS
@@ -97,6 +97,25 @@ def test_filters_and_order(facts, monkeypatch, fields, at_once: int) -> None:
     assert kept == together[: len(kept)]  # dropped ones come last
     lengths = [int(table["length"][number]) for number in kept]
     assert lengths == sorted(lengths, reverse=choice.order == "long")
+
+
+@pytest.mark.parametrize("fields", CHOICES)
+@pytest.mark.parametrize("window", [1, 7, 100_000])
+@pytest.mark.parametrize("start", [0, 13, 996])
+def test_a_search_asks_for_the_same_rows_in_windows(
+    facts, monkeypatch, fields, window: int, start: int
+) -> None:
+    """Also at the borders of windows, and when rows are passed over."""
+    folder, table = facts
+    monkeypatch.setattr(choosing, "WINDOW", window)
+    choice, among = Choice(**fields), [*range(5, 40), 700, 999]
+    known = Known(1000, 0, folder, folder)
+    wanted = _wanted(table, choice)
+    for few, rows in ((None, wanted), (among, sorted({*among} & {*wanted}))):
+        for step in (1, 3):
+            told = Wanted(known, choice, few)
+            looked = range(start, 1000, step)
+            assert [one for one in looked if told(one)] == [one for one in rows if one in looked]
 
 
 def test_facts_of_single_rows(facts) -> None:

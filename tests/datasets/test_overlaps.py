@@ -80,12 +80,16 @@ def test_new_sets_are_compared_and_old_ones_forgotten(sets, make) -> None:
 
     evaluation_sets.connect(tell)
     try:
-        assert set(overlaps.uncompared()) == {train.pk, test.pk}
+        assert set(overlaps.uncompared()) == {train.pk, test.pk, later.pk}
         assert services.version_statistics(train.pk)
         train.refresh_from_db()
         assert train.overlaps[str(later.pk)]["exact"] == 8  # one of them in an answer
         assert set(train.overlaps) == {str(later.pk), str(test.pk)}
         Dataset.objects.filter(pk=test.dataset_id).delete()
+        for version in (train, later):
+            assert services.version_statistics(version.pk)
+        train.refresh_from_db()
+        assert set(train.overlaps) == {str(later.pk)}
         assert overlaps.uncompared() == []
     finally:
         evaluation_sets.disconnect(tell)
@@ -94,6 +98,22 @@ def test_new_sets_are_compared_and_old_ones_forgotten(sets, make) -> None:
     assert services.version_statistics(train.pk)
     train.refresh_from_db()
     assert set(train.overlaps) == {str(other.pk)}
+
+
+@pytest.mark.parametrize("part", ["validation", "test", "train", ""])
+def test_parts_stay_what_they_are_when_a_recipe_tidies_them(make, people, part) -> None:
+    """Only what models are measured by is an evaluation set, tidied or not."""
+    source = make(TEST).latest
+    DatasetVersion.objects.filter(pk=source.pk).update(lineage={"part": part})
+    recipe = services.recipe_create(
+        project=people.team, created_by=people.member, name="tidy", steps=[{"kind": "clean"}]
+    )
+    run = services.run_create(recipe.pk, by=people.member, version_id=source.pk)
+    assert services.run_execute(run.pk)
+    made = run.outputs.get()
+    assert made.lineage["part"] == part
+    found = overlaps.sets_by_project()[people.team.pk]
+    assert set(found) == ({source.pk, made.pk} if part in {"validation", "test"} else set())
 
 
 def test_a_comparison_that_never_ends_is_given_up(sets, make) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.errors import DomainError
 from datasets.recipes import kinds
-from datasets.recipes.clean import repaired, repetition, symbols
+from datasets.recipes.clean import repaired
 from datasets.recipes.duplicates import bands_of
 from datasets.recipes.identifiers import id_card_valid, luhn_valid
 from datasets.recipes.markup import markup_strip
@@ -204,13 +204,6 @@ def test_a_pattern_without_end_is_refused(tmp_path) -> None:
         run([qa("a" * 60 + "!")], ("clean", {"pattern": r"(a|aa)+$"}), folder=tmp_path)
     assert refused.value.code == "pattern_slow"
     assert "row 1" in refused.value.message
-
-
-def test_shares() -> None:
-    assert repetition("abcdefghijklmnopqrstuvwxyz") == 0
-    assert repetition("ab" * 100) > 0.9
-    assert symbols("abcd，") == 0.2
-    assert symbols("") == 0
 
 
 # --- deduplicate -------------------------------------------------------------------------------

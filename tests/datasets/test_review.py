@@ -15,6 +15,7 @@ from datasets import services
 from datasets.agreement import agreement_of, cohen_kappa, krippendorff_alpha, percent_agreement
 from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.models.edits import SETTLING
+from datasets.statistics.indexes import Index
 from tests.datasets.conftest import GOOD
 
 ROWS = [{**row, "origin": "noise: 1", "score": n % 5} if n % 3 else row
@@ -189,6 +190,28 @@ def test_what_nobody_decided_on_may_go(people, begin, django_capture_on_commit_c
     with django_capture_on_commit_callbacks(execute=True):
         made = services.revision_save(review.pk, by=people.owner, keeps_rest=False).result
     assert made.rows_path.read_bytes().count(b"\n") == 1
+
+
+@pytest.mark.django_db
+def test_a_column_of_a_big_version_is_gone_through_first(begin, make, monkeypatch) -> None:
+    """The refusal asks for it; when it is done the review begins."""
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr("datasets.services.indexes.SMALL", 0)
+    monkeypatch.setattr(
+        "datasets.services.indexes.async_task", lambda *what, **_more: asked.append(what)
+    )
+    version = make(ROWS).latest
+    with pytest.raises(Conflict) as refused:
+        begin(version=version, column="score", below=3)
+    assert (refused.value.code, refused.value.data) == ("waiting", {"percent": 0})
+    assert asked == [("datasets.tasks.rows_index", str(version.pk), ["score", ""])]
+    assert services.index_make(version.pk, Index("score"))
+    low = begin(version=version, column="score", below=3)
+    scores = [ROWS[row].get("score") for row in low.decisions.values_list("row", flat=True)]
+    assert scores == [row["score"] for row in ROWS if row.get("score", 3) < 3]
+    assert begin(version=version, column="score").decisions.count() == sum(
+        "score" in row for row in ROWS
+    )
 
 
 @pytest.mark.django_db
