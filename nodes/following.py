@@ -1,5 +1,6 @@
 """What an agent does for the workloads of its node: starts, watches, stops them, notices ends."""
 
+import logging
 import time
 import uuid
 from contextlib import suppress
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from common.phrases import gettext as _
@@ -17,6 +19,7 @@ from nodes.services import follow
 from nodes.signals import workload_progressed
 from nodes.staging.carrier import Carrier, NotBrought
 
+logger = logging.getLogger(__name__)
 State = Workload.State
 ROWS_SECONDS = 1.0
 MARKS = ("pk", "epoch", "state", "stop_mode", "stop_requested_at", "started_at")
@@ -49,6 +52,7 @@ class Follower:
         self.carrier: Carrier | None = None  # on a node that does not share the directory
         self.trouble = ""  # what keeps it from starting anything
         self.followed: dict[uuid.UUID, Followed] = {}
+        self.stumbled: dict[uuid.UUID, str] = {}  # over what, so that it is logged once
         self.rows: list[Workload] = []
         self.marks: set[tuple[Any, ...]] | None = None  # what moves of the rows
         self.rows_at = 0.0
@@ -64,6 +68,12 @@ class Follower:
                 self._look_at(row, now)
             except Unreachable as error:  # nothing is known of it, so nothing is concluded
                 self.trouble = str(error)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:  # its own files or container: the others are followed on
+                if self.stumbled.get(row.pk) != repr(error):
+                    self.stumbled[row.pk] = repr(error)
+                    logger.exception("workload %s cannot be followed", row.pk)
 
     def _read_rows(self) -> None:
         """Reads the rows where something in them moved, which mostly is not so."""
@@ -77,6 +87,7 @@ class Follower:
             self.carrier.look(self.rows)
         present = {row.pk for row in self.rows}
         self.followed = {pk: one for pk, one in self.followed.items() if pk in present}
+        self.stumbled = {pk: one for pk, one in self.stumbled.items() if pk in present}
 
     def _look_at(self, row: Workload, now: float) -> None:
         known = self.followed.get(row.pk)
@@ -97,7 +108,8 @@ class Follower:
             self._forget(row)
             self._clear(row, place)
         elif sight is Sight.GONE:
-            self.driver.remove(row.pk, row.epoch, force=True)
+            with suppress(Unreachable):
+                self.driver.remove(row.pk, row.epoch, force=True)
             why = _("Its process is gone, and nothing says how it ended.")
             services.workload_lost(row.pk, row.epoch, reason=why)
             self._forget(row)

@@ -6,7 +6,6 @@ follows a link below that directory.
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import stat
@@ -17,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from common.phrases import gettext as _
+from common.texts import json_of
 from nodes.runners.base import AlreadyStarted, CannotStart, Launch, NoRoom, Place
 
 VOID = "void"
@@ -152,7 +152,7 @@ def facts_of(path: Path) -> dict[str, Any] | None:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
-            content = json.loads(file.read(FACTS_MAX_BYTES))
+            content = json_of(file.read(FACTS_MAX_BYTES))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -293,7 +293,8 @@ def workload_ended(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # n
         held.exit_code = -exit.signal if exit.signal is not None else exit.code
         held.end_facts = {**held.end_facts, **facts_of_end(exit, result, error)}
         if held.started_at is None:
-            held.started_at = datetime.fromtimestamp(exit.started_at, UTC)
+            started = datetime.fromtimestamp(exit.started_at, UTC)
+            held.started_at = started if exit.started_at else timezone.now()
         outcome, reason = judge(held, exit, result, error)
         _end(held, outcome, reason, "exit_code", "end_facts", "started_at")
         if error and error.get("class") == "gpu_hw":
@@ -354,10 +355,12 @@ def workload_lost(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
 
 
 @transaction.atomic
-def workload_signal(workload_id: uuid.UUID, epoch: int) -> None:
-    """Passes a stop on to the process, on the workload's own node."""
+def workload_signal(workload_id: uuid.UUID, epoch: int, *, node: str | None = None) -> None:
+    """Passes a stop on to the process. `node` is who does; on another one nothing happens."""
     workload = locked(workload_id)
     if workload.state != State.STOPPING or workload.epoch != epoch or workload.node is None:
+        return
+    if node is not None and workload.node.name != node:
         return
     driver = runner(workload.node.runner, installation_id(workload.node.name))
     driver.stop(place_of(workload), force=False)

@@ -1,7 +1,6 @@
 """What a node knows of the files of a workload that it carries, and what of them is to be sent."""
 
 import asyncio
-import json
 import os
 import re
 import time
@@ -11,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.texts import json_of
 from nodes.models import Workload
 from nodes.staging.control import Growth
 from nodes.staging.outputs import OWN
@@ -105,7 +105,7 @@ def _look_for_checkpoints(one: Carried, path: Path) -> None:
         if ANNOUNCED not in line:
             continue
         with suppress(ValueError, AttributeError):
-            row = json.loads(line)
+            row = json_of(line)
             name = str(row.get("name", ""))
             if row.get("kind") == "checkpoint" and FOLDER.fullmatch(name):
                 one.checkpoint = name
@@ -136,13 +136,15 @@ def folder_names(output: Path) -> list[str]:
 
 
 def read_piece(path: Path, offset: int, limit: int) -> bytes:
-    """Bytes of a file that may not be there yet; never those behind a link."""
+    """Bytes of a file that may not be there yet; never those behind a link, or of a pipe."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b""
     try:
         return os.pread(descriptor, limit, offset)
+    except OSError:
+        return b""
     finally:
         os.close(descriptor)
 
