@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from common.phrases import gettext as _
 from nodes import services
 from nodes.models import Image, Node, Workload
-from nodes.runners import Unreachable
+from nodes.runners import NoRoom, Unreachable
 from nodes.runners.images import CannotFetch, Found, fetch
 from nodes.services import follow
 
@@ -38,7 +38,7 @@ class Fetch:
                     _("It was built on another machine. Build it here too, or use a registry.")
                 )
             self.found = fetch(name, self._tell)
-        except (CannotFetch, Unreachable) as error:
+        except (CannotFetch, NoRoom, Unreachable) as error:
             self.error = error
         except Exception as error:
             logger.exception("image %s", name)
@@ -113,4 +113,7 @@ def _end(node: Node, ended: Fetch) -> None:
         why = _("The image %(name)s could not be fetched: %(error)s")
         reason = why % {"name": ended.image, "error": ended.error}
         for workload in _waiting_for(node, ended.image):
-            follow.workload_refuse(workload.pk, workload.epoch, reason=reason)
+            if isinstance(ended.error, NoRoom):
+                follow.workload_return(workload.pk, workload.epoch, reason=reason)
+            else:
+                follow.workload_refuse(workload.pk, workload.epoch, reason=reason)

@@ -271,25 +271,18 @@ class DockerRunner:
         """Signals the supervisor, which passes it on; or ends the whole container.
 
         The polite signal reaches it once: a second one could break into the saving that it began.
+        The mark of that stays only where it did.
         """
         mark = place.file("stop")
         if not force and mark.exists():
             return
         container = self._find(place)
-        if container is None:
+        if container is None or not (force or (container.status == "running" and first(mark))):
             return
-        if force:
-            with self._engine():
-                _signal(container, "SIGKILL")
-        elif container.status == "running" and first(mark):
-            self._ask_to_end(container, mark)
-
-    def _ask_to_end(self, container: Container, mark: Path) -> None:
-        """The mark stays only where the signal reached it."""
-        reached = False
+        reached = force
         try:
             with self._engine():
-                reached = _signal(container, "SIGTERM")
+                reached |= _signal(container, "SIGKILL" if force else "SIGTERM")
         finally:
             if not reached:
                 mark.unlink(missing_ok=True)

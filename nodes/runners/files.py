@@ -25,11 +25,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def not_started(why: str | OSError) -> CannotStart | NoRoom:
-    """What a start raises that brought nothing: an Engine and a supervisor tell only by words."""
+    """What a start raises that brought nothing."""
     if isinstance(why, OSError):
         why = f"{why.strerror or why}: {why.filename or ''}"
-    is_full = any(os.strerror(number).lower() in why.lower() for number in FULL)
-    return NoRoom(why) if is_full else CannotStart(why)
+    return NoRoom(why) if says_full(why) else CannotStart(why)
+
+
+def says_full(why: str) -> bool:
+    """Whether a disk was full: an Engine and a supervisor tell only by words."""
+    return any(os.strerror(number).lower() in why.lower() for number in FULL)
 
 
 def take_marker(place: Place) -> None:

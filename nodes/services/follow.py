@@ -315,7 +315,7 @@ def workload_return(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
 
     The node gets nothing until it has looked at its disks anew. What came back too often ends.
     """
-    workload = _held(workload_id, epoch, State.STARTING, State.STOPPING)
+    workload = _held(workload_id, epoch, State.PLACED, State.STARTING, State.STOPPING)
     if workload is None or workload.node_id is None:
         return False
     if workload.state == State.STOPPING:

@@ -21,6 +21,7 @@ class SimulatedEngine(ThreadingHTTPServer):
         self.containers: dict[str, dict] = {}
         self.errors: dict[str, list[int]] = {}  # method and last word of the path -> statuses
         self.signals: list[str] = []
+        self.pulls: list[str] | None = None  # why each pull fails; None where images are here
 
     @property
     def host(self) -> str:
@@ -57,6 +58,10 @@ class SimulatedEngine(ThreadingHTTPServer):
                 }
                 for one in self.containers.values()
             ]
+        if words[-1] == "create" and self.pulls is not None:
+            return 200, {"error": self.pulls.pop(0)}
+        if words[0] == "images" and self.pulls is not None:
+            return 404, {"message": "No such image"}
         if words[0] == "containers" and found is None:
             return 404, {"message": "No such container"}
         if method == "DELETE":

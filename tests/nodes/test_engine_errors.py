@@ -8,11 +8,12 @@ import pytest
 from common.phrases import load
 from nodes import services
 from nodes.agent import Agent
-from nodes.models import Node, Workload
+from nodes.fetching import Fetcher
+from nodes.models import Image, Node, Workload
 from nodes.runners import Place, Unreachable
 from nodes.runners.images import Found
 from nodes.services import follow
-from tests.nodes.conftest import followed
+from tests.nodes.conftest import followed, until
 from tests.nodes.simulated_engine import BUSY, SimulatedEngine, simulated_engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,6 +86,27 @@ def test_an_error_over_its_image_does_not_end_a_workload(agent, simulated, submi
     assert simulated.errors == {"GET json": []}
     workload.refresh_from_db()
     assert workload.state == State.STARTING
+
+
+def test_an_image_for_which_there_is_no_room_sends_its_workload_back(
+    agent, simulated, submit
+) -> None:
+    Image.objects.update(digest=f"lab/small@sha256:{2:064x}")
+    workload = submit({})
+    assert workload.state == State.PLACED
+    simulated.pulls = ["write /var/lib/docker/tmp/x: no space left on device"]
+    fetcher, node = Fetcher(), Node.objects.get(pk=agent.node_id)
+
+    def left_its_place() -> bool:
+        fetcher.step(node)
+        workload.refresh_from_db()
+        return workload.state != State.PLACED
+
+    until(left_its_place)
+    assert (workload.state, workload.end_facts) == (State.WAITING, {"returns": 1})
+    node.refresh_from_db()
+    assert "no space left" in load(node.facts["trouble"])
+    assert simulated.pulls == []
 
 
 def test_a_stop_is_sent_until_it_reaches_a_running_container(agent, simulated, tmp_path) -> None:
