@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -186,7 +187,8 @@ class Carrier:
         missing = await asyncio.to_thread(self._cache.missing, entries)
         if missing:
             size = sum(entry.size for entry in missing)
-            await asyncio.to_thread(self._cache.make_room, size, self._wanted() | one.wanted)
+            keep = partial(self._wanted, one)
+            await asyncio.to_thread(self._cache.make_room, size, keep)
             await self._fetch_files(one, trees, missing)
             seconds = time.monotonic() - started
             _say(one.paths["log"], f"fetched {size / 2**20:.1f} MB of inputs in {seconds:.1f} s")
@@ -195,14 +197,14 @@ class Carrier:
             for name, tree in trees.items()
         }
 
-    def _wanted(self) -> set[str]:
-        """The SHA-256 of all that is on its way."""
-        return {sha256 for one in self._carried.values() for sha256 in one.wanted}
+    def _wanted(self, *more: Carried) -> set[str]:
+        """The SHA-256 of all that is on its way. May be called from any thread."""
+        return {sha256 for one in (*self._carried.values(), *more) for sha256 in one.wanted}
 
     async def keep_reserve(self) -> None:
         """Lets inputs go that nobody reads, where outputs have taken what is to be left free."""
         with suppress(NoRoom):
-            await asyncio.to_thread(self._cache.make_room, 0, self._wanted())
+            await asyncio.to_thread(self._cache.make_room, 0, self._wanted)
 
     async def _fetch_files(
         self, one: Carried, trees: dict[str, list[Entry]], missing: Sequence[Entry]
