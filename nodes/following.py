@@ -17,6 +17,7 @@ from nodes.models import Workload
 from nodes.runners import NoRoom, Place, Runner, Sight, Unreachable
 from nodes.services import follow
 from nodes.signals import workload_progressed
+from nodes.staging.carried import Way
 from nodes.staging.carrier import Carrier, NotBrought
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ ROWS_SECONDS = 1.0
 MARKS = ("pk", "epoch", "state", "stop_mode", "stop_requested_at", "started_at")
 MEMORY_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
+NOTE_SECONDS = 3.0  # between two notes of how far files are on their way
 UNCLAIMED_SECONDS = 3.0  # then the agent starts a placed workload itself
 BEGUN_SECONDS = 15.0  # then a start that brought no process is taken over
 GRACE_SECONDS = {"kill": 5.0, "checkpoint": 600.0}  # between the polite signal and the last one
@@ -40,6 +42,7 @@ class Followed:
     metrics_bytes: int = 0
     metrics_at: float = 0.0
     memory_at: float = 0.0
+    noted_at: float = float("-inf")
 
 
 class Follower:
@@ -128,7 +131,7 @@ class Follower:
     def _is_carried(self, carrier: Carrier, row: Workload, known: Followed, sight: Sight) -> bool:
         """Whether its files are on their way, so that nothing else can be done with it yet."""
         if sight in (Sight.ENDED, Sight.GONE):
-            return not carrier.is_home(row)
+            return not self._is_home(carrier, row, known)
         if sight is not Sight.ABSENT or row.state != State.STARTING:
             return False
         try:
@@ -148,6 +151,29 @@ class Follower:
             follow.workload_launch(row, inputs)
             self.rows_at = 0.0
         return True
+
+    def _is_home(self, carrier: Carrier, row: Workload, known: Followed) -> bool:
+        """Whether all that an ended one wrote is at the control plane; if not, its row says why."""
+        try:
+            if carrier.is_home(row):
+                return True
+        except NotBrought as error:
+            why = _("What it wrote could not be brought from %(node)s: %(error)s")
+            reason = why % {"node": self.name, "error": error}
+            outcome = Workload.Outcome.ERROR
+            services.workload_end(row.pk, row.epoch, outcome=outcome, reason=reason)
+            self._forget(row)
+            self._clear(row, known.place)
+        else:
+            self._note_way(row, known, carrier.way_of(row))
+        return False
+
+    def _note_way(self, row: Workload, known: Followed, way: Way) -> None:
+        if time.monotonic() - known.noted_at > NOTE_SECONDS:
+            known.noted_at = time.monotonic()
+            follow.workload_sending_note(
+                row.pk, row.epoch, sent=way.sent, size=way.size, hindrance=way.hindrance
+            )
 
     def _forget(self, row: Workload) -> None:
         self.rows = [other for other in self.rows if other.pk != row.pk]

@@ -237,6 +237,19 @@ def workload_note(workload_id: uuid.UUID, epoch: int, *, reason: str) -> None:
         announce(workload_id, State.PLACED, State.PLACED)
 
 
+def workload_sending_note(
+    workload_id: uuid.UUID, epoch: int, *, sent: int, size: int, hindrance: str
+) -> None:
+    """Tells how far what an ended process left is on its way from its node, in bytes.
+
+    `hindrance` says what keeps it there now; empty when nothing does.
+    """
+    facts = {"sent": sent, "size": size, "hindrance": dump(hindrance)}
+    begun = (State.STARTING, State.RUNNING, State.STOPPING)
+    held = Workload.objects.filter(pk=workload_id, epoch=epoch, state__in=begun)
+    held.update(waits_for={"code": "outputs", "args": facts})
+
+
 @transaction.atomic
 def workload_refuse(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
     """Ends a placed workload that cannot be started on its node. Whether this call ended it."""

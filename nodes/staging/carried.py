@@ -34,6 +34,15 @@ class Grown:
 
 
 @dataclass(slots=True)
+class Way:
+    """How far the outputs are on their way to the control plane, in bytes."""
+
+    sent: int = 0
+    size: int = 0  # 0 while it is not known
+    hindrance: str = ""  # why nothing can be sent now
+
+
+@dataclass(slots=True)
 class Carried:
     """What is known of a workload that has its place here."""
 
@@ -56,8 +65,16 @@ class Carried:
     bringing: asyncio.Task[None] | None = None
     ended: bool = False  # its process: no file of it changes any more
     with_outputs: bool = True
+    way: Way = field(default_factory=Way)
+    refusals: int = 0  # of its outputs
+    given_up: str = ""  # why they never come home
     is_home: bool = False
     is_over: bool = False  # the control plane takes nothing of it any more
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether log and metrics are at the control plane to their end."""
+        return all(grown.sealed for grown in self.grown.values())
 
 
 def carried(row: Workload) -> Carried:

@@ -18,7 +18,7 @@ from tests.nodes.simulated_engine import BUSY, SimulatedEngine, simulated_engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Workload.State
-ALWAYS = [500] * 100
+ALWAYS = [500] * 10_000
 
 
 @pytest.fixture
