@@ -18,7 +18,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from common.errors import DomainError
@@ -102,15 +102,18 @@ class Agent(Follower):
         if later:  # at once, a measurement would cover no time
             await asyncio.sleep(FIRST_SECONDS)
         while True:
-            await self._patiently(step)
+            try:
+                await self._patiently(step)
+            except Error:  # what another try at once would meet again; the next round may not
+                logger.exception("node %s: %s", self.name, step)
             await asyncio.sleep(seconds)
 
     async def _patiently(self, step: Callable[[], None]) -> None:
-        """Runs a step, again and again while database or disk refuse."""
+        """Runs a step, again and again while the database is away or the disk refuses."""
         while True:
             try:
                 await sync_to_async(step)()
-            except Error as error:
+            except (OperationalError, InterfaceError) as error:
                 logger.warning("node %s: the database does not answer: %s", self.name, error)
                 await sync_to_async(lambda: connection.close())()  # that thread's, not this one's
                 await asyncio.sleep(RETRY_SECONDS)
@@ -353,7 +356,10 @@ class Agent(Follower):
             if age == 0.0:
                 continue  # it may be on its way out: it gets one more round
             logger.warning("node %s: ends orphan %s epoch %s", self.name, workload, epoch)
-            self.driver.remove(workload, epoch, force=age > 1.5 * ORPHAN_SECONDS)
+            try:
+                self.driver.remove(workload, epoch, force=age > 1.5 * ORPHAN_SECONDS)
+            except (Unreachable, OSError) as error:  # the others go all the same
+                logger.warning("node %s: orphan %s stays: %s", self.name, workload, error)
 
 
 async def run(name: str, until: Coroutine[None, None, object]) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 from common.phrases import gettext as _
 from nodes import services
 from nodes.models import Image, Node, Workload
-from nodes.runners import Unreachable
+from nodes.runners import NoRoom, Unreachable
 from nodes.runners.images import CannotFetch, Found, fetch
 from nodes.services import follow
 from nodes.services.planning import nudge
@@ -47,7 +47,7 @@ class Fetch:
         name = self.image.digest if self.is_listed else self.image.reference
         try:
             self.found = fetch(name, self._tell)
-        except (CannotFetch, Unreachable) as error:
+        except (CannotFetch, NoRoom, Unreachable) as error:
             self.error = error
         except Exception as error:
             logger.exception("image %s", name)
@@ -128,7 +128,10 @@ def _end(node: Node, ended: Fetch, waiting: list[Workload]) -> None:
         why = _("The image %(name)s could not be fetched: %(error)s")
         reason = why % {"name": ended.image, "error": ended.error}
         for workload in waiting:
-            follow.workload_refuse(workload.pk, workload.epoch, reason=reason)
+            if isinstance(ended.error, NoRoom):
+                follow.workload_return(workload.pk, workload.epoch, reason=reason)
+            else:
+                follow.workload_refuse(workload.pk, workload.epoch, reason=reason)
     else:
         for workload in waiting:
             nudge(workload, node)

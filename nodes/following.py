@@ -1,5 +1,6 @@
 """What an agent does for the workloads of its node: starts, watches, stops them, notices ends."""
 
+import logging
 import time
 import uuid
 from contextlib import suppress
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from common.phrases import gettext as _
@@ -15,13 +17,16 @@ from nodes.models import Workload
 from nodes.runners import NoRoom, Place, Runner, Sight, Unreachable
 from nodes.services import follow
 from nodes.signals import workload_progressed
+from nodes.staging.carried import Way
 from nodes.staging.carrier import Carrier, NotBrought
 
+logger = logging.getLogger(__name__)
 State = Workload.State
 ROWS_SECONDS = 1.0
 MARKS = ("pk", "epoch", "state", "stop_mode", "stop_requested_at", "started_at", "exited_at")
 MEMORY_SECONDS = 2.0
 PROGRESS_SECONDS = 0.25
+NOTE_SECONDS = 3.0  # between two notes of how far files are on their way
 UNCLAIMED_SECONDS = 3.0  # then the agent starts a placed workload itself
 BEGUN_SECONDS = 15.0  # then a start that brought no process is taken over
 GRACE_SECONDS = {"kill": 5.0, "checkpoint": 600.0}  # between the polite signal and the last one
@@ -37,6 +42,7 @@ class Followed:
     metrics_bytes: int = 0
     metrics_at: float = 0.0
     memory_at: float = 0.0
+    noted_at: float = float("-inf")
 
 
 class Follower:
@@ -49,6 +55,7 @@ class Follower:
         self.carrier: Carrier | None = None  # on a node that does not share the directory
         self.trouble = ""  # what keeps it from starting anything
         self.followed: dict[uuid.UUID, Followed] = {}
+        self.stumbled: dict[uuid.UUID, str] = {}  # over what, so that it is logged once
         self.rows: list[Workload] = []
         self.marks: set[tuple[Any, ...]] | None = None  # what moves of the rows
         self.rows_at = 0.0
@@ -64,6 +71,12 @@ class Follower:
                 self._look_at(row, now)
             except Unreachable as error:  # nothing is known of it, so nothing is concluded
                 self.trouble = str(error)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:  # its own files or container: the others are followed on
+                if self.stumbled.get(row.pk) != repr(error):
+                    self.stumbled[row.pk] = repr(error)
+                    logger.exception("workload %s cannot be followed", row.pk)
 
     def _read_rows(self) -> None:
         """Reads the rows where something in them moved, which mostly is not so."""
@@ -77,6 +90,7 @@ class Follower:
             self.carrier.look(self.rows)
         present = {row.pk for row in self.rows}
         self.followed = {pk: one for pk, one in self.followed.items() if pk in present}
+        self.stumbled = {pk: one for pk, one in self.stumbled.items() if pk in present}
 
     def _look_at(self, row: Workload, now: float) -> None:
         known = self.followed.get(row.pk)
@@ -100,7 +114,8 @@ class Follower:
             self._forget(row)
             self._clear(row, place)
         elif sight is Sight.GONE:
-            self.driver.remove(row.pk, row.epoch, force=True)
+            with suppress(Unreachable):
+                self.driver.remove(row.pk, row.epoch, force=True)
             why = _("Its process is gone, and nothing says how it ended.")
             services.workload_lost(row.pk, row.epoch, reason=why)
             self._forget(row)
@@ -119,7 +134,7 @@ class Follower:
     def _is_carried(self, carrier: Carrier, row: Workload, known: Followed, sight: Sight) -> bool:
         """Whether its files are on their way, so that nothing else can be done with it yet."""
         if sight in (Sight.ENDED, Sight.GONE):
-            return not carrier.is_home(row)
+            return not self._is_home(carrier, row, known)
         if sight is not Sight.ABSENT or row.state != State.STARTING:
             return False
         try:
@@ -139,6 +154,29 @@ class Follower:
             follow.workload_launch(row, inputs)
             self.rows_at = 0.0
         return True
+
+    def _is_home(self, carrier: Carrier, row: Workload, known: Followed) -> bool:
+        """Whether all that an ended one wrote is at the control plane; if not, its row says why."""
+        try:
+            if carrier.is_home(row):
+                return True
+        except NotBrought as error:
+            why = _("What it wrote could not be brought from %(node)s: %(error)s")
+            reason = why % {"node": self.name, "error": error}
+            outcome = Workload.Outcome.ERROR
+            services.workload_end(row.pk, row.epoch, outcome=outcome, reason=reason)
+            self._forget(row)
+            self._clear(row, known.place)
+        else:
+            self._note_way(row, known, carrier.way_of(row))
+        return False
+
+    def _note_way(self, row: Workload, known: Followed, way: Way) -> None:
+        if time.monotonic() - known.noted_at > NOTE_SECONDS:
+            known.noted_at = time.monotonic()
+            follow.workload_sending_note(
+                row.pk, row.epoch, sent=way.sent, size=way.size, hindrance=way.hindrance
+            )
 
     def _forget(self, row: Workload) -> None:
         self.rows = [other for other in self.rows if other.pk != row.pk]

@@ -23,7 +23,7 @@ def workload_start(workload_id: str, epoch: int) -> None:
 
 def workload_stop(workload_id: str, epoch: int) -> None:
     """On the node's own queue: passes the stop on to the process."""
-    follow.workload_signal(uuid.UUID(workload_id), epoch)
+    follow.workload_signal(uuid.UUID(workload_id), epoch, node=settings.NODE_NAME)
 
 
 def sweep() -> None:

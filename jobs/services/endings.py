@@ -1,6 +1,5 @@
 """What the end of a workload means for its job."""
 
-import json
 import uuid
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from django_q.tasks import async_task
 from accounts.services import event_record
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import json_of
 from jobs.engines import engine_named
 from jobs.engines.base import Failure
 from jobs.models import Attempt, Checkpoint, Job
@@ -196,10 +196,10 @@ def fail(job: Job, failure: Failure, *, reason: str = "") -> None:
 def result_of(attempt: Attempt) -> dict[str, object]:
     """The engine's result file of the attempt's last epoch; empty without one."""
     try:
-        facts = json.loads(attempt.workload.facts_path("result").read_text(encoding="utf-8"))
+        facts = json_of(attempt.workload.facts_path("result").read_bytes())
     except (OSError, ValueError):
         return {}
-    return dict(facts) if isinstance(facts, dict) else {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def resume_noted(job: Job, checkpoint: Checkpoint | None) -> None:

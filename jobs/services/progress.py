@@ -1,7 +1,5 @@
 """Takes in what the engine reports: complete lines of a file that only grows, each exactly once."""
 
-import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from accounts.services import live_touch
+from common.texts import json_of
 from jobs.models import Attempt, Checkpoint, Job, Metric
 from jobs.services.moves import locked, move
 
@@ -43,7 +42,7 @@ def _at(row: dict[str, Any]) -> datetime:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value < 2**31 else None
 
@@ -54,14 +53,13 @@ def _log(row: dict[str, Any], news: _News) -> None:
     if step is None or not isinstance(values, dict):
         return
     kept = {
-        str(name)[:80]: value
+        name[:80]: value
         for name, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if isinstance(value, int | float) and not isinstance(value, bool)
     }
     news.points.setdefault(step, {}).update(kept)
     epoch = row.get("epoch")
-    good = isinstance(epoch, int | float) and math.isfinite(epoch)
-    news.epochs[step] = (float(epoch) if good and epoch is not None else None, _at(row))
+    news.epochs[step] = (float(epoch) if isinstance(epoch, int | float) else None, _at(row))
     news.total = _whole(row.get("total")) or news.total
 
 
@@ -69,7 +67,7 @@ def _parse(lines: Iterable[bytes]) -> _News:
     news = _News()
     for line in lines:
         try:
-            row = json.loads(line)
+            row = json_of(line)
         except ValueError:
             continue  # a line that a dying machine garbled
         if not isinstance(row, dict):

@@ -20,7 +20,7 @@ from jobs.models import Attempt, Job, Metric
 from jobs.services.lifecycle import WORKING, why_not_pausable
 from jobs.services.progress import SUMMARY
 from nodes.models import Workload
-from nodes.services import queue_places, queue_position
+from nodes.services import queue_places, queue_position, reason_text
 from registry.metrics import BY_KEY
 from registry.models import Evaluation, ModelVersion
 
@@ -210,6 +210,14 @@ def waiting_note(attempt: Attempt | None) -> tuple[int, str]:
     if attempt is None or attempt.workload.state != Workload.State.WAITING:
         return 0, ""
     return queue_position(attempt.workload)
+
+
+def sending_note(attempt: Attempt | None) -> str:
+    """How far what an ended process left is on its way from its node; empty when nothing is."""
+    begun = (Workload.State.STARTING, Workload.State.RUNNING, Workload.State.STOPPING)
+    if attempt is None or attempt.workload.state not in begun:
+        return ""
+    return reason_text(attempt.workload.waits_for)
 
 
 def waiting_notes(jobs: Iterable[Job]) -> dict[uuid.UUID, tuple[int, str]]:

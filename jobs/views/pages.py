@@ -121,6 +121,7 @@ def job_detail(request: HtmxRequest, job_id: uuid.UUID) -> HttpResponse:
         "node": attempt.workload.node if attempt else None,
         "position": position,
         "waits": waits,
+        "sends": reading.sending_note(attempt),
         "remaining": reading.remaining(job),
         "tiles": reading.tiles(job),
         "charts": reading.charts(job),

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+LATEST = 2.0**32  # of times, in seconds since 1970
+MOST_BYTES = 2.0**60
+
 
 class AlreadyStarted(Exception):
     """Somebody else started this epoch of the workload."""
@@ -94,17 +97,26 @@ class Exit:
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> "Exit":
-        """From the JSON of an exit file."""
+        """From the JSON of an exit file. The workload may write there: what cannot be, is not."""
+        code, number = _within(facts, "code", 255), _within(facts, "signal", 64)
         return cls(
-            code=facts.get("code"),
-            signal=facts.get("signal"),
-            started_at=float(facts.get("started_at", 0)),
-            ended_at=float(facts.get("ended_at", 0)),
-            max_rss_bytes=int(facts.get("max_rss_bytes", 0)),
+            code=None if code is None else int(code),
+            signal=None if number is None else int(number),
+            started_at=float(_within(facts, "started_at", LATEST) or 0),
+            ended_at=float(_within(facts, "ended_at", LATEST) or 0),
+            max_rss_bytes=int(_within(facts, "max_rss_bytes", MOST_BYTES) or 0),
             oom=bool(facts.get("oom")),
             met_limit=bool(facts.get("met_limit")),
             timeout=bool(facts.get("timeout")),
         )
+
+
+def _within(facts: Mapping[str, Any], name: str, most: float) -> float | None:
+    """The number of this name if it lies between 0 and `most`."""
+    value = facts.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if 0 <= value <= most else None
 
 
 class Sight(StrEnum):

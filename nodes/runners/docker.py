@@ -67,10 +67,15 @@ def connect(timeout: float) -> docker.DockerClient:
 
 @contextmanager
 def answers() -> Iterator[None]:
-    """`Unreachable` for an Engine without an answer; refusals (APIError) are left to the caller."""
+    """`Unreachable` for an Engine without an answer, or with an error of its own.
+
+    What it refuses (APIError) is left to the caller.
+    """
     try:
         yield
-    except APIError:
+    except APIError as error:
+        if error.is_server_error():
+            raise Unreachable(f"Docker has an error of its own: {said(error)}") from error
         raise
     except (RequestException, DockerException, HTTPError) as error:
         raise Unreachable(f"Docker does not answer: {error}") from error
@@ -95,7 +100,10 @@ class DockerRunner:
 
     @contextmanager
     def _engine(self, timeout: float = LOOK_SECONDS) -> Iterator[docker.DockerClient]:
-        """The Engine. After it gave no answer nobody asks, and waits, for a moment."""
+        """The Engine. After it gave no answer nobody asks, and waits, for a moment.
+
+        One with an error of its own has answered: it may be about one container only.
+        """
         if time.monotonic() < self._away_until:
             raise Unreachable("Docker did not answer a moment ago.")
         try:
@@ -104,7 +112,9 @@ class DockerRunner:
             self._client.api.timeout = int(timeout)
             with answers():
                 yield self._client
-        except Unreachable:
+        except Unreachable as error:
+            if isinstance(error.__cause__, APIError):
+                raise
             self._client = None
             self._running_at = float("-inf")
             self._away_until = time.monotonic() + REST_SECONDS
@@ -247,8 +257,6 @@ class DockerRunner:
                 return engine.containers.get(name_of(place.workload, place.epoch))
             except NotFound:
                 return None
-            except APIError as error:
-                raise Unreachable(said(error)) from error
 
     def _exit_of(self, container: Container, place: Place) -> Exit:
         """The end of one whose supervisor wrote nothing: it was killed, or never came up."""
@@ -276,20 +284,22 @@ class DockerRunner:
     def stop(self, place: Place, *, force: bool) -> None:
         """Signals the supervisor, which passes it on; or ends the whole container.
 
-        The polite signal is sent once: a second one could break into the saving that it began.
+        The polite signal reaches it once: a second one could break into the saving that it began.
+        The mark of that stays only where it did.
         """
         mark = place.file("stop")
-        if not force and not first(mark):
+        if not force and mark.exists():
             return
+        container = self._find(place)
+        if container is None or not (force or (container.status == "running" and first(mark))):
+            return
+        reached = force
         try:
-            container = self._find(place)
-            if container is not None:
-                with self._engine():
-                    _signal(container, "SIGKILL" if force else "SIGTERM")
-        except Unreachable:
-            if not force:
+            with self._engine():
+                reached |= _signal(container, "SIGKILL" if force else "SIGTERM")
+        finally:
+            if not reached:
                 mark.unlink(missing_ok=True)
-            raise
 
     def memory(self, place: Place) -> int:
         """The kernel keeps a container's limit."""
@@ -368,7 +378,8 @@ def _start(container: Container) -> None:
     except NotFound as error:  # called off in the meantime
         raise AlreadyStarted(str(container.name)) from error
     except APIError as error:
-        _discard(container)
+        with suppress(APIError):  # what stays is an orphan
+            _discard(container)
         raise not_started(said(error)) from error
 
 
@@ -381,12 +392,15 @@ def _discard(container: Container) -> None:
                 raise
 
 
-def _signal(container: Container, name: str) -> None:
+def _signal(container: Container, name: str) -> bool:
+    """Whether it ran, so that the signal reached it."""
     try:
         container.kill(name)
+        return True
     except APIError as error:
-        if error.status_code not in {404, 409}:  # it has ended
-            raise Unreachable(said(error)) from error
+        if error.status_code not in {404, 409}:  # it has ended, or does not run yet
+            raise
+        return False
 
 
 def _seconds(text: object) -> float:

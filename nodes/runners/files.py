@@ -6,7 +6,6 @@ follows a link below that directory.
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import stat
@@ -17,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from common.phrases import gettext as _
+from common.texts import json_of
 from nodes.runners.base import AlreadyStarted, CannotStart, Launch, NoRoom, Place
 
 VOID = "void"
@@ -25,11 +25,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def not_started(why: str | OSError) -> CannotStart | NoRoom:
-    """What a start raises that brought nothing: an Engine and a supervisor tell only by words."""
+    """What a start raises that brought nothing."""
     if isinstance(why, OSError):
         why = f"{why.strerror or why}: {why.filename or ''}"
-    is_full = any(os.strerror(number).lower() in why.lower() for number in FULL)
-    return NoRoom(why) if is_full else CannotStart(why)
+    return NoRoom(why) if says_full(why) else CannotStart(why)
+
+
+def says_full(why: str) -> bool:
+    """Whether a disk was full: an Engine and a supervisor tell only by words."""
+    return any(os.strerror(number).lower() in why.lower() for number in FULL)
 
 
 def take_marker(place: Place) -> None:
@@ -152,7 +156,7 @@ def facts_of(path: Path) -> dict[str, Any] | None:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
-            content = json.loads(file.read(FACTS_MAX_BYTES))
+            content = json_of(file.read(FACTS_MAX_BYTES))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

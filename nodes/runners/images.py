@@ -25,8 +25,9 @@ from requests.exceptions import Timeout
 from urllib3.exceptions import ReadTimeoutError
 
 from common.phrases import gettext as _
-from nodes.runners.base import CannotStart
+from nodes.runners.base import CannotStart, NoRoom
 from nodes.runners.docker import LOOK_SECONDS, answers, connect, said
+from nodes.runners.files import says_full
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def present(*names: str) -> str:
 
 
 def fetch(reference: str, tell: Tell) -> Found:
-    """Pulls the image where it is not here yet. Raises `CannotFetch` or `Unreachable`."""
+    """Pulls the image where it is not here yet. Raises `CannotFetch`, `NoRoom` or `Unreachable`."""
     client = connect(FETCH_SECONDS)
     for prefix, adapter in list(client.api.adapters.items()):
         client.api.mount(prefix, _Timely(adapter))
@@ -90,7 +91,11 @@ def fetch(reference: str, tell: Tell) -> Found:
                 image = _pulled(client, reference, tell, AGAIN_SECONDS)
             return _found(client, image)
         except APIError as error:
-            raise CannotFetch(said(error)) from error
+            raise _not_fetched(said(error)) from error
+
+
+def _not_fetched(why: str) -> CannotFetch | NoRoom:
+    return NoRoom(why) if says_full(why) else CannotFetch(why)
 
 
 def _pulled(
@@ -149,7 +154,7 @@ def _follow_pull(parts: Iterable[dict[str, Any]], tell: Tell) -> None:
     layers: dict[str, tuple[float, float]] = {}
     for part in parts:
         if "error" in part:
-            raise CannotFetch(str(part["error"]))
+            raise _not_fetched(str(part["error"]))
         status, layer = str(part.get("status", "")), str(part.get("id", ""))
         detail = part.get("progressDetail") or {}
         total = float(detail.get("total") or layers.get(layer, (0.0, 0.0))[1])

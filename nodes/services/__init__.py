@@ -67,6 +67,7 @@ from nodes.services.queue import (
     workloads_fetched_for,
 )
 from nodes.services.reach import Route, route_to
+from nodes.services.reasons import reason_text
 from nodes.services.removal import project_empty, workload_files_remove
 from nodes.services.restored import restored
 from nodes.services.rules import rule_set, rules, rules_seed
@@ -143,6 +144,7 @@ __all__ = [
     "project_empty",
     "queue_places",
     "queue_position",
+    "reason_text",
     "restored",
     "route_to",
     "rule_set",

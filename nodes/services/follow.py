@@ -243,6 +243,19 @@ def workload_note(workload_id: uuid.UUID, epoch: int, *, reason: str) -> None:
         announce(workload_id, State.PLACED, State.PLACED)
 
 
+def workload_sending_note(
+    workload_id: uuid.UUID, epoch: int, *, sent: int, size: int, hindrance: str
+) -> None:
+    """Tells how far what an ended process left is on its way from its node, in bytes.
+
+    `hindrance` says what keeps it there now; empty when nothing does.
+    """
+    facts = {"sent": sent, "size": size, "hindrance": dump(hindrance)}
+    begun = (State.STARTING, State.RUNNING, State.STOPPING)
+    held = Workload.objects.filter(pk=workload_id, epoch=epoch, state__in=begun)
+    held.update(waits_for={"code": "outputs", "args": facts})
+
+
 @transaction.atomic
 def workload_refuse(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
     """Ends a placed workload that cannot be started on its node. Whether this call ended it."""
@@ -322,7 +335,8 @@ def workload_ended(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # n
         held.exit_code = -exit.signal if exit.signal is not None else exit.code
         held.end_facts = {**held.end_facts, **facts_of_end(exit, result, error)}
         if held.started_at is None:
-            held.started_at = datetime.fromtimestamp(exit.started_at, UTC)
+            started = datetime.fromtimestamp(exit.started_at, UTC)
+            held.started_at = started if exit.started_at else timezone.now()
         outcome, reason = judge(held, exit, result, error)
         _end(held, outcome, reason, "exit_code", "end_facts", "started_at")
         if error and error.get("class") == "gpu_hw":
@@ -343,7 +357,7 @@ def workload_return(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
 
     The node gets nothing until it has looked at its disks anew. What came back too often ends.
     """
-    workload = _held(workload_id, epoch, State.STARTING, State.STOPPING)
+    workload = _held(workload_id, epoch, State.PLACED, State.STARTING, State.STOPPING)
     if workload is None or workload.node_id is None:
         return False
     if workload.state == State.STOPPING:
@@ -386,10 +400,12 @@ def workload_lost(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
 
 
 @transaction.atomic
-def workload_signal(workload_id: uuid.UUID, epoch: int) -> None:
-    """Passes a stop on to the process, on the workload's own node."""
+def workload_signal(workload_id: uuid.UUID, epoch: int, *, node: str | None = None) -> None:
+    """Passes a stop on to the process. `node` is who does; on another one nothing happens."""
     workload = locked(workload_id)
     if workload.state != State.STOPPING or workload.epoch != epoch or workload.node is None:
+        return
+    if node is not None and workload.node.name != node:
         return
     driver = runner(workload.node.runner, installation_id(workload.node.name))
     driver.stop(place_of(workload), force=False)

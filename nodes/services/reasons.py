@@ -1,4 +1,4 @@
-"""Why a workload waits, in a sentence."""
+"""Why a workload waits, or has not ended yet, in a sentence."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.formats import number_format
 
 from common.phrases import gettext as _
+from common.phrases import load
 
 Facts = Mapping[str, Any]
 
@@ -36,6 +37,16 @@ def _busy_gpus(facts: Facts) -> str:
     return _("Waits for %(gpus)s GPUs of %(node)s: %(free)s of them are free now.") % {**facts}
 
 
+def _outputs(facts: Facts) -> str:
+    if facts["hindrance"]:
+        why = _("What it wrote cannot be brought from its node now, and is tried again: %(error)s")
+        return why % {"error": load(str(facts["hindrance"]))}
+    if not facts["size"]:
+        return _("What it wrote is on its way from its node.")
+    values = {"sent": size_text(facts["sent"]), "size": size_text(facts["size"])}
+    return _("What it wrote is on its way from its node: %(sent)s of %(size)s.") % values
+
+
 _TEXTS: dict[str, Callable[[Facts], str]] = {
     "no_nodes": lambda facts: _("No node has registered yet. An operator has to start one."),
     "no_gpus": _gpus,
@@ -58,6 +69,7 @@ _TEXTS: dict[str, Callable[[Facts], str]] = {
         _("What it needs on %(node)s is held by deployments. It starts when one is unloaded.")
         % {**facts}
     ),
+    "outputs": _outputs,
     "behind": lambda facts: _("%(node)s is kept for a workload before it.") % {**facts},
     "busy_gpus": _busy_gpus,
     "busy_cpus": lambda facts: _("Waits for CPUs of %(node)s, which are in use.") % {**facts},

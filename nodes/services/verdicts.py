@@ -1,12 +1,13 @@
 """How a workload ended, as its exit, its result file and its log tell."""
 
-import json
 from typing import Any
 
 from common.phrases import gettext as _
 from common.phrases import ngettext
+from common.texts import json_of
 from nodes.models import Workload
 from nodes.runners import Exit
+from nodes.runners.files import facts_of
 from nodes.services.reasons import size_text
 
 Outcome = Workload.Outcome
@@ -68,6 +69,8 @@ def judge(
         }
     if exit.code == 0:
         return Outcome.ERROR, _("Its process ended without having finished its work.")
+    if exit.code is None:
+        return Outcome.ERROR, _("Its process is gone, and nothing says how it ended.")
     return Outcome.ERROR, _("Its process ended with status %(code)s.") % {"code": exit.code}
 
 
@@ -85,13 +88,8 @@ def _whose_memory(workload: Workload, exit: Exit) -> str:  # noqa: A002
 
 def result_of(workload: Workload) -> str:
     """The status in this epoch's result file, empty when there is none."""
-    try:
-        content = json.loads(workload.facts_path("result").read_bytes())
-    except (OSError, ValueError):
-        return ""
-    if not isinstance(content, dict) or content.get("epoch") != workload.epoch:
-        return ""
-    return str(content.get("status", ""))
+    content = facts_of(workload.facts_path("result")) or {}
+    return str(content.get("status", "")) if content.get("epoch") == workload.epoch else ""
 
 
 def error_of_log(workload: Workload) -> dict[str, Any] | None:
@@ -106,7 +104,7 @@ def error_of_log(workload: Workload) -> dict[str, Any] | None:
     for line in reversed(lines):
         if line.startswith(ERROR_MARK):
             try:
-                facts = json.loads(line.removeprefix(ERROR_MARK))
+                facts = json_of(line.removeprefix(ERROR_MARK))
             except ValueError:
                 return None
             return facts if isinstance(facts, dict) else None

@@ -9,9 +9,10 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from common.phrases import gettext as _
 from nodes.runners import NoRoom
@@ -22,12 +23,16 @@ USED = "used"
 
 
 class InputCache:
-    """The cache of one node: `limit` bytes at most, and `reserve` are left free on the disk."""
+    """The cache of one node: `limit` bytes at most, and `reserve` are left free on the disk.
+
+    Threads take from it and make room in it one at a time: what was found here stays.
+    """
 
     def __init__(self, root: Path, limit: int, reserve: int) -> None:
         self.root = root
         self.limit = limit
         self.reserve = reserve
+        self._lock = Lock()
         for name in ("blobs", "parts", "trees", "uses"):
             (root / name).mkdir(parents=True, exist_ok=True)
         for path in (root / "trees").glob(".*"):  # drafts of an agent that was killed
@@ -42,9 +47,13 @@ class InputCache:
         return self.root / "parts" / sha256
 
     def missing(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Those whose contents are not here, each contents once."""
+        """Those whose contents are not here, each contents once.
+
+        The others stay here for whoever has said before that they are wanted: see `make_room`.
+        """
         found = {entry.sha256: entry for entry in entries}
-        return [entry for entry in found.values() if not self.blob(entry.sha256).exists()]
+        with self._lock:
+            return [entry for entry in found.values() if not self.blob(entry.sha256).exists()]
 
     def settle(self, entry: Entry) -> bool:
         """Checks what has come and keeps it; False, and away with it, when it is something else."""
@@ -62,24 +71,27 @@ class InputCache:
 
     def tree(self, workload: uuid.UUID, entries: Sequence[Entry]) -> Path:
         """The input made of these files, all of which are here, for a workload to read."""
-        name = identity(entries)
-        self._use(workload, name)
-        folder = self.root / "trees" / name
-        if not folder.exists():
-            draft = self.root / "trees" / f".{name}.{uuid.uuid4().hex[:8]}"
-            (draft / FILES).parent.mkdir()
-            if [entry.path for entry in entries] == [""]:
-                os.link(self.blob(entries[0].sha256), draft / FILES)
-            else:
-                (draft / FILES).mkdir()
-                for entry in entries:
-                    target = draft / FILES / entry.path
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    os.link(self.blob(entry.sha256), target)
-            (draft / USED).touch()
-            draft.rename(folder)
-        os.utime(folder / USED)
+        folder = self.root / "trees" / identity(entries)
+        with self._lock:
+            self._use(workload, folder.name)
+            if not folder.exists():
+                self._make_tree(folder, entries)
+            os.utime(folder / USED)
         return folder / FILES
+
+    def _make_tree(self, folder: Path, entries: Sequence[Entry]) -> None:
+        draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+        draft.mkdir()
+        if [entry.path for entry in entries] == [""]:
+            os.link(self.blob(entries[0].sha256), draft / FILES)
+        else:
+            (draft / FILES).mkdir()
+            for entry in entries:
+                target = draft / FILES / entry.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.link(self.blob(entry.sha256), target)
+        (draft / USED).touch()
+        draft.rename(folder)
 
     def note(self, workload: uuid.UUID) -> None:
         """The workload has its place here, whether it reads something or not."""
@@ -115,13 +127,17 @@ class InputCache:
         folders = (self.root / "blobs", self.root / "parts")
         return sum(_size(path) for folder in folders for path in _files(folder))
 
-    def make_room(self, needed: int, keep: Iterable[str] = ()) -> None:
+    def make_room(self, needed: int, keep: Callable[[], Set[str]] = set) -> None:
         """Lets the least recently used go until `needed` bytes fit.
 
-        `keep` are the SHA-256 of contents that are wanted, whoever else reads them or not. Raises
-        `NoRoom` when the disk is too full, also without everything that could go.
+        `keep` gives the SHA-256 of contents that are wanted, whoever else reads them or not; it is
+        asked when nobody else is at work here. Raises `NoRoom` when the disk is too full, also
+        without everything that could go.
         """
-        wanted = set(keep)
+        with self._lock:
+            self._make_room(needed, keep)
+
+    def _make_room(self, needed: int, keep: Callable[[], Set[str]]) -> None:
         if self._fits(needed):
             return
         in_use = {name for path in (self.root / "uses").iterdir() for name in self._names_of(path)}
@@ -130,6 +146,7 @@ class InputCache:
             for path in (self.root / "trees").iterdir()
             if path.name not in in_use and not path.name.startswith(".")
         ]
+        wanted = keep()
         for tree in sorted(unused, key=_used_at):
             shutil.rmtree(tree, ignore_errors=True)
             self._drop_blobs(wanted)
@@ -151,7 +168,7 @@ class InputCache:
         free = shutil.disk_usage(self.root).free
         return free >= needed + self.reserve and self.size() + needed <= self.limit
 
-    def _drop_blobs(self, keep: set[str]) -> None:
+    def _drop_blobs(self, keep: Set[str]) -> None:
         """Contents and beginnings that no tree is made of."""
         for path in list(_files(self.root / "blobs")):
             if path.name not in keep and path.stat().st_nlink == 1:

@@ -1,7 +1,6 @@
 """What a node knows of the files of a workload that it carries, and what of them is to be sent."""
 
 import asyncio
-import json
 import os
 import re
 import time
@@ -11,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.texts import json_of
 from nodes.models import Workload
 from nodes.staging.control import Growth
 from nodes.staging.outputs import OWN
@@ -31,6 +31,15 @@ class Grown:
     next: int | None = None  # not asked yet
     sent_at: float = 0.0
     sealed: bool = False  # all of it, and on the control plane's disk
+
+
+@dataclass(slots=True)
+class Way:
+    """How far the outputs are on their way to the control plane, in bytes."""
+
+    sent: int = 0
+    size: int = 0  # 0 while it is not known
+    hindrance: str = ""  # why nothing can be sent now
 
 
 @dataclass(slots=True)
@@ -56,8 +65,16 @@ class Carried:
     bringing: asyncio.Task[None] | None = None
     ended: bool = False  # its process: no file of it changes any more
     with_outputs: bool = True
+    way: Way = field(default_factory=Way)
+    refusals: int = 0  # of its outputs
+    given_up: str = ""  # why they never come home
     is_home: bool = False
     is_over: bool = False  # the control plane takes nothing of it any more
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether log and metrics are at the control plane to their end."""
+        return all(grown.sealed for grown in self.grown.values())
 
 
 def carried(row: Workload) -> Carried:
@@ -105,7 +122,7 @@ def _look_for_checkpoints(one: Carried, path: Path) -> None:
         if ANNOUNCED not in line:
             continue
         with suppress(ValueError, AttributeError):
-            row = json.loads(line)
+            row = json_of(line)
             name = str(row.get("name", ""))
             if row.get("kind") == "checkpoint" and FOLDER.fullmatch(name):
                 one.checkpoint = name
@@ -136,13 +153,15 @@ def folder_names(output: Path) -> list[str]:
 
 
 def read_piece(path: Path, offset: int, limit: int) -> bytes:
-    """Bytes of a file that may not be there yet; never those behind a link."""
+    """Bytes of a file that may not be there yet; never those behind a link, or of a pipe."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b""
     try:
         return os.pread(descriptor, limit, offset)
+    except OSError:
+        return b""
     finally:
         os.close(descriptor)
 

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -21,19 +22,11 @@ from django.conf import settings
 from nodes.models import Workload
 from nodes.runners import NoRoom
 from nodes.runners.files import FULL
+from nodes.staging.bringing import Bringer, why
 from nodes.staging.cache import InputCache
-from nodes.staging.carried import (
-    PIECE_BYTES,
-    Carried,
-    carried,
-    folder_names,
-    outputs,
-    pieces,
-    read_piece,
-    size_of,
-)
+from nodes.staging.carried import PIECE_BYTES, Carried, Way, carried, pieces, size_of
 from nodes.staging.control import Away, Control, Growth, Refused, patiently_asleep
-from nodes.staging.trees import Entry, entries_of, sha256_of
+from nodes.staging.trees import Entry
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +39,7 @@ BEGUN = (Workload.State.STARTING, Workload.State.RUNNING, Workload.State.STOPPIN
 
 
 class NotBrought(Exception):
-    """The inputs cannot be brought here; the text says why."""
+    """Inputs cannot be brought here, or outputs home; the text says why."""
 
 
 class Carrier:
@@ -57,8 +50,8 @@ class Carrier:
         self._home = home
         self._cache = cache
         self._carried: dict[uuid.UUID, Carried] = {}
-        self._digests: dict[tuple[str, int, int], str] = {}
         self._files = asyncio.Semaphore(PARALLEL)
+        self._bringer = Bringer(control, self._files)
         self._silent = False
 
     def look(self, rows: Sequence[Workload]) -> None:
@@ -90,13 +83,23 @@ class Carrier:
         return known.fetched
 
     def is_home(self, row: Workload) -> bool:
-        """Its process has ended: whether all that it wrote is at the control plane."""
+        """Its process has ended: whether all that it wrote is at the control plane.
+
+        Raises `NotBrought` when it will never be.
+        """
         known = self._of(row)
         if known is None:
             return False
         known.with_outputs = not row.is_service and row.stop_mode != "kill"
         known.ended = True
+        if known.given_up and known.with_outputs:
+            raise NotBrought(known.given_up)
         return known.is_home or known.is_over
+
+    def way_of(self, row: Workload) -> Way:
+        """How far what an ended one wrote is on its way."""
+        known = self._of(row)
+        return known.way if known is not None else Way()
 
     def _of(self, row: Workload) -> Carried | None:
         known = self._carried.get(row.pk)
@@ -137,16 +140,13 @@ class Carrier:
         if one.wants_inputs and one.fetching is None and one.fetched is None and not one.trouble:
             one.fetching = asyncio.create_task(self._fetch(one))
         busy = one.bringing is not None and not one.bringing.done()
-        if busy or one.is_home:
+        if busy or one.is_home or (one.given_up and one.with_outputs):
             return
-        if one.ended and all(grown.sealed for grown in one.grown.values()):
-            if one.with_outputs:
-                one.bringing = asyncio.create_task(self._bring(one, ""))
-            else:
-                one.is_home = True
+        if one.ended and one.is_sealed:
+            one.bringing = asyncio.create_task(self._bringer.bring(one, ""))
         elif one.checkpoint and not one.ended:
             name, one.checkpoint = one.checkpoint, ""
-            one.bringing = asyncio.create_task(self._bring(one, f"output/{name}"))
+            one.bringing = asyncio.create_task(self._bringer.bring(one, f"output/{name}"))
 
     # inputs
 
@@ -186,7 +186,8 @@ class Carrier:
         missing = await asyncio.to_thread(self._cache.missing, entries)
         if missing:
             size = sum(entry.size for entry in missing)
-            await asyncio.to_thread(self._cache.make_room, size, self._wanted() | one.wanted)
+            keep = partial(self._wanted, one)
+            await asyncio.to_thread(self._cache.make_room, size, keep)
             await self._fetch_files(one, trees, missing)
             seconds = time.monotonic() - started
             _say(one.paths["log"], f"fetched {size / 2**20:.1f} MB of inputs in {seconds:.1f} s")
@@ -195,14 +196,14 @@ class Carrier:
             for name, tree in trees.items()
         }
 
-    def _wanted(self) -> set[str]:
-        """The SHA-256 of all that is on its way."""
-        return {sha256 for one in self._carried.values() for sha256 in one.wanted}
+    def _wanted(self, *more: Carried) -> set[str]:
+        """The SHA-256 of all that is on its way. May be called from any thread."""
+        return {sha256 for one in (*self._carried.values(), *more) for sha256 in one.wanted}
 
     async def keep_reserve(self) -> None:
         """Lets inputs go that nobody reads, where outputs have taken what is to be left free."""
         with suppress(NoRoom):
-            await asyncio.to_thread(self._cache.make_room, 0, self._wanted())
+            await asyncio.to_thread(self._cache.make_room, 0, self._wanted)
 
     async def _fetch_files(
         self, one: Carried, trees: dict[str, list[Entry]], missing: Sequence[Entry]
@@ -259,6 +260,9 @@ class Carrier:
                 if not self._silent:
                     logger.warning("logs and metrics cannot be sent, and wait here: %s", error)
                 self._silent = True
+                for one in self._carried.values():
+                    if not one.is_sealed:
+                        one.way.hindrance = why(error)
                 await asyncio.sleep(min(0.25 * 2**tries, 5.0))
                 tries += 1
                 continue
@@ -290,79 +294,11 @@ class Carrier:
                 logger.warning("workload %s is not taken: %s", one.workload, answer.get("detail"))
             one.is_over = True
             return
+        one.way.hindrance = ""
         grown = one.grown[piece.file]
         grown.next, grown.sent_at = int(str(answer["next"])), time.monotonic()
         if piece.seal and grown.next >= size_of(one.paths[piece.file]):
             grown.sealed = True
-
-    # outputs
-
-    async def _bring(self, one: Carried, below: str) -> None:
-        """Brings a checkpoint, or with an empty `below` the whole output, home."""
-        tries = 0
-        while True:
-            try:
-                await self._bring_all(one, below)
-            except Away as error:
-                logger.warning("workload %s: its output cannot be sent: %s", one.workload, error)
-                await patiently_asleep(tries)
-                tries += 1
-                continue
-            except FileNotFoundError:
-                if below:
-                    return  # the engine keeps only some of them
-                await patiently_asleep(tries)
-                tries += 1
-                continue
-            except Refused as error:
-                logger.warning("workload %s: %s is refused: %s", one.workload, below, error)
-                one.is_over = one.is_over or error.code in {"over", "not_yours"}
-                if one.is_over or below:
-                    return
-                await patiently_asleep(tries)
-                tries += 1
-                continue
-            if not below:
-                one.is_home = True
-            return
-
-    async def _bring_all(self, one: Carried, below: str) -> None:
-        files = await asyncio.to_thread(lambda: list(outputs(one.directory, below)))
-        entries = await asyncio.to_thread(entries_of, files, self._digest)
-        paths = {entry.sha256: one.directory / entry.path for entry in entries}
-        sizes = {entry.sha256: entry for entry in entries}
-        wanted = await self._control.outputs_offer(one.workload, one.epoch, entries)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for sha256, offset in wanted.items():
-                    group.create_task(self._send(one, sizes[sha256], paths[sha256], offset))
-        except* Away as errors:
-            raise errors.exceptions[0] from None
-        except* (Refused, OSError) as errors:
-            raise errors.exceptions[0] from None
-        folders = await asyncio.to_thread(folder_names, one.directory / "output")
-        await self._control.outputs_keep(one.workload, one.epoch, below, entries, folders)
-
-    async def _send(self, one: Carried, entry: Entry, path: Path, offset: int) -> None:
-        async with self._files:
-            while True:
-                data = await asyncio.to_thread(read_piece, path, offset, 4 * PIECE_BYTES)
-                if not data and offset < entry.size:
-                    raise FileNotFoundError(path)  # it became shorter
-                offset = await self._control.output_send(
-                    one.workload, one.epoch, entry, offset, data[: entry.size - offset]
-                )
-                if offset >= entry.size:
-                    return
-
-    def _digest(self, path: Path) -> str:
-        facts = path.stat()
-        key = (str(path), facts.st_size, facts.st_mtime_ns)
-        if key not in self._digests:
-            if len(self._digests) > 50_000:
-                self._digests.clear()
-            self._digests[key] = sha256_of(path)
-        return self._digests[key]
 
 
 def carrier_make(url: str, key: str) -> Carrier:

@@ -8,8 +8,7 @@ from rest_framework import parsers, serializers
 
 from common.errors import DomainError
 from common.phrases import gettext as _
-
-DEPTH_MAX = 100  # levels of JSON: whatever handles it later goes down them one call each
+from common.texts import DEPTH_MAX
 
 
 class TooDeep(DomainError):

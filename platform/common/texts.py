@@ -1,6 +1,11 @@
 """Texts that people and programs send, as far as they can be used."""
 
+import json
+import sys
 from collections.abc import Mapping
+from typing import Any
+
+DEPTH_MAX = 100  # levels of JSON: whatever handles it later goes down them one call each
 
 
 def storable(text: str) -> str:
@@ -8,6 +13,32 @@ def storable(text: str) -> str:
     a question mark for half of a surrogate pair.
     """
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def json_of(data: str | bytes) -> Any:
+    """What the JSON of a program says that nobody vouches for, as every database keeps it.
+
+    Texts are as `storable` gives them; a number that is none, or more than any, is None. Raises
+    ValueError for what is no JSON, and for more than `DEPTH_MAX` levels of it.
+    """
+    try:
+        return _kept(json.loads(data), DEPTH_MAX)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deep") from None
+
+
+def _kept(value: Any, levels: int) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, int | float):
+        return value if -sys.float_info.max <= value <= sys.float_info.max else None
+    if not value:
+        return value
+    if not levels:
+        raise ValueError("the JSON is nested too deep")
+    if isinstance(value, dict):
+        return {storable(name): _kept(one, levels - 1) for name, one in value.items()}
+    return [_kept(one, levels - 1) for one in value]
 
 
 def text_of(asked: Mapping[str, str], name: str, longest: int = 200) -> str:

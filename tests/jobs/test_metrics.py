@@ -39,6 +39,29 @@ def test_garbage_between_good_lines_is_left_out(submit):
     assert not job.checkpoints.exists()
 
 
+def test_what_no_database_keeps_is_left_out(submit):
+    """Numbers beyond all, texts that PostgreSQL refuses, and JSON that breaks its readers."""
+    job = submit()
+    begin(job)
+    values = {"lo\0ss": 1, "half\ud800": 2, "huge": 10**400, "endless": float("inf"), "big": 1e22}
+    write(
+        job,
+        {"kind": "log", "step": 1, "total": 10**400, "epoch": 10**400, "values": values},
+        {"kind": "phase", "name": "load\0ing", "done": 10**400, "total": 9},
+    )
+    path = newest(job).workload.metrics_path
+    with path.open("a") as file:
+        file.write("[" * 100_000 + "\n")
+    write(job, log(2))
+    services.metrics_take_in(newest(job).pk)
+    assert newest(job).metrics_offset == path.stat().st_size
+    assert list(job.metrics.values_list("step", "epoch", "values")) == [
+        (1, None, {"loss": 1, "half?": 2, "big": 1e22}),
+        (2, 0.2, log(2)["values"]),
+    ]
+    assert fresh(job).phase == "loading"
+
+
 def test_two_rows_of_a_step_become_one_point(submit):
     job = submit()
     begin(job)

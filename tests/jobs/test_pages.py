@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from datasets.models import TokenCount
 from datasets.services import tokens_count
 from jobs.models import Job
+from nodes.models import Workload
 from nodes.runners import Exit
 from nodes.services import workload_exited
 from tests.datasets.test_tokens import tokenizer_dir
@@ -216,6 +217,17 @@ def test_files_one_by_one_and_nothing_else(web, submit):
 
 async def _read(answer) -> bytes:
     return b"".join([piece async for piece in answer.streaming_content])
+
+
+def test_outputs_on_their_way_are_told(web, submit):
+    """Their node shares no directory, and the process has ended."""
+    job = submit()
+    begin(job)
+    facts = {"sent": 2**20, "size": 2**22, "hindrance": ""}
+    workloads = Workload.objects.filter(pk=newest(job).workload_id)
+    workloads.update(waits_for={"code": "outputs", "args": facts})
+    page = web.get(reverse("jobs:job_detail", args=[job.pk])).content.decode()
+    assert "on its way from its node: 1 MB of 4 MB." in page
 
 
 def test_the_archive_is_streamed(people, web, submit):

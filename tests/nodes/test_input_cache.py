@@ -4,6 +4,7 @@ import hashlib
 import os
 import uuid
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -81,9 +82,28 @@ def test_what_is_on_its_way_is_kept(cache) -> None:
     old = uuid.uuid4()
     bring(cache, old, {"weights": b"o" * (8 * MIB)}, used=1)
     cache.release(old)
-    cache.make_room(5 * MIB, keep={coming.sha256})
+    cache.make_room(5 * MIB, keep=lambda: {coming.sha256})
     assert cache.part(coming.sha256).stat().st_size == 1000
     assert cache.size() == 1000
+
+
+def test_what_is_taken_while_room_is_made_stays(cache) -> None:
+    """One thread makes room, and another takes what was unused when that began."""
+    data, old, new = b"w" * (8 * MIB), uuid.uuid4(), uuid.uuid4()
+    wanted = entry("weights", data)
+    bring(cache, old, {"weights": data}, used=1)
+    cache.release(old)
+    taken: list[Path] = []
+    taker = Thread(target=lambda: taken.append(cache.tree(new, [wanted])))
+
+    def keep() -> set[str]:
+        taker.start()
+        taker.join(0.3)  # long enough for one that does not wait
+        return {wanted.sha256}
+
+    cache.make_room(9 * MIB, keep)
+    taker.join()
+    assert (taken[0] / "weights").read_bytes() == data
 
 
 def test_wrong_contents_are_thrown_away(cache) -> None:

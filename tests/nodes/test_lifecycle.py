@@ -118,6 +118,15 @@ def test_stop_with_checkpoint(agent, submit) -> None:
     assert json.loads(workload.facts_path("result").read_text())["status"] == "stopped"
 
 
+def test_a_stop_is_passed_on_by_its_own_node_only(agent, submit) -> None:
+    workload = start(submit({"steps": 1000, "seconds": 0.02}))
+    running(workload)
+    services.workload_stop(workload.pk, mode="checkpoint", reason="enough")
+    for node, is_sent in (("another", False), (agent.name, True)):
+        follow.workload_signal(workload.pk, workload.epoch, node=node)
+        assert follow.place_of(workload).file("stop").exists() is is_sent
+
+
 def test_kill_ends_what_ignores_the_stop(agent, submit, monkeypatch) -> None:
     monkeypatch.setitem(__import__("nodes.following").following.GRACE_SECONDS, "kill", 0.3)
     workload = start(submit({"steps": 1000, "seconds": 0.02, "ignore_stop": True}))

@@ -1,12 +1,12 @@
 """What kind of failure it was, from the end of the log, and what to do about it."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from common.texts import json_of
 from jobs.engines.base import Advice, Failure, Text
 
 MARK = "trainer-error: "
@@ -66,7 +66,7 @@ def _reported(tail: str) -> tuple[dict[str, Any], str]:
         if place < 0:
             continue
         try:
-            facts = json.loads(line[place + len(MARK) :])
+            facts = json_of(line[place + len(MARK) :])
         except ValueError:
             continue
         if isinstance(facts, dict):
