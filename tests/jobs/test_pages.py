@@ -357,6 +357,6 @@ def test_a_job_whose_results_come_home_says_so(web, api, submit):
     gone = Exit(code=0, signal=None, started_at=1.0, ended_at=2.0)
     workload_exited(workload.pk, workload.epoch, gone)
     page = web.get(reverse("jobs:job_detail", args=[job.pk])).content.decode()
-    assert "is on its way from" in page
+    assert "The job ends when all that it wrote is here" in page
     (attempt,) = api.get(f"/api/v1/jobs/{job.pk}/").json()["attempts"]
     assert attempt["exited_at"]
