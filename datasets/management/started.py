@@ -21,4 +21,4 @@ class StartedCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Works with little claim on the processor: pages and trainings come first."""
         os.nice(5)
-        type(self).service(options["id"])
+        self.service(options["id"])

@@ -65,11 +65,11 @@ def _time(text: str) -> Moment | None:
     return _since(*days, hour, minute, second, part, zone=found["zone"] or "")
 
 
-def _since(*parts: int, zone: str = "") -> Moment | None:
-    """Of year, month, day, hour and so on; None when there is no such time."""
+def _since(year: int, month: int, day: int, *clock: int, zone: str = "") -> Moment | None:
+    """Microseconds until that time, its clock from the hour on; None when there is no such time."""
+    hour, minute, second, part = (*clock, 0)[:4]
     try:
-        year, month, day, *clock = parts
-        since = datetime(year, month, day, *clock, tzinfo=_zone(zone)) - _EPOCH
+        since = datetime(year, month, day, hour, minute, second, part, _zone(zone)) - _EPOCH
     except (ValueError, OverflowError):
         return None
     return since // timedelta(microseconds=1), 0.0

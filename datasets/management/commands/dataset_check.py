@@ -8,4 +8,4 @@ class Command(StartedCommand):
     """See the module."""
 
     help = "Checks an uploaded dataset version; the platform starts this by itself."
-    service = services.checks_run
+    service = staticmethod(services.checks_run)

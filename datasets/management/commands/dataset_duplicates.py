@@ -8,4 +8,4 @@ class Command(StartedCommand):
     """See the module."""
 
     help = "Counts near duplicates of a dataset version; the platform starts this by itself."
-    service = services.duplicates_run
+    service = staticmethod(services.duplicates_run)

@@ -8,4 +8,4 @@ class Command(StartedCommand):
     """See the module."""
 
     help = "Makes a dataset version's statistics; the platform starts this by itself."
-    service = services.statistics_run
+    service = staticmethod(services.statistics_run)

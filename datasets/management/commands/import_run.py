@@ -8,4 +8,4 @@ class Command(StartedCommand):
     """See the module."""
 
     help = "Fetches the data of an import; the platform starts this by itself."
-    service = services.imports_run
+    service = staticmethod(services.imports_run)

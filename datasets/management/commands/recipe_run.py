@@ -8,4 +8,4 @@ class Command(StartedCommand):
     """See the module."""
 
     help = "Runs a recipe on a dataset version; the platform starts this by itself."
-    service = services.runs_run
+    service = staticmethod(services.runs_run)

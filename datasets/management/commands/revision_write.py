@@ -8,4 +8,4 @@ class Command(StartedCommand):
     """See the module."""
 
     help = "Saves decisions on rows as a version; the platform starts this by itself."
-    service = services.revisions_run
+    service = staticmethod(services.revisions_run)

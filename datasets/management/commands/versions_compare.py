@@ -8,4 +8,4 @@ class Command(StartedCommand):
     """See the module."""
 
     help = "Compares two dataset versions row by row; the platform starts this by itself."
-    service = services.comparisons_run
+    service = staticmethod(services.comparisons_run)
