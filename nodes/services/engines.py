@@ -78,7 +78,9 @@ def engine_environment(workload: Workload, *, contained: bool) -> dict[str, str]
     allowed = ALLOWED_IN_CONTAINERS if contained else ALLOWED
     env = {name: os.environ[name] for name in allowed if name in os.environ}
     env |= {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-    if not settings.HUB_ONLINE:
+    if settings.HUB_ONLINE:
+        env["HF_ENDPOINT"] = settings.HF_ENDPOINT
+    else:
         env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     env |= {str(name): str(value) for name, value in workload.env.items()}
     if workload.is_service:

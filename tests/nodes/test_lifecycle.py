@@ -90,6 +90,19 @@ def test_environment_is_closed(agent, submit, monkeypatch) -> None:
     followed(agent, workload)
 
 
+@pytest.mark.parametrize("online", [True, False])
+def test_models_come_from_the_mirror_where_hubs_may_be_asked(
+    agent, submit, settings, online
+) -> None:
+    settings.HUB_ONLINE, settings.HF_ENDPOINT = online, "https://mirror.example.org"
+    workload = start(submit({}))
+    until((workload.directory / "seen.json").exists)
+    env = json.loads((workload.directory / "seen.json").read_text())["env"]
+    mirror = "https://mirror.example.org" if online else None
+    assert (env.get("HF_ENDPOINT"), env.get("HF_HUB_OFFLINE") == "1") == (mirror, not online)
+    followed(agent, workload)
+
+
 @pytest.mark.parametrize(
     ("config", "outcome", "code", "reason"),
     [
