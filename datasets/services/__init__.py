@@ -17,6 +17,7 @@ from datasets.services.imports import (
     shared_entries,
 )
 from datasets.services.indexes import (
+    INDEX_ASKED,
     INDEX_BYTES,
     INDEX_SECONDS,
     Standing,
@@ -114,6 +115,7 @@ __all__ = [
     "ASKING_SECONDS",
     "CHECKSUMS",
     "COUNT_SECONDS",
+    "INDEX_ASKED",
     "INDEX_BYTES",
     "INDEX_SECONDS",
     "NOTICE",

@@ -28,6 +28,7 @@ from datasets.services.uploads import SMALL
 from datasets.statistics.choosing import Choice
 from datasets.statistics.indexes import Index
 
+INDEX_ASKED = "TRAINER_INDEX_ASKED"  # the variable that tells a process column and words, as JSON
 INDEX_SECONDS = 900  # of processor time that one index may take
 INDEX_BYTES = 4 * 2**30  # of address space, most of which is what libraries reserve
 TRIES = 2  # of an index whose process is killed
@@ -133,7 +134,8 @@ def indexes_forget() -> None:
     """Removes those that nobody used lately, and those of versions that are gone."""
     root = data_root() / INDEXES
     folders = list(root.iterdir()) if root.exists() else []
-    versions = DatasetVersion.objects.filter(pk__in=[folder.name for folder in folders])
+    ids = [folder.name for folder in folders if _is_id(folder.name)]
+    versions = DatasetVersion.objects.filter(pk__in=ids)
     there = set(map(str, versions.values_list("pk", flat=True)))
     long_ago = time.time() - KEPT.total_seconds()
     for folder in folders:
@@ -143,7 +145,10 @@ def indexes_forget() -> None:
             if folder.name not in there:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
-            shutil.rmtree(folder / DRAFT, ignore_errors=True)  # of a process that was killed
+            # Of processes that were killed.
+            shutil.rmtree(folder / DRAFT, ignore_errors=True)
+            for draft in folder.glob("*.draft-*"):
+                draft.unlink()
             for index in _made(folder):
                 if _used(index) < long_ago:
                     shutil.rmtree(index, ignore_errors=True)
@@ -164,6 +169,12 @@ class _Teller:
             _tell(self._note, tries=self._tries, percent=int(95 * share))
 
 
+def _is_id(name: str) -> bool:
+    with suppress(ValueError):
+        return str(uuid.UUID(name)) == name
+    return False
+
+
 def _made(root: Path) -> list[Path]:
     """The indexes that are there."""
     return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
@@ -180,7 +191,7 @@ def _note(root: Path, index: Index) -> Path:
 
 def _tell(note: Path, *, tries: int, percent: int) -> dict[str, int]:
     told = {"tries": tries, "percent": percent}
-    draft = note.with_suffix(f".{uuid.uuid4().hex}")
+    draft = note.with_suffix(f".draft-{uuid.uuid4().hex}")
     draft.write_text(json.dumps(told))
     draft.replace(note)
     return told

@@ -91,6 +91,12 @@ def overlaps_find(version: DatasetVersion) -> None:
         _keep(version, sets, found)
 
 
+def overlaps_forget(version: DatasetVersion) -> None:
+    """Has all sets compared anew: what was found before may be of an older way to compare."""
+    version.overlaps = {}
+    DatasetVersion.objects.filter(pk=version.pk).update(overlaps={}, compared="")
+
+
 def overlaps_give_up(version: DatasetVersion, message: str) -> None:
     """Notes for all that is left why it was not compared."""
     sets = sets_by_project()[version.dataset.project_id]

@@ -21,7 +21,12 @@ from datasets.previews import mapping_of
 from datasets.reading.locks import locked
 from datasets.services.checks import reporter
 from datasets.services.files import stored_bytes, sync
-from datasets.services.overlaps import overlaps_find, overlaps_give_up, uncompared
+from datasets.services.overlaps import (
+    overlaps_find,
+    overlaps_forget,
+    overlaps_give_up,
+    uncompared,
+)
 from datasets.statistics.counting import FORMAT, statistics_compute
 from datasets.statistics.duplicates import ROW_BYTES, ROWS_MAX, near_find
 
@@ -87,7 +92,8 @@ def version_duplicates(version_id: uuid.UUID) -> bool:
     if not has_room:
         with locked(version.directory) as mine:
             if mine:  # else somebody counts something of it, and tells how far that is
-                DatasetVersion.objects.filter(pk=version_id).update(progress={"phase": "room"})
+                progress = {**version.progress, "phase": "room"}
+                DatasetVersion.objects.filter(pk=version_id).update(progress=progress)
         return False
     return _work(version_id, duplicates_waiting, _near_count, _near_give_up)
 
@@ -130,6 +136,7 @@ def _to_count() -> DatasetVersionQuerySet:
 def _count_and_compare(version: DatasetVersion) -> None:
     if _lacks_counts(version):
         _count(version)
+        overlaps_forget(version)
     overlaps_find(version)
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from datasets.services.counts import counts_forget, tokens_give_up
 from datasets.services.files import INCOMING, data_root, incoming_root
 from datasets.services.importing import import_execute
 from datasets.services.imports import imports_forget, imports_root
-from datasets.services.indexes import indexes_forget
+from datasets.services.indexes import INDEX_ASKED, indexes_forget
 from datasets.services.info import info_write
 from datasets.services.providers import paces_root
 from datasets.services.resumable import uploads_sweep
@@ -59,6 +59,7 @@ IMPORTS_AT_ONCE = 3  # a slow server must not keep all others waiting
 RUNS_AT_ONCE = 1  # a recipe reads and writes whole datasets: more at once would not be faster
 ASKING_AT_ONCE = 4  # recipes that ask models wait for them most of the time
 ANSWERS_KEPT = timedelta(days=30)  # of a failed run that may go on
+NOTHING: Mapping[str, str] = {}
 FORGOTTEN = 24 * 3600  # seconds; a request's own upload file is never that old
 
 
@@ -261,11 +262,17 @@ def tokens_start() -> None:
 def index_start(version_id: uuid.UUID, wanted: list[str]) -> None:
     """Starts a process that makes an index of a column, and of words in it, unless one is at any:
     who asks for it asks again.
+
+    What people look for is told in the environment: command lines are shown to all of the machine.
     """
-    _start_alone(data_root() / ".indexing", "rows_index", version_id, json.dumps(wanted))
+    _start_alone(
+        data_root() / ".indexing", "rows_index", version_id, env={INDEX_ASKED: json.dumps(wanted)}
+    )
 
 
-def _start_alone(directory: Path, command: str, *which: object) -> None:
+def _start_alone(
+    directory: Path, command: str, *which: object, env: Mapping[str, str] = NOTHING
+) -> None:
     """Starts a process unless another one holds the directory.
 
     It gets the lock as its standard input, as do the processes that it starts: another one can
@@ -275,13 +282,16 @@ def _start_alone(directory: Path, command: str, *which: object) -> None:
     lock = lock_taken(directory)
     if lock is not None:
         try:
-            _start(command, *which, stdin=lock)
+            _start(command, *which, stdin=lock, env=env)
         finally:
             os.close(lock)
 
 
 def _start(
-    command: str, *which: object, stdin: int | None = subprocess.DEVNULL
+    command: str,
+    *which: object,
+    stdin: int | None = subprocess.DEVNULL,
+    env: Mapping[str, str] = NOTHING,
 ) -> subprocess.Popen[bytes]:
     log = Path(settings.TRAINER_HOME) / "logs" / "datasets.log"
     with log.open("ab") as errors:
@@ -291,7 +301,7 @@ def _start(
             stdout=subprocess.DEVNULL,
             stderr=errors,
             cwd=settings.BASE_DIR,
-            env=dict(os.environ),
+            env={**os.environ, **env},
             start_new_session=True,
         )
 

@@ -311,8 +311,12 @@ def test_what_nobody_uses_is_forgotten(version, make, monkeypatch, people) -> No
         os.utime(root / Index(column).name, (place, time.time() - 99 + place))
     assert {path.name for path in making._made(root)} == {Index("score").name, Index("output").name}
     os.utime(root / Index("score").name, (0, 0))
+    half = making._note(root, Index("score")).with_suffix(".draft-1")  # a process was killed
+    half.touch()
+    (root.parent / "no version").mkdir()
     services.sweep()
     assert [path.name for path in making._made(root)] == [Index("output").name]
+    assert not half.exists() and not (root.parent / "no version").exists()
     version.dataset.versions.all().delete()
     with locked(root):
         services.sweep()
@@ -361,12 +365,14 @@ def test_a_search_goes_on_by_itself(make, client, people, monkeypatch) -> None:
 
 
 MADE = """
-import json, sys
+import json, os, sys
 import django
 django.setup()
 from django.core.management import call_command
+from datasets import services
 from tests.memory import peak_kilobytes
-call_command("rows_index", sys.argv[1], json.dumps(["instruction", ""]))
+os.environ[services.INDEX_ASKED] = json.dumps(["instruction", ""])
+call_command("rows_index", sys.argv[1])
 print(peak_kilobytes() // 1024)
 """
 

@@ -1,6 +1,7 @@
 """Rows unlike the others: bounds, what is beyond them, and older statistics without them."""
 
 import unicodedata
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_older_statistics_are_counted_again_newest_first(make, monkeypatch, clie
         DatasetVersion.objects.filter(pk=version.pk).update(
             statistics={key: one for key, one in version.statistics.items() if key != "outliers"},
             statistics_format=None,
+            overlaps={str(uuid.uuid4()): {"asked": 1, "shared": 0}},
         )
     DatasetVersion.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=1))
     del asked[:]
@@ -131,7 +133,7 @@ def test_older_statistics_are_counted_again_newest_first(make, monkeypatch, clie
     assert ("datasets.tasks.version_statistics", str(new.pk)) in asked
     assert ("datasets.tasks.version_statistics", str(old.pk)) not in asked
     assert _counted(new)["long"]["rows"] == 3
-    assert (new.statistics["near"], new.statistics_format) == (near, FORMAT)
+    assert (new.statistics["near"], new.statistics_format, new.overlaps) == (near, FORMAT, {})
     facts = np.fromfile(new.check_directory / "facts.bin", dtype=RECORD)
     assert np.count_nonzero(facts["flags"] & NEAR) == near["rows"] > 0
     assert not services.version_statistics(new.pk)

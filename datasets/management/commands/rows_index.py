@@ -19,12 +19,12 @@ class Command(BaseCommand):
     help = "Makes an index of a dataset version's column; the platform starts this by itself."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The version's id, and column and words as a JSON list."""
+        """The version's id. Column and words are in the environment, see `INDEX_ASKED`."""
         parser.add_argument("version", type=uuid.UUID)
-        parser.add_argument("index", type=json.loads)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Makes it with little claim on the machine."""
         os.nice(5)
+        asked = json.loads(os.environ[services.INDEX_ASKED])
         limited(memory=services.INDEX_BYTES, seconds=services.INDEX_SECONDS)
-        services.index_make(options["version"], Index(*options["index"]))
+        services.index_make(options["version"], Index(*asked))
