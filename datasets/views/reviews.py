@@ -7,8 +7,10 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.http import actor
 from common.errors import DomainError
@@ -39,19 +41,23 @@ def review_create(
     """Which rows are reviewed, and by how many."""
     version = version_or_404(request, dataset_id, version_id, edit=True)
     bound = request.POST if request.method == "POST" else None
-    form = ReviewForm(bound, version=version)
+    form, waiting = ReviewForm(bound, version=version), None
     if form.is_valid():
         try:
             review = services.review_create(version.pk, by=actor(request), **form.cleaned_data)
         except DomainError as refused:
-            add_refusal(form, refused)
+            if refused.code == "waiting":
+                waiting = {"column": form.cleaned_data["column"], **refused.data}
+            else:
+                add_refusal(form, refused)
         else:
-            return redirect("datasets:revision_detail", review.pk)
+            address = reverse("datasets:revision_detail", args=[review.pk])
+            return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
     return render(
         request,
         "datasets/review_create.html",
-        version_context(request, version, "rows") | {"form": form},
-        status=422 if form.is_bound else 200,
+        version_context(request, version, "rows") | {"form": form, "waiting": waiting},
+        status=422 if form.is_bound and waiting is None else 200,
     )
 
 

@@ -193,7 +193,9 @@ def test_what_nobody_decided_on_may_go(people, begin, django_capture_on_commit_c
 
 
 @pytest.mark.django_db
-def test_a_column_of_a_big_version_is_gone_through_first(begin, make, monkeypatch) -> None:
+def test_a_column_of_a_big_version_is_gone_through_first(
+    begin, make, monkeypatch, client, people
+) -> None:
     """The refusal asks for it; when it is done the review begins."""
     asked: list[tuple[object, ...]] = []
     monkeypatch.setattr("datasets.services.indexes.SMALL", 0)
@@ -205,7 +207,16 @@ def test_a_column_of_a_big_version_is_gone_through_first(begin, make, monkeypatc
         begin(version=version, column="score", below=3)
     assert (refused.value.code, refused.value.data) == ("waiting", {"percent": 0})
     assert asked == [("datasets.tasks.rows_index", str(version.pk), ["score", ""])]
+    client.force_login(people.owner)
+    page = reverse("datasets:review_create", args=[version.dataset_id, version.pk])
+    given = {"name": "low", "wanted": 1, "column": "score", "below": 3}
+    answer = client.post(page, given)
+    assert (answer.status_code, "begins by itself" in answer.content.decode()) == (200, True)
     assert services.index_make(version.pk, Index("score"))
+    answer = client.post(page, given, headers={"HX-Request": "true"})
+    review = Revision.objects.get(version=version)
+    assert answer["HX-Redirect"] == reverse("datasets:revision_detail", args=[review.pk])
+    services.revision_discard(review.pk, by=people.owner)
     low = begin(version=version, column="score", below=3)
     scores = [ROWS[row].get("score") for row in low.decisions.values_list("row", flat=True)]
     assert scores == [row["score"] for row in ROWS if row.get("score", 3) < 3]
