@@ -78,7 +78,7 @@ class Import(ProjectOwned):
         State.RUNNING: (State.CHOOSING, State.SUCCEEDED, State.FAILED, State.CANCELLED),
         State.CHOOSING: (State.WAITING, State.FAILED, State.CANCELLED),
         State.SUCCEEDED: (),
-        State.FAILED: (State.WAITING,),
+        State.FAILED: (State.WAITING, State.CANCELLED),
         State.CANCELLED: (),
     }
 

@@ -1,6 +1,7 @@
 """Imports: asked for, chosen from, called off, and the one door to their state."""
 
 import json
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -314,8 +315,17 @@ def import_resume(
 
 @transaction.atomic
 def import_cancel(import_id: uuid.UUID, *, by: User) -> Import:
-    """Ends an import; nothing that has arrived is kept. Conflict when it has ended."""
-    return work_move(_editable(import_id, by), Import.State.CANCELLED, by=by)
+    """Ends an import, also one that failed and could go on; nothing that has arrived is kept.
+
+    Conflict when it has ended otherwise.
+    """
+    found = _editable(import_id, by)
+    if found.state == Import.State.FAILED and not found.can_resume:
+        raise Conflict(_("Nothing of this import is kept."))
+    found = work_move(found, Import.State.CANCELLED, by=by)
+    directory = found.directory
+    transaction.on_commit(lambda: shutil.rmtree(directory, ignore_errors=True))
+    return found
 
 
 def _editable(import_id: uuid.UUID, by: User) -> Import:

@@ -29,6 +29,7 @@ _VERBS: dict[type, dict[str, str]] = {
         Import.State.CANCELLED: "cancelled",
     },
 }
+_RESUMED = ("failed", "waiting")  # the move that is told as going on
 
 
 class Over(Exception):
@@ -78,7 +79,7 @@ def work_move(work: Work, to: str, *, by: User | None, **fields: Any) -> Work:
         work,
         project=work.project,
         actor=by,
-        verb="resumed" if old == work.State.FAILED else _VERBS[type(work)][to],
+        verb="resumed" if (old, to) == _RESUMED else _VERBS[type(work)][to],
         old=old,
         new=to,
         reason=fields.get("problem", ""),

@@ -75,6 +75,25 @@ def test_what_is_kept_goes_after_a_while(lost, people, settings) -> None:
         services.import_resume(lost.pk, by=people.member, secrets={"token": TOKEN})
 
 
+def test_what_is_kept_is_thrown_away(
+    lost, people, client, django_capture_on_commit_callbacks
+) -> None:
+    client.force_login(people.member)
+    assert "Discard what has arrived" in client.get(_page(lost)).content.decode()
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(reverse("datasets:import_cancel", args=[lost.pk]))
+    lost.refresh_from_db()
+    assert (lost.state, lost.directory.exists()) == ("cancelled", False)
+    assert "Nothing of it is kept" in client.get(_page(lost)).content.decode()
+    Import.objects.filter(pk=lost.pk).update(state="failed")
+    with pytest.raises(Conflict):
+        services.import_cancel(lost.pk, by=people.member)
+
+
+def _page(found: Import) -> str:
+    return reverse("datasets:import_detail", args=[found.pk])
+
+
 def test_going_on_by_page_and_api(lost, back, people, client) -> None:
     client.force_login(people.member)
     page = reverse("datasets:import_detail", args=[lost.pk])
