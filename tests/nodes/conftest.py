@@ -26,14 +26,14 @@ from tests.nodes.contained import (
     docker_host,
     small_image,
 )
-from tests.nodes.engine_server import engine_server
+from tests.nodes.simulated_engine import simulated
 
 __all__ = [
     "contained",
     "container_of",
     "docker_engine",
     "docker_host",
-    "engine_server",
+    "simulated",
     "small_image",
 ]
 ENGINE = Path(__file__).with_name("small_engine.py")

@@ -1,7 +1,6 @@
 """A Docker Engine that answers with errors: nothing is concluded from them, and the agent lives."""
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +13,7 @@ from nodes.runners import Place, Unreachable
 from nodes.runners.images import Found
 from nodes.services import follow
 from tests.nodes.conftest import followed, until
-from tests.nodes.simulated_engine import BUSY, SimulatedEngine, simulated_engine
+from tests.nodes.simulated_engine import BUSY, IMAGE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Workload.State
@@ -22,18 +21,12 @@ ALWAYS = [500] * 10_000
 
 
 @pytest.fixture
-def simulated(monkeypatch) -> Iterator[SimulatedEngine]:
-    with simulated_engine() as engine:
-        monkeypatch.setenv("DOCKER_HOST", engine.host)
-        yield engine
-
-
-@pytest.fixture
 def agent(simulated, settings, home) -> Agent:
     """Of a node whose Engine is the simulated one, with an image on the list."""
     settings.NODE_RUNNER = "docker"
+    simulated.held.append(IMAGE)
     image = services.image_build_begin("lab/small:1")
-    services.image_ready(image.pk, Found(id=f"sha256:{1:064x}", digest="", size=1, engine="small"))
+    services.image_ready(image.pk, Found(id=IMAGE, digest="", size=1, engine="small"))
     made = Agent(f"docker-{uuid.uuid4().hex[:8]}")
     made.register()
     return made
@@ -59,7 +52,7 @@ def test_an_orphan_that_cannot_be_removed_leaves_the_others_their_way(agent, sim
 
 def test_a_list_that_fails_is_trouble_and_no_end(agent, simulated, submit) -> None:
     workload = claimed(submit)
-    simulated.errors = {"GET json": ALWAYS, "GET info": ALWAYS}
+    simulated.errors = dict.fromkeys(("GET json", "GET info", "GET images"), ALWAYS)
     agent.follow()
     agent.beat()
     assert BUSY in load(Node.objects.get(pk=agent.node_id).facts["trouble"])
@@ -81,9 +74,9 @@ def test_one_that_is_gone_is_lost_though_its_container_stays(agent, simulated, s
 
 def test_an_error_over_its_image_does_not_end_a_workload(agent, simulated, submit) -> None:
     workload = claimed(submit)
-    simulated.errors = {"GET json": [200, 500]}  # found, and then not
+    simulated.errors = {"GET images": [200, 500]}  # found, and then not
     assert not follow.workload_launch(workload)
-    assert simulated.errors == {"GET json": []}
+    assert simulated.errors == {"GET images": []}
     workload.refresh_from_db()
     assert workload.state == State.STARTING
 
@@ -91,10 +84,11 @@ def test_an_error_over_its_image_does_not_end_a_workload(agent, simulated, submi
 def test_an_image_for_which_there_is_no_room_sends_its_workload_back(
     agent, simulated, submit
 ) -> None:
+    simulated.held.clear()
     Image.objects.update(digest=f"lab/small@sha256:{2:064x}")
     workload = submit({})
     assert workload.state == State.PLACED
-    simulated.pulls = ["write /var/lib/docker/tmp/x: no space left on device"]
+    simulated.unpulled = ["write /var/lib/docker/tmp/x: no space left on device"]
     fetcher, node = Fetcher(), Node.objects.get(pk=agent.node_id)
 
     def left_its_place() -> bool:
@@ -106,7 +100,7 @@ def test_an_image_for_which_there_is_no_room_sends_its_workload_back(
     assert (workload.state, workload.end_facts) == (State.WAITING, {"returns": 1})
     node.refresh_from_db()
     assert "no space left" in load(node.facts["trouble"])
-    assert simulated.pulls == []
+    assert simulated.unpulled == []
 
 
 def test_a_stop_is_sent_until_it_reaches_a_running_container(agent, simulated, tmp_path) -> None:

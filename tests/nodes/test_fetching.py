@@ -24,31 +24,31 @@ def stepped(fetcher: Fetcher, node: Node, true) -> None:
     until(look, 30)
 
 
-def test_one_that_hangs_holds_up_no_other(engine_server, people, monkeypatch) -> None:
+def test_one_that_hangs_holds_up_no_other(simulated, people, monkeypatch) -> None:
     monkeypatch.setattr("nodes.fetching.SILENT_SECONDS", 0.2)
     silent = services.image_add("silent/small:1", by=people.operator)
     second = services.image_add("lab/small:1", by=people.operator)
     node = Node.objects.create(name="n", runner="docker")
     stepped(Fetcher(), node, lambda: state(second) == Image.State.READY)
-    assert engine_server.asked == ["silent/small", "lab/small"]
+    assert simulated.asked == ["silent/small", "lab/small"]
     assert state(silent) == Image.State.FETCHING
 
 
 @pytest.mark.parametrize("name", ["silent/small:1", "halting/small:1"])
-def test_a_registry_that_falls_silent_is_given_up(engine_server, people, monkeypatch, name) -> None:
+def test_a_registry_that_falls_silent_is_given_up(simulated, people, monkeypatch, name) -> None:
     monkeypatch.setattr("nodes.runners.images.FIRST_SECONDS", 0.2)
     monkeypatch.setattr("nodes.runners.images.FETCH_SECONDS", 1)
     monkeypatch.setattr("nodes.runners.images.AGAIN_SECONDS", (0.0, 0.0))
     image = services.image_add(name, by=people.operator)
     node = Node.objects.create(name="n", runner="docker")
     stepped(Fetcher(), node, lambda: state(image) == Image.State.FAILED)
-    assert len(engine_server.asked) == 3
+    assert len(simulated.asked) == 3
     assert Image.objects.get(pk=image.pk).error == "its registry does not answer"
 
 
-def test_what_a_workload_waits_for_comes_first(engine_server, people, submit) -> None:
+def test_what_a_workload_waits_for_comes_first(simulated, people, submit) -> None:
     node = node_with("n", ready("lab/small:1", 1, digest="silent/needed@sha256:1"))
     services.image_add("lab/other:1", by=people.operator)
     assert submit({}).state == Workload.State.PLACED
-    stepped(Fetcher(), node, lambda: engine_server.asked)
-    assert engine_server.asked == ["silent/needed"]
+    stepped(Fetcher(), node, lambda: simulated.asked)
+    assert simulated.asked == ["silent/needed"]

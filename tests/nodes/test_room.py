@@ -234,10 +234,10 @@ def test_who_is_in_a_container_has_its_gpus_from_the_engine(machine, monkeypatch
 
 
 @pytest.fixture
-def described(engine_server, settings, home) -> Agent:
+def described(simulated, settings, home) -> Agent:
     """The agent of a node whose Engine tells what its test says, with two GPUs and an image."""
     settings.NODE_RUNNER = "docker"
-    engine_server.held.append(ready("lab/small:1", 1).image_id)
+    simulated.held.append(ready("lab/small:1", 1).image_id)
     agent = Agent("described")
     agent.machine.nvml = Nvml(Recorded.load("two_rtx_a5000"))
     return agent
@@ -262,13 +262,13 @@ def test_without_a_way_to_its_gpus_a_node_takes_other_work(
 
 
 def test_an_engine_that_takes_all_with_it_when_it_ends(
-    described, engine_server, people, client
+    described, simulated, people, client
 ) -> None:
     described.register()
     node = node_of(described)
     assert check_runner("docker") == []
     assert "live-restore" not in page_of(client, node, people.operator, "en")
-    engine_server.info["LiveRestoreEnabled"] = False
+    simulated.info["LiveRestoreEnabled"] = False
     described.beat()
     for language, words in (("en", "ends with it"), ("zh-hans", "都会随之结束")):
         page = page_of(client, node, people.operator, language)
