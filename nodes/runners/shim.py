@@ -88,10 +88,12 @@ def has_met_limit(max_rss: int) -> bool:
     """Whether this container wanted more memory than its own limit, however full the machine is.
 
     The first version counts files that were read, too: then a process has to have held half of it.
+    Its count of failures stays 0 where the system ended somebody.
     """
     try:
-        with open(f"{V1}.failcnt") as met, open(f"{V1}.limit_in_bytes") as limit:  # noqa: PTH123
-            return int(met.read()) > 0 and 2 * max_rss > int(limit.read())
+        with open(f"{V1}.max_usage_in_bytes") as most, open(f"{V1}.limit_in_bytes") as limit:  # noqa: PTH123
+            full = int(limit.read())
+            return int(most.read()) >= full < 2 * max_rss
     except (OSError, ValueError):  # the second version counts it by itself
         return oom_kills(contained=True, event="oom") > 0
 
