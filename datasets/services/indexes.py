@@ -32,10 +32,11 @@ INDEX_ASKED = "TRAINER_INDEX_ASKED"  # the variable that tells a process column 
 INDEX_SECONDS = 900  # of processor time that one index may take
 INDEX_BYTES = 4 * 2**30  # of address space, most of which is what libraries reserve
 TRIES = 2  # of an index whose process is killed
-AGAIN = timedelta(hours=1)  # after which one that failed is begun anew
-NUDGED = 5  # seconds after which an index that nobody works at is asked for again
+FAILED_FOR = timedelta(hours=1)  # after which one that failed is begun anew
+AGAIN_SECONDS = 5  # after which an index that nobody works at is asked for again
 KEPT = timedelta(days=30)  # after it was last used
-KEPT_AT_MOST = 12  # indexes of one version
+KEPT_AT_MOST = 12  # indexes of one version that were not used for a while
+IN_USE_SECONDS = 600  # after it was last used
 DRAFT = ".draft"
 
 
@@ -57,6 +58,9 @@ def indexes_ready(version: DatasetVersion, choice: Choice, *, by: Seer) -> Stand
     others in the background for readers who are logged in.
     """
     for index in choice.indexes:
+        with suppress(FileNotFoundError):
+            os.utime(version.indexes_directory / index.name)  # what is used is kept
+    for index in choice.indexes:
         standing = _standing(version, index, by)
         if standing.state != "done":
             return standing
@@ -71,8 +75,7 @@ def _standing(version: DatasetVersion, index: Index, by: Seer) -> Standing:
                 index_make(version.pk, index, wait=True)
         except DiskFull as full:
             return Standing("failed", index.column, problem=full.message)
-    with suppress(FileNotFoundError):
-        os.utime(folder)  # what is used is kept
+    if folder.exists():
         return Standing()
     if not by.is_authenticated:
         problem = _("Log in to filter and sort this version by its columns.")
@@ -83,15 +86,15 @@ def _standing(version: DatasetVersion, index: Index, by: Seer) -> Standing:
     with locked(root) as is_free:
         pass
     if is_free and told["tries"] >= TRIES:
-        if age < AGAIN.total_seconds():
+        if age < FAILED_FOR.total_seconds():
             problem = _(
                 "The column “%(column)s” could not be gone through: the machine may have too little"
                 " memory or disk. Try again in an hour."
             ) % {"column": index.column}
             return Standing("failed", index.column, problem=problem)
         told = _tell(note, tries=0, percent=0)
-        age = NUDGED
-    if is_free and age >= NUDGED:
+        age = AGAIN_SECONDS
+    if is_free and age >= AGAIN_SECONDS:
         _tell(note, **told)
         wanted = [index.column, index.words]
         async_task("datasets.tasks.rows_index", str(version.pk), wanted, cluster="web")
@@ -126,7 +129,8 @@ def index_make(version_id: uuid.UUID, index: Index, *, wait: bool = False) -> bo
             shutil.rmtree(draft, ignore_errors=True)
         note.unlink()
         for folder in sorted(_made(root), key=_used)[:-KEPT_AT_MOST]:
-            shutil.rmtree(folder, ignore_errors=True)
+            if _used(folder) < time.time() - IN_USE_SECONDS:  # several may be read beside others
+                shutil.rmtree(folder, ignore_errors=True)
     return True
 
 
@@ -202,4 +206,4 @@ def _told(note: Path) -> tuple[dict[str, int], float]:
     try:
         return json.loads(note.read_text()), time.time() - note.stat().st_mtime
     except FileNotFoundError:
-        return {"tries": 0, "percent": 0}, NUDGED
+        return {"tries": 0, "percent": 0}, AGAIN_SECONDS
