@@ -7,7 +7,6 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
-from django.utils import timezone
 from django_q.tasks import async_task
 
 from common.commits import after_commit
@@ -15,6 +14,7 @@ from common.phrases import gettext as _
 from nodes import scheduler
 from nodes.models import Gpu, Lease, Node, PlanRequest, Workload
 from nodes.models.workloads import IN_QUEUE
+from nodes.services.clock import database_now
 from nodes.services.moves import move
 from nodes.services.reasons import reason_text
 
@@ -104,7 +104,7 @@ def _plan(nodes: list[Node]) -> tuple[list[Head], list[scheduler.Decision]]:
     tenants, machines = _tenants(), _machines(nodes)
     while True:
         requests = [head.request for head in heads]
-        decisions = scheduler.plan(requests, tenants, machines, timezone.now())
+        decisions = scheduler.plan(requests, tenants, machines, database_now())
         lasting = {
             one.request for one in decisions if isinstance(one, scheduler.Wait) and one.lasting
         }
@@ -188,7 +188,7 @@ def _place(decision: scheduler.Placement) -> int:
     workload = _free_waiting().filter(pk=decision.request).first()
     if workload is None or not node.takes_work:
         return 0
-    workload.node, workload.placed_at = node, timezone.now()
+    workload.node, workload.placed_at = node, database_now()
     move(
         workload,
         State.PLACED,
@@ -204,7 +204,7 @@ def _place(decision: scheduler.Placement) -> int:
 
 def nudge(workload: Workload, node: Node) -> None:
     """Tells the node's worker that there is something to start."""
-    Workload.objects.filter(pk=workload.pk).update(nudged_at=timezone.now())
+    Workload.objects.filter(pk=workload.pk).update(nudged_at=database_now())
     async_task("nodes.tasks.workload_start", str(workload.pk), workload.epoch, cluster=node.queue)
 
 

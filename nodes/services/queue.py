@@ -19,6 +19,7 @@ from common.phrases import gettext as _
 from nodes.models import Node, Workload
 from nodes.models.workloads import IN_QUEUE
 from nodes.services.choices import image_named
+from nodes.services.clock import database_now
 from nodes.services.moves import locked, move
 from nodes.services.planning import nudge, schedule, schedule_soon
 
@@ -186,7 +187,7 @@ def workload_stop(
 
 def requeue_unclaimed() -> int:
     """Queues again what was placed and not claimed, and nudges on the way; a part of the sweep."""
-    since = timezone.now() - PLACED_TOO_LONG
+    since = database_now() - PLACED_TOO_LONG
     late = Workload.objects.filter(state=State.PLACED, placed_at__lt=since)
     silent = Q(nudged_at=None) | Q(nudged_at__lt=since) | Q(node__state=Node.State.LOST)
     return sum(_requeue(pk) for pk in late.filter(silent).values_list("pk", flat=True))
@@ -194,7 +195,7 @@ def requeue_unclaimed() -> int:
 
 def workloads_fetched_for(workloads: Iterable[Workload]) -> None:
     """Their node is at what their start needs, and has to be told nothing meanwhile."""
-    now = timezone.now()
+    now = database_now()
     placed = Workload.objects.filter(pk__in=[one.pk for one in workloads], state=State.PLACED)
     stale = Q(nudged_at=None) | Q(nudged_at__lt=now - PLACED_TOO_LONG / 3)
     placed.filter(stale).update(nudged_at=now)

@@ -7,6 +7,7 @@ nothing to do uses next to nothing.
 
 import logging
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -18,6 +19,7 @@ from psycopg import sql
 logger = logging.getLogger(__name__)
 WAIT_SECONDS = 1.0  # then it looks all the same: a wake-up may be lost, and a message may be due
 POLL_SECONDS = 0.2  # between two looks where nothing wakes it
+DUE = datetime(2000, 1, 1, tzinfo=UTC)  # what is locked until then is free
 RETRY_SECONDS = 1.0  # between two tries while the database does not answer
 
 
@@ -27,8 +29,12 @@ class Broker(ORM):
     _listening: Any = None  # the connection that hears of messages
 
     def enqueue(self, task: str) -> Any:
-        """Adds a message; whoever waits hears of it when the transaction is committed."""
-        number = super().enqueue(task)
+        """Adds a message; whoever waits hears of it when the transaction is committed.
+
+        It is due at once, however wrong the clock is of the machine that sends it.
+        """
+        key = self.list_key or Conf.CLUSTER_NAME
+        number = self.get_connection().create(key=key, payload=task, lock=DUE).pk
         database = connections[Conf.ORM]
         if database.vendor == "postgresql":
             with database.cursor() as cursor:

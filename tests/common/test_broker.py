@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import connection, connections, transaction
+from django.utils import timezone
 
 from common import broker as brokers
 from common.broker import Broker
@@ -63,6 +65,14 @@ def test_after_a_broken_connection_it_listens_again(worker) -> None:
     number = Broker("test").enqueue("work")
     assert woken.result(20) is None
     assert worker.submit(broker.dequeue).result(20) == [(number, "work")]
+
+
+def test_a_message_of_a_machine_whose_clock_is_ahead_is_due(monkeypatch) -> None:
+    ahead = timezone.now() + timedelta(hours=2)
+    with monkeypatch.context() as there:
+        there.setattr(timezone, "now", lambda: ahead)
+        number = Broker("test").enqueue("work")
+    assert Broker("test").dequeue() == [(number, "work")]
 
 
 def test_on_any_database_a_message_is_given_once() -> None:

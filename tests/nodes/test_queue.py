@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -92,6 +93,19 @@ def test_places_of_many_are_asked_for_at_once(agent, submit, people, client) -> 
     line = [*range(6 - running, 0, -1), *[0] * running]  # the newest first
     assert (two, six) == (line[:2], line)
     assert few == many
+
+
+def test_a_planner_whose_clock_is_ahead_holds_nothing_up(agent, submit, monkeypatch) -> None:
+    """What it places counts as placed now: else it would not be told of again for hours."""
+    if connection.vendor != "postgresql":
+        pytest.skip("a file of this machine has this machine's clock")
+    ahead = timezone.now() + timedelta(hours=2)
+    with monkeypatch.context() as there:
+        there.setattr(timezone, "now", lambda: ahead)
+        workload = submit()
+    workload.refresh_from_db()
+    assert workload.state == State.PLACED
+    assert max(workload.placed_at, workload.nudged_at) < ahead - timedelta(hours=1)
 
 
 @pytest.mark.django_db(transaction=True)
