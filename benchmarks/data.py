@@ -31,7 +31,7 @@ LIMIT_MB = 1000
 RATIO = 1.5
 PAGE_SECONDS = 0.3
 PLACES = 20
-LENGTH = 600  # characters of an answer that the filter asks for
+LENGTH = 600  # characters of a row that the filter asks for
 TEMPLATES = 500
 HF = "datasets==4.0.0"
 WORDS = [
@@ -45,12 +45,13 @@ SIGNS = (
 OURS = """
     import json, resource, sys, time
     from pathlib import Path
-    import django
+    import django, orjson
     django.setup()
     from datasets.checking import Counting, rows_check
     from datasets.ingest import contents_ingest, no_progress
+    from datasets.recipes.kinds import steps_checked
+    from datasets.recipes.pipeline import apply
     from datasets.shapes.detect import guess
-    from datasets.statistics.choosing import Choice, Known, chosen
     from datasets.statistics.counting import statistics_compute
     folder, tokenizer = Path(sys.argv[1]), Path(sys.argv[2])
     seconds, began = {}, time.perf_counter()
@@ -68,10 +69,15 @@ OURS = """
     done("check and tokens")
     counts = statistics_compute(rows, check, folder / "facts", mapping, progress=no_progress)
     done("statistics")
-    choice = Choice(shortest=counts["lengths"]["p95"], order="long")
-    known = Known(counts["rows"], counts["usable"], folder / "facts", folder)
-    _rows, kept = chosen(known, choice, start=0, count=10)
-    done("filter and order")
+    off = dict.fromkeys(("encoding", "unicode", "space"), False)
+    steps = steps_checked([{"kind": "clean", "parameters": off | {"min_chars": int(sys.argv[3])}}])
+    with rows.open("rb") as file, (folder / "kept.jsonl").open("wb") as target:
+        values = map(orjson.loads, file)
+        left, _said = apply(values, steps, mapping=mapping, seed=1, folder=folder / "steps")
+        kept = 0
+        for kept, row in enumerate(left, start=1):
+            target.write(orjson.dumps(row.value, option=orjson.OPT_APPEND_NEWLINE))
+    done("filter")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     print(json.dumps({"seconds": seconds, "rows": counts["rows"], "kept": kept, "peak": peak}))
 """
@@ -100,7 +106,8 @@ THEIRS = """
         "json", data_files=folder + "/original.jsonl", split="train", cache_dir=folder + "/theirs"
     )
     seconds, began = {"read and count": time.perf_counter() - began}, time.perf_counter()
-    kept = rows.filter(lambda row: len(row["output"]) > int(sys.argv[2]))
+    least, columns = int(sys.argv[2]), ("instruction", "input", "output")
+    kept = rows.filter(lambda row: sum(len(row[name]) for name in columns) >= least)
     seconds["filter"] = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     print(json.dumps({"seconds": seconds, "rows": len(rows), "kept": len(kept), "peak": peak}))
@@ -167,9 +174,9 @@ def readers(folder: Path, tokenizer: Path) -> None:
     paths = f"{ROOT}:{ROOT / 'platform'}"
     settings = {"DJANGO_SETTINGS_MODULE": "config.settings", "PYTHONPATH": paths}
     ours = measured(
-        Path(sys.executable), OURS, folder, tokenizer, TRAINER_HOME=str(folder), **settings
+        Path(sys.executable), OURS, folder, tokenizer, LENGTH, TRAINER_HOME=str(folder), **settings
     )
-    took = table("this platform", ours)
+    took = table("this platform", ours) - ours["seconds"]["filter"]
     columns = {"prompt": "instruction", "query": "input", "response": "output"}
     entry = {"bench": {"file_name": "original.jsonl", "columns": columns}}
     (folder / "dataset_info.json").write_text(json.dumps(entry))
@@ -178,15 +185,20 @@ def readers(folder: Path, tokenizer: Path) -> None:
     read = table("the engine, merely reading", measured(engine, ENGINE, folder, PYTHONSAFEPATH="1"))
     theirs = measured(_environment(folder), THEIRS, folder, LENGTH, PYTHONSAFEPATH="1")
     table(f"Hugging Face {HF}", theirs)
-    if not ours["rows"] == theirs["rows"]:
-        raise Failed(f"{ours['rows']} rows here, {theirs['rows']} there")
+    for counted in ("rows", "kept"):
+        if ours[counted] != theirs[counted]:
+            raise Failed(f"{counted}: {ours[counted]} here, {theirs[counted]} there")
     same = theirs["seconds"]["read and count"] / ours["seconds"]["read and index"]
     print(f"reading and counting: {same:.2f} times as fast as Hugging Face")
-    same = theirs["seconds"]["filter"] / ours["seconds"]["filter and order"]
-    print(f"a filter by length: {same:.0f} times as fast")
+    same = theirs["seconds"]["filter"] / ours["seconds"]["filter"]
+    print(f"a filter by length: {same:.2f} times as fast")
     ratio = took / read
     verdict(
-        "all of it against the engine's reading", ratio, "", goal="at most 1.5", met=ratio <= RATIO
+        "all but the filter against the engine's reading",
+        ratio,
+        "",
+        goal="at most 1.5",
+        met=ratio <= RATIO,
     )
     peak = ours["peak"]
     verdict("most memory", peak, "MB", goal=f"under {LIMIT_MB} MB", met=peak < LIMIT_MB)

@@ -18,11 +18,12 @@ from datasets.preparing import Progress
 from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.refusals import BadFile
 from datasets.shapes.engine import DATE, as_conversations, engine_row, info_entry
-from datasets.shapes.examples import Example, example_of
+from datasets.shapes.examples import example_of
 from datasets.shapes.families import template_named
 from datasets.shapes.findings import Dropped, Finding
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
+from datasets.shapes.turns import Example
 
 FINDINGS = "findings.jsonl"
 TRAIN = "train.jsonl"

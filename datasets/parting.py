@@ -14,10 +14,10 @@ from typing import Any
 import orjson
 
 from datasets.parsing.limits import confine
-from datasets.shapes.examples import Example, Turn
 from datasets.shapes.templates import Template
 from datasets.shapes.tokens import TokenCounter
 from datasets.shapes.tool_words import ToolWords
+from datasets.shapes.turns import Example, Turn
 
 MEMORY = 4 * 2**30  # bytes of address space, of which threads of the tokenizer reserve most
 SECONDS = 20  # of processor time

@@ -10,9 +10,10 @@ from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.parting import Seen
 from datasets.reading.indexed import PAGE_BYTES, IndexedReader, Line
 from datasets.recipes.rows import plain
-from datasets.shapes.examples import Example, example_of
+from datasets.shapes.examples import example_of
 from datasets.shapes.findings import Dropped, words
 from datasets.shapes.mapping import Mapping
+from datasets.shapes.turns import Example
 from datasets.sight import markup, tokens_seen
 from datasets.statistics.choosing import Choice, Known, RowFacts, Wanted, chosen, facts_of
 from datasets.statistics.tokenizers import Tokenizer

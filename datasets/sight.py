@@ -16,8 +16,8 @@ from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from common.phrases import ngettext
 from datasets.parting import Asked, Piece, Seen
-from datasets.shapes.examples import Example
 from datasets.shapes.families import template_named
+from datasets.shapes.turns import Example
 from datasets.statistics.tokenizers import Tokenizer
 
 AT_ONCE = 2  # a big tokenizer takes some hundred megabytes

@@ -10,9 +10,10 @@ from datasets.recipes.columns import cell_of, text_of
 from datasets.recipes.parameters import Refused
 from datasets.recipes.rows import Row, Work
 from datasets.shapes.engine import engine_row
-from datasets.shapes.examples import Example, Turn, example_of
+from datasets.shapes.examples import example_of
 from datasets.shapes.findings import Dropped
 from datasets.shapes.mapping import Mapping as RowMapping
+from datasets.shapes.turns import Example, Turn
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]{1,200})\}|[{}]")
 _NEEDED = {

@@ -20,8 +20,8 @@ from datasets.recipes.parameters import Refused, speakers_of
 from datasets.recipes.rows import KEY_BYTES, ORIGIN, Row, Work
 from datasets.recipes.spool import Shelf
 from datasets.shapes.detect import role_usual
-from datasets.shapes.examples import Example, Turn
 from datasets.shapes.mapping import Mapping as RowMapping
+from datasets.shapes.turns import Example, Turn
 
 if TYPE_CHECKING:
     import numpy as np

@@ -26,9 +26,10 @@ from datasets.reading.locks import locked
 from datasets.services.files import sync
 from datasets.services.inputs import Seer
 from datasets.services.uses import given_of, lengths_path
-from datasets.shapes.examples import Example, example_of
+from datasets.shapes.examples import example_of
 from datasets.shapes.families import template_named
 from datasets.shapes.tokens import TokenCounter
+from datasets.shapes.turns import Example
 from datasets.signals import tokenizers_offered
 from datasets.statistics.tokenizers import FILE, Tokenizer
 

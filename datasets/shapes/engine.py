@@ -8,8 +8,8 @@ is given only checked rows, only mapped columns, and in each column values of on
 import re
 from typing import Any
 
-from datasets.shapes.examples import Example, Turn
 from datasets.shapes.mapping import SHAREGPT_TAGS, Mapping
+from datasets.shapes.turns import Example, Turn
 
 COLUMNS = (
     "prompt",

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from datasets.shapes.examples import ANSWERING, Example, Turn
 from datasets.shapes.tool_words import ToolWords
+from datasets.shapes.turns import ANSWERING, Example, Turn
 
 # Words with a place for the content, or a token: by its text or by its part in the tokenizer.
 Slots = Sequence[str | dict[str, str]]

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from datasets.shapes.examples import Example
 from datasets.shapes.templates import Marks, Stretch, Template
+from datasets.shapes.turns import Example
 
 AT_ONCE = 1 << 16  # characters; the tokenizer takes some 200 bytes for each while it is at them
 FACTS = ("special_tokens_map.json", "tokenizer_config.json")  # the later one counts

@@ -13,10 +13,11 @@ from datasets import services
 from datasets.choices import choice_of
 from datasets.models import DatasetVersion
 from datasets.previews import rows_page, turns_shown
-from datasets.shapes.examples import Example, Turn, example_of
+from datasets.shapes.examples import example_of
 from datasets.shapes.families import FAMILIES
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
+from datasets.shapes.turns import Example, Turn
 from datasets.statistics import choosing
 from datasets.statistics.choosing import FLAGS, Choice, Known, Wanted, chosen, facts_of
 from datasets.statistics.facts import DROPPED, FACTS, ORDER, RECORD

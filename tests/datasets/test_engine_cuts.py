@@ -11,11 +11,12 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from datasets.checking import TRAIN
-from datasets.shapes.examples import Example, example_of
+from datasets.shapes.examples import example_of
 from datasets.shapes.families import FAMILIES, is_known, template_named
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
 from datasets.shapes.tool_words import ToolWords
+from datasets.shapes.turns import Example
 from tests.datasets.samples_of_tools import tool_rows
 from tests.datasets.test_engine_agrees import _checked, _info, engine_run
 

@@ -8,8 +8,9 @@ from common.errors import DomainError
 from datasets.recipes import kinds
 from datasets.recipes.convert import filled, from_turns
 from datasets.recipes.pipeline import mappings_of, preview
-from datasets.shapes.examples import Example, Turn, example_of
+from datasets.shapes.examples import example_of
 from datasets.shapes.mapping import Mapping
+from datasets.shapes.turns import Example, Turn
 from tests.datasets.test_recipe_steps import ALL, ALPACA, KTO, PREFERENCE, qa, run
 
 NOTHING = Mapping.of("", {})

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from datasets.shapes.examples import Example
 from datasets.shapes.templates import Template
 from datasets.shapes.tokens import AT_ONCE, TokenCounter
+from datasets.shapes.turns import Example
 from tests.services import ROOT
 
 MEASURED = """
 import sys
 from pathlib import Path
-from datasets.shapes.examples import Example
+from datasets.shapes.turns import Example
 from datasets.shapes.templates import Template
 from datasets.shapes.tokens import TokenCounter
 from tests.memory import peak_kilobytes
@@ -59,3 +59,12 @@ def test_a_long_text_takes_little_memory(tokenizer_dir: Path) -> None:
     tokens, kilobytes = map(int, done.stdout.split())
     assert tokens == 2_000_001
     assert kilobytes < 48 * 1024
+
+
+def test_splitting_rows_into_tokens_starts_without_django() -> None:
+    """Each page of tokens starts that process: what it loads is what people wait for."""
+    code = "import sys, datasets.parting; print('django' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"

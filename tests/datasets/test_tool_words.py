@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from datasets.shapes.examples import Example, Turn
 from datasets.shapes.families import FAMILIES, template_named
 from datasets.shapes.tool_words import ToolWords
+from datasets.shapes.turns import Example, Turn
 from datasets.sight import tokens_seen
 from datasets.statistics.tokenizers import Tokenizer
 from tests.datasets.test_tokens import tokenizer_dir
