@@ -20,7 +20,7 @@ from nodes.models import Image, Node, Workload
 from nodes.runners.images import CannotFetch, Found, _follow_pull
 from nodes.services import builds, follow
 from tests.e2e.running import free_port
-from tests.nodes.conftest import followed, until
+from tests.nodes.conftest import followed, start, until
 from tests.nodes.contained import SMALL, listed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -436,17 +436,14 @@ def slow_fetch(reference: str, tell, told: list[str]) -> Found:
 
 @pytest.mark.docker
 def test_a_workload_whose_image_is_nowhere(contained, submit, docker_host) -> None:
-    """Built elsewhere, in no registry: it ends with the reason, and says what to do."""
+    """Built elsewhere, in no registry: it waits until a node has one."""
     image = listed()
     workload = submit({})
     Image.objects.filter(pk=image.pk).update(image_id="sha256:" + "0" * 64)
     assert not follow.workload_start(workload.pk, 0)
-    fetcher, node = Fetcher(), Node.objects.get(name=contained.name)
-
-    def ended() -> bool:
-        workload.refresh_from_db()
-        return workload.state == Workload.State.ENDED
-
-    stepped(fetcher, node, ended)
-    assert workload.outcome == "error"
-    assert "registry" in workload.reason
+    workload.refresh_from_db()
+    assert (workload.state, workload.waits_for["code"]) == ("waiting", "no_engine")
+    Image.objects.filter(pk=image.pk).update(image_id=image.image_id)
+    contained.beat()
+    workload.refresh_from_db()
+    assert followed(contained, start(workload)).outcome == "ok"
