@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -20,6 +20,7 @@ from nodes.staging.carrier import Carrier
 from nodes.staging.control import Control
 from tests.nodes.conftest import followed, start, until
 
+from nodes.staging.growing import Grower
 MIB = 2**20
 TOO_LARGE = (413, b"<html>413 Request Entity Too Large</html>")
 BY_RULE = (400, b'{"code": "bad_message", "detail": "There are too many files."}')
@@ -33,13 +34,19 @@ class Simulated(ThreadingHTTPServer):
         self.says: list[tuple[int, bytes]] = []
         self.kept: list[str] = []
         self.asked = 0
+        self.refuses: Callable[[bytes], bool] = lambda body: False  # for its size
 
+        self.grown: dict[str, bytes] = {"log": b"", "metrics": b""}
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         self.asked += 1
         if self.says:
             return self.says.pop(0)
         if method == "POST":
             files = json.loads(body)["files"]
+        if self.refuses(body):
+            return TOO_LARGE
+        if path.endswith("/growth/"):
+            return 200, json.dumps({"parts": list(self._grow(body))}).encode()
             return 200, json.dumps({"wanted": {one["sha256"]: 0 for one in files}}).encode()
         if path.endswith("/outputs/"):
             self.kept = [one["path"] for one in json.loads(body)["files"]]
@@ -48,6 +55,15 @@ class Simulated(ThreadingHTTPServer):
 
 
 class _Answers(BaseHTTPRequestHandler):
+    def _grow(self, body: bytes) -> Iterator[dict[str, int]]:
+        head, _newline, rest = body.partition(b"\n")
+        for part in json.loads(head)["parts"]:
+            known = self.grown[part["file"]]
+            assert part["offset"] == len(known)
+            self.grown[part["file"]] = known + rest[: part["size"]]
+            rest = rest[part["size"] :]
+            yield {"next": len(self.grown[part["file"]])}
+
     server: Simulated
 
     def _answer(self) -> None:
@@ -140,23 +156,62 @@ def test_who_kills_it_does_not_wait(control, one) -> None:
     assert control.asked == 0
 
 
-def test_logs_that_are_refused_are_told(control, one, home) -> None:
-    control.says = [TOO_LARGE] * 99
+@pytest.fixture
+def lines(control, one) -> bytes:
+    """Its log; the proxy before the simulated control plane takes less than 20,000 bytes at once,
+    and nothing that speaks of a secret.
+    """
+    lines = [b"line %d\n" % number for number in range(20_000)]
+    lines[70] = b"a secret" * 10 + b"\n"
+    one.paths["log"].parent.mkdir(exist_ok=True)
+    one.paths["log"].write_bytes(b"".join(lines))
+    control.refuses = lambda body: len(body) > 20_000 or b"secret" in body
+    return one.paths["log"].read_bytes()
+
+
+def grown(control: Simulated, one: Carried, until_true) -> None:
+    """Sends its log and metrics until something is true."""
 
     async def grow() -> None:
         wire = Control(f"http://127.0.0.1:{control.server_port}", "key")
-        made = Carrier(wire, home, InputCache(home / "cache", MIB, reserve=0))
-        made._carried = {one.workload: one}
-        growing = asyncio.create_task(made._grow())
-        while not one.way.hindrance:
+        growing = asyncio.create_task(Grower(wire, lambda: [one]).run())
+        while not until_true():
             await asyncio.sleep(0.01)
         growing.cancel()
         await wire.close()
 
-    asyncio.run(asyncio.wait_for(grow(), 15))
+    asyncio.run(asyncio.wait_for(grow(), 30))
+
+
+def test_logs_are_cut_smaller_until_they_pass(control, one, lines) -> None:
+    """What is refused by itself is left out, and a line of the same length says so."""
+    grown(control, one, lambda: one.is_sealed)
+    log = control.grown["log"]
+    assert len(log) == len(lines)
+    theirs, ours = log.splitlines(), lines.splitlines()
+    assert theirs[70].strip() == b"trainer: 81 bytes were refused on their way here (413)"
+    assert (theirs[:70], theirs[71:]) == (ours[:70], ours[71:])
+    assert one.way.hindrance == ""
+
+
+def test_a_line_of_any_length_is_cut(control, one) -> None:
+    one.paths["log"].parent.mkdir(exist_ok=True)
+    one.paths["log"].write_bytes(b"l" * 50_000)
+    control.refuses = lambda body: len(body) > 5_000
+    grown(control, one, lambda: one.is_sealed)
+    assert control.grown["log"] == b"l" * 50_000
+
+
+def test_logs_of_which_nothing_passes(control, one, monkeypatch) -> None:
+    """It is told, waited for, and holds up the end of its workload not for ever."""
+    control.refuses = lambda body: True
+    grown(control, one, lambda: one.way.hindrance)
     assert "413" in one.way.hindrance
 
 
+    assert not one.is_sealed
+    monkeypatch.setattr("nodes.staging.growing.REFUSALS_MAX", 2)
+    grown(control, one, lambda: one.is_sealed)
 @pytest.fixture
 def carrier(agent, home) -> Carrier:
     """The agent's, which carries nothing by itself: the test says how far it is."""
