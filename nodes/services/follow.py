@@ -328,6 +328,17 @@ def workload_end(workload_id: uuid.UUID, epoch: int, *, outcome: str, reason: st
     return True
 
 
+@transaction.atomic
+def workload_keep(workload_id: uuid.UUID, epoch: int, *, reason: str, path: Path) -> bool:
+    """Ends a workload whose outputs stay on its node, under this path. Whether this call did."""
+    workload = _held(workload_id, epoch, State.STARTING, State.RUNNING, State.STOPPING)
+    if workload is None:
+        return False
+    workload.end_facts = {**workload.end_facts, "kept": str(path)}
+    _end(workload, Outcome.ERROR, reason, "end_facts")
+    return True
+
+
 def workload_lost(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
     """Its process, or its node, is gone without a word."""
     return workload_end(workload_id, epoch, outcome=Outcome.LOST, reason=reason)

@@ -96,6 +96,10 @@ class Carrier:
             raise NotBrought(known.given_up)
         return known.is_home or known.is_over
 
+    def keep(self, row: Workload) -> Path:
+        """Has kept on this node, for a while, what never comes home; where it will lie."""
+        return self._cache.keep(row.pk)
+
     def way_of(self, row: Workload) -> Way:
         """How far what an ended one wrote is on its way."""
         known = self._of(row)
@@ -111,7 +115,9 @@ class Carrier:
 
     def tidy_up(self, workload: uuid.UUID) -> None:
         """Removes what an ended workload left here; what it read stays in the cache."""
-        shutil.rmtree(self._home / "output" / str(workload), ignore_errors=True)
+        left = self._home / "output" / str(workload)
+        self._cache.take_kept(workload, left)
+        shutil.rmtree(left, ignore_errors=True)
         (self._home / "logs" / f"{workload}.log").unlink(missing_ok=True)
         self._cache.release(workload)
 
@@ -200,6 +206,7 @@ class Carrier:
 
     async def keep_reserve(self) -> None:
         """Lets inputs go that nobody reads, where outputs have taken what is to be left free."""
+        await asyncio.to_thread(self._cache.forget_kept)
         with suppress(NoRoom):
             await asyncio.to_thread(self._cache.make_room, 0, self._wanted)
 

@@ -5,9 +5,11 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
+from django.urls import reverse
 
 from nodes.models import Workload
 from nodes.services import workload_stop
@@ -18,9 +20,9 @@ from nodes.staging.cache import InputCache
 from nodes.staging.carried import Carried, Way, carried
 from nodes.staging.carrier import Carrier
 from nodes.staging.control import Control
+from nodes.staging.growing import Grower
 from tests.nodes.conftest import followed, start, until
 
-from nodes.staging.growing import Grower
 MIB = 2**20
 TOO_LARGE = (413, b"<html>413 Request Entity Too Large</html>")
 BY_RULE = (400, b'{"code": "bad_message", "detail": "There are too many files."}')
@@ -32,29 +34,27 @@ class Simulated(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.says: list[tuple[int, bytes]] = []
-        self.kept: list[str] = []
-        self.asked = 0
         self.refuses: Callable[[bytes], bool] = lambda body: False  # for its size
-
+        self.kept: list[str] = []
         self.grown: dict[str, bytes] = {"log": b"", "metrics": b""}
+        self.asked = 0
+
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         self.asked += 1
         if self.says:
             return self.says.pop(0)
-        if method == "POST":
-            files = json.loads(body)["files"]
         if self.refuses(body):
             return TOO_LARGE
         if path.endswith("/growth/"):
             return 200, json.dumps({"parts": list(self._grow(body))}).encode()
+        if method == "POST":
+            files = json.loads(body)["files"]
             return 200, json.dumps({"wanted": {one["sha256"]: 0 for one in files}}).encode()
         if path.endswith("/outputs/"):
             self.kept = [one["path"] for one in json.loads(body)["files"]]
             return 204, b""
         return 200, json.dumps({"next": len(body)}).encode()
 
-
-class _Answers(BaseHTTPRequestHandler):
     def _grow(self, body: bytes) -> Iterator[dict[str, int]]:
         head, _newline, rest = body.partition(b"\n")
         for part in json.loads(head)["parts"]:
@@ -64,6 +64,8 @@ class _Answers(BaseHTTPRequestHandler):
             rest = rest[part["size"] :]
             yield {"next": len(self.grown[part["file"]])}
 
+
+class _Answers(BaseHTTPRequestHandler):
     server: Simulated
 
     def _answer(self) -> None:
@@ -207,11 +209,11 @@ def test_logs_of_which_nothing_passes(control, one, monkeypatch) -> None:
     control.refuses = lambda body: True
     grown(control, one, lambda: one.way.hindrance)
     assert "413" in one.way.hindrance
-
-
     assert not one.is_sealed
     monkeypatch.setattr("nodes.staging.growing.REFUSALS_MAX", 2)
     grown(control, one, lambda: one.is_sealed)
+
+
 @pytest.fixture
 def carrier(agent, home) -> Carrier:
     """The agent's, which carries nothing by itself: the test says how far it is."""
@@ -248,13 +250,47 @@ def test_the_row_says_how_far_it_is(agent, carrier, submit, monkeypatch) -> None
     assert (workload.outcome, workload.waits_for) == ("ok", {})
 
 
-@pytest.mark.django_db(transaction=True)
-def test_what_was_given_up_ends_it(agent, carrier, submit) -> None:
+@pytest.fixture
+def given_up(agent, carrier, submit) -> Workload:
+    """One whose outputs never come home."""
     workload = start(submit({}))
     ended(agent, carrier, workload).given_up = "There are too many files."
-    workload = followed(agent, workload)
-    assert workload.outcome == "error"
-    assert f"from {agent.name}: There are too many files." in workload.reason
+    (workload.directory / "output" / "weights").write_bytes(b"weights")
+    return followed(agent, workload)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_given_up_ends_it_and_is_kept(given_up, carrier, people, client) -> None:
+    assert given_up.outcome == "error"
+    assert "for a while: There are too many files." in given_up.reason
+    kept = Path(given_up.end_facts["kept"])
+    client.force_login(people.operator)
+    page = client.get(reverse("admin:nodes_workload_change", args=[given_up.pk]))
+    assert f">{kept}<" in page.content.decode()
+    for _time in range(2):
+        carrier.tidy_up(given_up.pk)
+        asyncio.run(carrier.keep_reserve())
+        assert (kept / "output" / "weights").read_bytes() == b"weights"
+    assert not given_up.directory.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_kept_goes_for_want_of_room(given_up, carrier) -> None:
+    """But not the place for what has not been taken yet."""
+    kept = Path(given_up.end_facts["kept"])
+    carrier._cache.make_room(2 * MIB)
+    carrier.tidy_up(given_up.pk)
+    assert kept.exists()
+    carrier._cache.make_room(2 * MIB)
+    assert not kept.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_kept_goes_in_the_end(given_up, carrier, monkeypatch) -> None:
+    carrier.tidy_up(given_up.pk)
+    monkeypatch.setattr("nodes.staging.cache.KEPT_DAYS", 0)
+    asyncio.run(carrier.keep_reserve())
+    assert not Path(given_up.end_facts["kept"]).exists()
 
 
 @pytest.mark.django_db(transaction=True)
