@@ -24,7 +24,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from common.phrases import gettext as _
-from nodes.runners import networks
+from nodes.runners import firewall, networks
 from nodes.runners.base import (
     AlreadyStarted,
     CannotStart,
@@ -335,6 +335,11 @@ class DockerRunner:
     def clear(self, place: Place) -> None:
         """Takes the container away: its end stands in the database now."""
         self.remove(place.workload, place.epoch, force=True)
+
+    def firewall_script(self) -> str:
+        """Closes the node's own network, by a shell of the machine with the right to."""
+        with self._engine() as engine:
+            return firewall.script(networks.own(engine, self.installation))
 
     def leave(self) -> None:
         """Takes the node's own network away."""
