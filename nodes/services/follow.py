@@ -229,7 +229,7 @@ def workload_overrun(workload_id: uuid.UUID, epoch: int, *, used_bytes: int) -> 
 
 
 @transaction.atomic
-def workload_exited(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # noqa: A002
+def workload_exited(workload_id: uuid.UUID, epoch: int, end: Exit) -> bool:
     """The process has ended and its files are not home yet: others get its place meanwhile.
 
     The workload stays active, so that nobody runs it again, until `workload_ended`. Whether this
@@ -239,7 +239,7 @@ def workload_exited(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # 
     if workload is None or workload.exited_at is not None:
         return False
     workload.exited_at = timezone.now()
-    workload.started_at = workload.started_at or datetime.fromtimestamp(exit.started_at, UTC)
+    workload.started_at = workload.started_at or datetime.fromtimestamp(end.started_at, UTC)
     fields = ("exited_at", "started_at")
     if workload.state == State.STARTING:
         move(workload, State.RUNNING, reason=workload.reason, fields=fields)
@@ -251,7 +251,7 @@ def workload_exited(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # 
     return True
 
 
-def workload_ended(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # noqa: A002
+def workload_ended(workload_id: uuid.UUID, epoch: int, end: Exit) -> bool:
     """The process has ended. Exit and result file say how well. Whether this call ended it."""
     workload = Workload.objects.filter(pk=workload_id, epoch=epoch).first()
     if workload is None or workload.state == State.ENDED:
@@ -262,12 +262,12 @@ def workload_ended(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # n
         held = _held(workload_id, epoch, State.STARTING, State.RUNNING, State.STOPPING)
         if held is None:
             return False
-        held.exit_code = -exit.signal if exit.signal is not None else exit.code
-        held.end_facts = {**held.end_facts, **facts_of_end(exit, result, error)}
+        held.exit_code = -end.signal if end.signal is not None else end.code
+        held.end_facts = {**held.end_facts, **facts_of_end(end, result, error)}
         if held.started_at is None:
-            started = datetime.fromtimestamp(exit.started_at, UTC)
-            held.started_at = started if exit.started_at else timezone.now()
-        outcome, reason = judge(held, exit, result, error)
+            started = datetime.fromtimestamp(end.started_at, UTC)
+            held.started_at = started if end.started_at else timezone.now()
+        outcome, reason = judge(held, end, result, error)
         _end(held, outcome, reason, "exit_code", "end_facts", "started_at")
         if error and error.get("class") == "gpu_hw":
             failure_note(held.pk)
