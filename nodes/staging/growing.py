@@ -96,14 +96,9 @@ class Grower:
             return True
         one, piece = refused[0]
         grown = one.grown[piece.file]
-        if grown.left_out or not piece.data:
-            return False
-        grown.left_out = len(piece.data)
-        logger.warning(
-            "workload %s: %s bytes of its %s from byte %s on are refused (413) and left out",
-            *(one.workload, grown.left_out, piece.file, piece.offset),
-        )
-        return True
+        # What stands in its place is refused, too: then nothing passes, and it may pass later.
+        grown.left_out = 0 if grown.left_out else len(piece.data)
+        return bool(grown.left_out)
 
     def _wait(self, error: Away | Refused) -> None:
         """Tells why nothing can be sent. What is refused for long holds up no end for ever."""
@@ -143,6 +138,9 @@ def _grown(one: Carried, piece: Growth, answer: dict[str, object]) -> None:
     one.way.hindrance = ""
     grown = one.grown[piece.file]
     grown.next, grown.sent_at = int(str(answer["next"])), time.monotonic()
+    if grown.left_out:
+        what = (one.workload, grown.left_out, piece.file, piece.offset)
+        logger.warning("workload %s: left out are %s bytes of its %s from byte %s on (413)", *what)
     grown.left_out = 0
     if piece.seal and grown.next >= size_of(one.paths[piece.file]):
         grown.sealed = True

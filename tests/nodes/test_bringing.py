@@ -204,12 +204,21 @@ def test_a_line_of_any_length_is_cut(control, one) -> None:
     assert control.grown["log"] == b"l" * 50_000
 
 
-def test_logs_of_which_nothing_passes(control, one, monkeypatch) -> None:
-    """It is told, waited for, and holds up the end of its workload not for ever."""
+def test_logs_of_which_nothing_passes(control, one, lines) -> None:
+    """It is told and waited for, and nothing is lost."""
+    one.grown["log"].next = 0  # it has been asked how much is there
     control.refuses = lambda body: True
     grown(control, one, lambda: one.way.hindrance)
     assert "413" in one.way.hindrance
     assert not one.is_sealed
+    control.refuses = lambda body: False
+    grown(control, one, lambda: one.is_sealed)
+    assert control.grown["log"] == lines
+
+
+def test_logs_that_never_pass(control, one, monkeypatch) -> None:
+    """They hold up the end of their workload not for ever."""
+    control.refuses = lambda body: True
     monkeypatch.setattr("nodes.staging.growing.REFUSALS_MAX", 2)
     grown(control, one, lambda: one.is_sealed)
 
