@@ -161,10 +161,16 @@ class Follower:
             if carrier.is_home(row):
                 return True
         except NotBrought as error:
-            why = _("What it wrote could not be brought from %(node)s: %(error)s")
-            reason = why % {"node": self.name, "error": error}
-            outcome = Workload.Outcome.ERROR
-            services.workload_end(row.pk, row.epoch, outcome=outcome, reason=reason)
+            why = _(
+                "What it wrote could not be brought from %(node)s, where operators find it for a"
+                " while: %(error)s"
+            )
+            follow.workload_keep(
+                row.pk,
+                row.epoch,
+                reason=why % {"node": self.name, "error": error},
+                path=carrier.keep(row),
+            )
             self._forget(row)
             self._clear(row, known.place)
         else:

@@ -31,7 +31,7 @@ class WorkloadAdmin(ReadOnly, admin.ModelAdmin):
     )
     list_filter = ("state", "outcome", "verb", "node")
     search_fields = ("name", "id")
-    readonly_fields = ("memory_limit",)
+    readonly_fields = ("memory_limit", "kept")
     exclude = ("memory_bound_bytes",)
     actions = ("stop_with_checkpoint", "stop_at_once", "put_first")
 
@@ -43,6 +43,11 @@ class WorkloadAdmin(ReadOnly, admin.ModelAdmin):
     def memory_limit(self, row: Workload) -> str:
         """What its container was given."""
         return size_text(row.memory_bound_bytes) if row.memory_bound_bytes else "–"
+
+    @admin.display(description=gettext_lazy("Results kept on its node"))
+    def kept(self, row: Workload) -> str:
+        """Where those lie that could not be brought home."""
+        return str(row.end_facts.get("kept", "–"))
 
     @admin.action(description=gettext_lazy("Stop and keep a checkpoint"))
     def stop_with_checkpoint(self, request: HttpRequest, rows: QuerySet[Workload]) -> None:

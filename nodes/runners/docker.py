@@ -18,13 +18,12 @@ from uuid import UUID
 
 import docker
 from django.conf import settings
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
 
 from common.phrases import gettext as _
-from nodes.runners import networks
+from nodes.runners import firewall, networks
+from nodes.runners.answers import LOOK_SECONDS, answers, connect, said
 from nodes.runners.base import (
     AlreadyStarted,
     CannotStart,
@@ -48,7 +47,6 @@ from nodes.runners.files import (
 
 API_NEEDED = (1, 41)  # Docker Engine 20.10
 START_SECONDS = 60.0  # for an answer to a create or a start, on a busy machine
-LOOK_SECONDS = 5.0  # for an answer to a question
 REST_SECONDS = 2.0  # without a question to an Engine that did not answer
 UNKNOWN = 255  # what an Engine notes of an end that it knows nothing of
 GPU_KIND = "nvidia.com/gpu="
@@ -57,33 +55,6 @@ GPU_HOOKS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook")  # the Engine l
 CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 NETWORK_SECONDS = 60.0  # between two looks at the rules of the node's own network
 SEEN_SECONDS = 1.0  # how long a container that was seen running counts as running
-
-
-def connect(timeout: float) -> docker.DockerClient:
-    """The Engine that DOCKER_HOST names. Raises `Unreachable`."""
-    with answers():
-        return docker.DockerClient.from_env(timeout=int(timeout))
-
-
-@contextmanager
-def answers() -> Iterator[None]:
-    """`Unreachable` for an Engine without an answer, or with an error of its own.
-
-    What it refuses (APIError) is left to the caller.
-    """
-    try:
-        yield
-    except APIError as error:
-        if error.is_server_error():
-            raise Unreachable(f"Docker has an error of its own: {said(error)}") from error
-        raise
-    except (RequestException, DockerException, HTTPError) as error:
-        raise Unreachable(f"Docker does not answer: {error}") from error
-
-
-def said(error: APIError) -> str:
-    """What the Engine gave as its reason."""
-    return str(error.explanation or error)
 
 
 class DockerRunner:
@@ -335,6 +306,11 @@ class DockerRunner:
     def clear(self, place: Place) -> None:
         """Takes the container away: its end stands in the database now."""
         self.remove(place.workload, place.epoch, force=True)
+
+    def firewall_script(self) -> str:
+        """Closes the node's own network, by a shell of the machine with the right to."""
+        with self._engine() as engine:
+            return firewall.script(networks.own(engine, self.installation))
 
     def leave(self) -> None:
         """Takes the node's own network away."""

@@ -58,6 +58,20 @@ def close(network_id: str) -> None:
         _iptables("-I", *jump)
 
 
+def script(network_id: str) -> str:
+    """What `close` does as a shell script: for the machine, where this process may not."""
+    bridge, forward, inward = _names(network_id)
+    return f"""set -e
+iptables-restore --noflush --wait 5 <<'RULES'
+{rules(forward, inward, ways())}RULES
+parent=DOCKER-USER
+iptables --wait 5 -S "$parent" >/dev/null 2>&1 || parent=FORWARD
+for jump in "$parent -i {bridge} -j {forward}" "INPUT -i {bridge} -j {inward}"; do
+  iptables --wait 5 -C $jump 2>/dev/null || iptables --wait 5 -I $jump
+done
+"""
+
+
 def forget(network_id: str) -> None:
     """Takes the rules of a network that goes away again."""
     if not may_close():

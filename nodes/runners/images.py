@@ -25,8 +25,8 @@ from requests.exceptions import Timeout
 from urllib3.exceptions import ReadTimeoutError
 
 from common.phrases import gettext as _
+from nodes.runners.answers import LOOK_SECONDS, answers, connect, said
 from nodes.runners.base import CannotStart, NoRoom
-from nodes.runners.docker import LOOK_SECONDS, answers, connect, said
 from nodes.runners.files import says_full
 
 logger = logging.getLogger(__name__)

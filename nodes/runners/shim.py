@@ -349,11 +349,9 @@ def since_boot() -> float:
 
 def is_called_off(marker: str) -> bool:
     """Whether somebody else has taken this start over in the meantime."""
-    try:
-        with open(marker) as file:  # noqa: PTH123
-            return file.read() == "void"
-    except OSError:
-        return True
+    with suppress(OSError), open(marker) as file:  # noqa: PTH123
+        return file.read() == "void"
+    return True
 
 
 def detach() -> int:

@@ -5,7 +5,8 @@ in no registry it cannot have, whatever the list says.
 """
 
 import uuid
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
+from itertools import product
 from typing import Any
 
 from django.db.models import Q
@@ -112,14 +113,16 @@ def _by_engine() -> dict[str, list[Image]]:
 def images_by_default() -> set[uuid.UUID]:
     """Those that some node takes for what names none; before there are nodes, that one would."""
     nodes = list(Node.objects.present().filter(runner="docker"))
-    chosen = set()
-    for images in _by_engine().values():
-        places = [{image.pk for image in images if _has(node, image)} for node in nodes]
-        for here in places or [{image.pk for image in images}]:
-            for on_gpus in (False, True):
-                image = choose(images, here, on_gpus=on_gpus)
-                chosen |= {image.pk} if image is not None else set()
-    return chosen
+    return {image.pk for images in _by_engine().values() for image in _taken(images, nodes)}
+
+
+def _taken(images: list[Image], nodes: Iterable[Node]) -> Iterator[Image]:
+    """Of an engine's images those that these nodes take, with GPUs or without."""
+    places = [{image.pk for image in images if _has(node, image)} for node in nodes]
+    for here, on_gpus in product(places or [{image.pk for image in images}], (False, True)):
+        image = choose(images, here, on_gpus=on_gpus)
+        if image is not None:
+            yield image
 
 
 def images_offer() -> tuple[list[str], dict[str, Any]]:

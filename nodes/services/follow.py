@@ -6,43 +6,31 @@ Every write carries the epoch of its writer; a writer of an older epoch changes 
 import logging
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from common.phrases import dump
 from common.phrases import gettext as _
-from nodes.models import Gpu, Node, Workload
+from nodes.models import Node, Workload
 from nodes.runners import (
     AlreadyStarted,
     CannotStart,
-    Container,
     Exit,
-    Launch,
     NoRoom,
     Place,
     Unreachable,
     runner,
 )
-from nodes.services.choices import (
-    ImageRefused,
-    image_is_here,
-    image_of,
-    images_here,
-    local_id,
-)
-from nodes.services.engines import (
-    EngineMissing,
-    engine_caches,
-    engine_command,
-    engine_environment,
-)
+from nodes.services.choices import ImageRefused, image_is_here, images_offer
+from nodes.services.engines import EngineMissing
 from nodes.services.hardware import failure_note
 from nodes.services.keys import installation_id
-from nodes.services.limits import memory_bound, memory_room
+from nodes.services.launches import launch_of
 from nodes.services.moves import ForeignWorkload, announce, leases_release, locked, move
 from nodes.services.planning import schedule_soon
 from nodes.services.verdicts import (
@@ -57,8 +45,7 @@ logger = logging.getLogger(__name__)
 State = Workload.State
 Outcome = Workload.Outcome
 MAX_EPOCHS = 3  # a start that takes its worker down with it is not tried for ever
-MAX_RETURNS = 10  # nor one for which no node has room, though all say so
-LEASE_SHARE = 0.8  # of the time after which others give a silent node's workloads up
+MAX_RETURNS = 10  # nor one that no node has room or an image for, though all say so
 
 
 def place_of(workload: Workload) -> Place:
@@ -131,7 +118,7 @@ def workload_launch(workload: Workload, inputs: Mapping[str, Path] | None = None
     if workload.node is None:
         return False
     try:
-        launch = _launch(workload, _inputs(workload) if inputs is None else inputs)
+        launch = launch_of(workload, place_of(workload), inputs)
         runner(workload.node.runner, installation_id(workload.node.name)).start(launch)
     except AlreadyStarted:
         return False
@@ -144,7 +131,7 @@ def workload_launch(workload: Workload, inputs: Mapping[str, Path] | None = None
         workload_end(workload.pk, workload.epoch, outcome=Outcome.ERROR, reason=why % facts)
         return False
     except ImageRefused as error:
-        workload_end(workload.pk, workload.epoch, outcome=Outcome.ERROR, reason=str(error))
+        _return_without_image(workload, error)
         return False
     except NoRoom as error:
         why = _("It could not be started: %(error)s") % {"error": error}
@@ -158,69 +145,12 @@ def workload_launch(workload: Workload, inputs: Mapping[str, Path] | None = None
     return True
 
 
-def _inputs(workload: Workload) -> dict[str, Path]:
-    """Where its inputs lie in the directory that this machine shares with the control plane."""
-    home = Path(settings.TRAINER_HOME)
-    inputs: dict[str, Path] = {}
-    for name, value in workload.inputs.items():
-        if value.startswith("hub:"):
-            continue
-        source = (home / value).resolve()
-        if not source.is_relative_to(home):
-            raise CannotStart(_("the input %(name)s lies outside of the home") % {"name": name})
-        inputs[name] = source
-    return inputs
-
-
-def _launch(workload: Workload, inputs: Mapping[str, Path]) -> Launch:
-    if workload.is_service:
-        workload.socket_path.unlink(missing_ok=True)
-    contained = is_contained(workload)
-    return Launch(
-        place=place_of(workload),
-        command=(workload.verb,) if contained else engine_command(workload.engine, workload.verb),
-        log=workload.log_path,
-        env=engine_environment(workload, contained=contained),
-        files=workload.files,
-        inputs=inputs,
-        wall_seconds=workload.wall_seconds,
-        lease_seconds=LEASE_SHARE * settings.NODE_LOST_SECONDS,
-        gpus=_devices(workload),
-        socket=workload.socket_path if workload.is_service else None,
-        caches=engine_caches(workload),
-        container=_container(workload) if contained else None,
-    )
-
-
-def _devices(workload: Workload) -> tuple[str, ...]:
-    """The UUIDs of the devices it holds."""
-    leased = Gpu.objects.filter(leases__workload=workload, leases__released_at=None)
-    return tuple(leased.order_by("index").values_list("uuid", flat=True))
-
-
-def _container(workload: Workload) -> Container:
-    """The image that runs it and the bounds it is kept in; its past keeps both."""
-    node = workload.node
-    assert node is not None
-    image, bound = image_of(workload, images_here()), memory_bound(workload, node)
-    if (workload.image, workload.memory_bound_bytes) != (image, bound):
-        workload.image, workload.memory_bound_bytes = image, bound
-        workload.save(update_fields=["image", "memory_bound_bytes"])
-    return Container(
-        image=local_id(image) or image.image_id,
-        fetches=_fetches(workload),
-        cpus=workload.cpus,
-        cpus_at_most=node.cpu_count,
-        memory_bytes=workload.memory_bytes,
-        memory_limit_bytes=bound,
-        room_bytes=memory_room(node),
-    )
-
-
-def _fetches(workload: Workload) -> bool:
-    """Whether it gets something from a hub: nothing else needs a network."""
-    on_hub = any(value.startswith("hub:") for value in workload.inputs.values())
-    return settings.HUB_ONLINE and on_hub
+def _return_without_image(workload: Workload, error: ImageRefused) -> None:
+    """Its node lost its images since it was placed, and is known by what it has now."""
+    with suppress(Unreachable):  # the agent takes the start over once there is an answer
+        engines, facts = images_offer()
+        facts = {**facts, "engines": engines}
+        workload_return(workload.pk, workload.epoch, reason=str(error), facts=facts)
 
 
 def _has_image(workload_id: uuid.UUID, epoch: int) -> bool:
@@ -299,7 +229,7 @@ def workload_overrun(workload_id: uuid.UUID, epoch: int, *, used_bytes: int) -> 
 
 
 @transaction.atomic
-def workload_exited(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # noqa: A002
+def workload_exited(workload_id: uuid.UUID, epoch: int, end: Exit) -> bool:
     """The process has ended and its files are not home yet: others get its place meanwhile.
 
     The workload stays active, so that nobody runs it again, until `workload_ended`. Whether this
@@ -309,7 +239,7 @@ def workload_exited(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # 
     if workload is None or workload.exited_at is not None:
         return False
     workload.exited_at = timezone.now()
-    workload.started_at = workload.started_at or datetime.fromtimestamp(exit.started_at, UTC)
+    workload.started_at = workload.started_at or datetime.fromtimestamp(end.started_at, UTC)
     fields = ("exited_at", "started_at")
     if workload.state == State.STARTING:
         move(workload, State.RUNNING, reason=workload.reason, fields=fields)
@@ -321,7 +251,7 @@ def workload_exited(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # 
     return True
 
 
-def workload_ended(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # noqa: A002
+def workload_ended(workload_id: uuid.UUID, epoch: int, end: Exit) -> bool:
     """The process has ended. Exit and result file say how well. Whether this call ended it."""
     workload = Workload.objects.filter(pk=workload_id, epoch=epoch).first()
     if workload is None or workload.state == State.ENDED:
@@ -332,12 +262,12 @@ def workload_ended(workload_id: uuid.UUID, epoch: int, exit: Exit) -> bool:  # n
         held = _held(workload_id, epoch, State.STARTING, State.RUNNING, State.STOPPING)
         if held is None:
             return False
-        held.exit_code = -exit.signal if exit.signal is not None else exit.code
-        held.end_facts = {**held.end_facts, **facts_of_end(exit, result, error)}
+        held.exit_code = -end.signal if end.signal is not None else end.code
+        held.end_facts = {**held.end_facts, **facts_of_end(end, result, error)}
         if held.started_at is None:
-            started = datetime.fromtimestamp(exit.started_at, UTC)
-            held.started_at = started if exit.started_at else timezone.now()
-        outcome, reason = judge(held, exit, result, error)
+            started = datetime.fromtimestamp(end.started_at, UTC)
+            held.started_at = started if end.started_at else timezone.now()
+        outcome, reason = judge(held, end, result, error)
         _end(held, outcome, reason, "exit_code", "end_facts", "started_at")
         if error and error.get("class") == "gpu_hw":
             failure_note(held.pk)
@@ -352,10 +282,13 @@ def _end(workload: Workload, outcome: str, reason: str, *fields: str) -> None:
 
 
 @transaction.atomic
-def workload_return(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
-    """Sends one for which its node had no room, and of which nothing runs, back to the queue.
+def workload_return(
+    workload_id: uuid.UUID, epoch: int, *, reason: str, facts: Mapping[str, Any] | None = None
+) -> bool:
+    """Sends one that its node cannot start, and of which nothing runs, back to the queue.
 
-    The node gets nothing until it has looked at its disks anew. What came back too often ends.
+    The node is placed on by these `facts` until it tells itself what it has; without any it gets
+    nothing until it has looked at its disks anew. What came back too often ends.
     """
     workload = _held(workload_id, epoch, State.PLACED, State.STARTING, State.STOPPING)
     if workload is None or workload.node_id is None:
@@ -367,10 +300,11 @@ def workload_return(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
         _end(workload, Outcome.ERROR, reason)
         return True
     node = Node.objects.select_for_update(no_key=True).get(pk=workload.node_id)
-    node.facts = {**node.facts, "trouble": dump(reason)}
+    node.facts = {**node.facts, **(facts or {"trouble": dump(reason)})}
     node.save(update_fields=["facts"])
     workload.end_facts = {**workload.end_facts, "returns": _returns(workload) + 1}
-    if workload.image is not None and not workload.image.digest:
+    image = workload.image
+    if image is not None and not (image.digest and image.is_enabled):
         workload.image = None  # no other node can have it
     workload.node, workload.placed_at = None, None
     fields = ("node", "placed_at", "end_facts", "image")
@@ -380,7 +314,7 @@ def workload_return(workload_id: uuid.UUID, epoch: int, *, reason: str) -> bool:
 
 
 def _returns(workload: Workload) -> int:
-    """How often it came back to the queue from a node without room."""
+    """How often it came back to the queue from a node that could not start it."""
     return int(workload.end_facts.get("returns", 0))
 
 
@@ -391,6 +325,17 @@ def workload_end(workload_id: uuid.UUID, epoch: int, *, outcome: str, reason: st
     if workload is None:
         return False
     _end(workload, outcome, reason)
+    return True
+
+
+@transaction.atomic
+def workload_keep(workload_id: uuid.UUID, epoch: int, *, reason: str, path: Path) -> bool:
+    """Ends a workload whose outputs stay on its node, under this path. Whether this call did."""
+    workload = _held(workload_id, epoch, State.STARTING, State.RUNNING, State.STOPPING)
+    if workload is None:
+        return False
+    workload.end_facts = {**workload.end_facts, "kept": str(path)}
+    _end(workload, Outcome.ERROR, reason, "end_facts")
     return True
 
 

@@ -58,7 +58,11 @@ _TEXTS: dict[str, Callable[[Facts], str]] = {
     ),
     "no_shape": lambda facts: _("No single node has all that it asks for."),
     "no_engine": lambda facts: (
-        _("The engine %(engine)s is not installed on a node that could run this.") % {**facts}
+        _(
+            "No node that could run this has the engine %(engine)s, or an image of it that may run."
+            " An operator has to add one."
+        )
+        % {**facts}
     ),
     "away": lambda facts: _("%(node)s could run it, but takes no new work now.") % {**facts},
     "gpus_away": lambda facts: (

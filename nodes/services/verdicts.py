@@ -21,11 +21,11 @@ def is_contained(workload: Workload) -> bool:
     return workload.node is not None and workload.node.runner == "docker"
 
 
-def facts_of_end(exit: Exit, result: str, error: dict[str, Any] | None) -> dict[str, Any]:  # noqa: A002
+def facts_of_end(end: Exit, result: str, error: dict[str, Any] | None) -> dict[str, Any]:
     """What is kept of an end: memory, seconds, result and error."""
     facts: dict[str, Any] = {
-        "max_rss_bytes": exit.max_rss_bytes,
-        "seconds": round(exit.ended_at - exit.started_at, 3),
+        "max_rss_bytes": end.max_rss_bytes,
+        "seconds": round(end.ended_at - end.started_at, 3),
         "result": result,
     }
     if error:
@@ -35,15 +35,15 @@ def facts_of_end(exit: Exit, result: str, error: dict[str, Any] | None) -> dict[
 
 def judge(
     workload: Workload,
-    exit: Exit,  # noqa: A002
+    end: Exit,
     result: str,
     error: dict[str, Any] | None,
 ) -> tuple[str, str]:
     """Outcome and reason. Well is only: status 0 and the finished result of this epoch."""
     stop_asked = bool(workload.stop_mode)
-    if exit.code == 0 and result == "finished" and not (workload.is_service and stop_asked):
+    if end.code == 0 and result == "finished" and not (workload.is_service and stop_asked):
         return Outcome.OK, ""
-    if exit.timeout:
+    if end.timeout:
         limit = workload.wall_seconds or 0
         return Outcome.TIMEOUT, ngettext(
             "Its time limit of %(seconds)s second was over.",
@@ -54,31 +54,31 @@ def judge(
         return Outcome.OOM, _("Its processes used more than its %(size)s of memory.") % {
             "size": size_text(workload.memory_limit_bytes or 0)
         }
-    if stop_asked or (exit.code == EXIT_STOPPED and result == "stopped"):
+    if stop_asked or (end.code == EXIT_STOPPED and result == "stopped"):
         return Outcome.STOPPED, workload.reason
-    if exit.oom:
-        return Outcome.OOM, _whose_memory(workload, exit)
+    if end.oom:
+        return Outcome.OOM, _whose_memory(workload, end)
     if error:
         kind = Outcome.OOM if error.get("class") == "oom" else Outcome.ERROR
         return kind, str(error.get("message") or error.get("type") or "")
-    if exit.detail:
-        return Outcome.ERROR, exit.detail
-    if exit.signal is not None:
+    if end.detail:
+        return Outcome.ERROR, end.detail
+    if end.signal is not None:
         return Outcome.ERROR, _("Its process was ended by signal %(signal)s.") % {
-            "signal": exit.signal
+            "signal": end.signal
         }
-    if exit.code == 0:
+    if end.code == 0:
         return Outcome.ERROR, _("Its process ended without having finished its work.")
-    if exit.code is None:
+    if end.code is None:
         return Outcome.ERROR, _("Its process is gone, and nothing says how it ended.")
-    return Outcome.ERROR, _("Its process ended with status %(code)s.") % {"code": exit.code}
+    return Outcome.ERROR, _("Its process ended with status %(code)s.") % {"code": end.code}
 
 
-def _whose_memory(workload: Workload, exit: Exit) -> str:  # noqa: A002
+def _whose_memory(workload: Workload, end: Exit) -> str:
     """Which memory was full, as far as that is known."""
-    if exit.met_limit is None:
+    if end.met_limit is None:
         return _("Memory was full, and the system ended it.")
-    if not exit.met_limit:
+    if not end.met_limit:
         return _("The machine's memory was full, and the system ended the process.")
     if not workload.memory_bound_bytes:  # it was started before that was written down
         return _("It used more than its memory, and the system ended it.")

@@ -1,13 +1,16 @@
-"""Inputs that a node keeps between workloads, by what is in them.
+"""Inputs that a node keeps between workloads, by what is in them, and outputs that stayed here.
 
 `blobs/` holds contents under their SHA-256, `parts/` what is still on its way, `trees/` whole
-inputs made of second names for blobs, and `uses/` which workload reads which trees. The least
-recently used trees go when there is not room enough; what a workload reads never does.
+inputs made of second names for blobs, and `uses/` which workload reads which trees. `kept/` has
+what workloads left that could not be brought home. The least recently used of trees and kept
+outputs go when there is not room enough; what a workload reads never does.
 """
 
 import json
+import logging
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
@@ -18,8 +21,10 @@ from common.phrases import gettext as _
 from nodes.runners import NoRoom
 from nodes.staging.trees import Entry, identity, sha256_of
 
+logger = logging.getLogger(__name__)
 FILES = "files"
 USED = "used"
+KEPT_DAYS = 30
 
 
 class InputCache:
@@ -33,7 +38,7 @@ class InputCache:
         self.limit = limit
         self.reserve = reserve
         self._lock = Lock()
-        for name in ("blobs", "parts", "trees", "uses"):
+        for name in ("blobs", "parts", "trees", "uses", "kept"):
             (root / name).mkdir(parents=True, exist_ok=True)
         for path in (root / "trees").glob(".*"):  # drafts of an agent that was killed
             shutil.rmtree(path, ignore_errors=True)
@@ -122,9 +127,37 @@ class InputCache:
         """The workload reads nothing any more; what it read stays for others."""
         (self.root / "uses" / str(workload)).unlink(missing_ok=True)
 
+    def keep(self, workload: uuid.UUID) -> Path:
+        """Makes a place for what a workload leaves here that can not be brought home; where."""
+        folder = self.root / "kept" / str(workload)
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def take_kept(self, workload: uuid.UUID, left: Path) -> None:
+        """Takes what an ended workload left, if a place was made for it."""
+        folder = self.root / "kept" / str(workload)
+        if not (folder.is_dir() and left.is_dir()):
+            return
+        shutil.rmtree(left / "inputs", ignore_errors=True)
+        try:
+            left.rename(folder)
+            os.utime(folder)
+        except OSError as error:
+            logger.warning("workload %s: what it left cannot be kept: %s", workload, error)
+
+    def forget_kept(self) -> None:
+        """Lets outputs go that have been kept for long."""
+        for folder in self._kept():
+            if _changed_at(folder) < time.time() - KEPT_DAYS * 24 * 3600:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _kept(self) -> list[Path]:
+        """Those that have been taken."""
+        return [path for path in (self.root / "kept").iterdir() if any(path.iterdir())]
+
     def size(self) -> int:
         """Bytes of everything here."""
-        folders = (self.root / "blobs", self.root / "parts")
+        folders = (self.root / "blobs", self.root / "parts", self.root / "kept")
         return sum(_size(path) for folder in folders for path in _files(folder))
 
     def make_room(self, needed: int, keep: Callable[[], Set[str]] = set) -> None:
@@ -147,8 +180,8 @@ class InputCache:
             if path.name not in in_use and not path.name.startswith(".")
         ]
         wanted = keep()
-        for tree in sorted(unused, key=_used_at):
-            shutil.rmtree(tree, ignore_errors=True)
+        for folder in sorted([*unused, *self._kept()], key=_used_at):
+            shutil.rmtree(folder, ignore_errors=True)
             self._drop_blobs(wanted)
             if self._fits(needed):
                 return
@@ -189,8 +222,13 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _used_at(tree: Path) -> float:
+def _used_at(folder: Path) -> float:
+    """Of a tree or of kept outputs."""
+    return _changed_at(folder / USED if folder.parent.name == "trees" else folder)
+
+
+def _changed_at(path: Path) -> float:
     try:
-        return (tree / USED).stat().st_mtime
+        return path.stat().st_mtime
     except OSError:
         return 0.0

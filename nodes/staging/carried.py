@@ -30,6 +30,7 @@ class Grown:
 
     next: int | None = None  # not asked yet
     sent_at: float = 0.0
+    left_out: int = 0  # bytes from there on that something on the way refuses
     sealed: bool = False  # all of it, and on the control plane's disk
 
 
@@ -89,8 +90,8 @@ def carried(row: Workload) -> Carried:
     )
 
 
-def pieces(one: Carried) -> Iterator[Growth]:
-    """What is to be sent of a workload's growing files now."""
+def pieces(one: Carried, limit: int = PIECE_BYTES) -> Iterator[Growth]:
+    """What is to be sent of a workload's growing files now, of each `limit` bytes at most."""
     if one.is_over:
         return
     now = time.monotonic()
@@ -105,10 +106,20 @@ def pieces(one: Carried) -> Iterator[Growth]:
             continue
         if name == "metrics" and now - grown.sent_at < METRICS_SECONDS and not one.ended:
             continue
-        data = read_piece(path, grown.next, PIECE_BYTES)
-        last = one.ended and len(data) < PIECE_BYTES
+        data = read_piece(path, grown.next, limit)
+        last = one.ended and len(data) < limit
+        if grown.left_out:
+            data, last = _stand_in(name, data[: grown.left_out]), False
         if data or last:
             yield Growth(one.workload, one.epoch, name, grown.next, data, seal=last)
+
+
+def _stand_in(name: str, data: bytes) -> bytes:
+    """What stands in the place of bytes that are left out, just as long: the file has no holes."""
+    text = f"trainer: {len(data)} bytes were refused on their way here (413)" * (name == "log")
+    end = b"\n" if data.endswith(b"\n") else b""
+    room = len(data) - len(end)
+    return text.encode()[:room].ljust(room) + end
 
 
 def _look_for_checkpoints(one: Carried, path: Path) -> None:

@@ -22,17 +22,17 @@ from django.conf import settings
 from nodes.models import Workload
 from nodes.runners import NoRoom
 from nodes.runners.files import FULL
-from nodes.staging.bringing import Bringer, why
+from nodes.staging.bringing import Bringer
 from nodes.staging.cache import InputCache
-from nodes.staging.carried import PIECE_BYTES, Carried, Way, carried, pieces, size_of
-from nodes.staging.control import Away, Control, Growth, Refused, patiently_asleep
+from nodes.staging.carried import Carried, Way, carried
+from nodes.staging.control import Away, Control, Refused, patiently_asleep
+from nodes.staging.growing import Grower
 from nodes.staging.trees import Entry
 
 logger = logging.getLogger(__name__)
 
 CACHE = "cache"
 LOOK_SECONDS = 0.1
-MESSAGE_BYTES = 6 * 1024 * 1024
 PARALLEL = 4  # files on their way at a time
 WRONG_MAX = 3  # contents that come wrong so often are given up
 BEGUN = (Workload.State.STARTING, Workload.State.RUNNING, Workload.State.STOPPING)
@@ -52,7 +52,7 @@ class Carrier:
         self._carried: dict[uuid.UUID, Carried] = {}
         self._files = asyncio.Semaphore(PARALLEL)
         self._bringer = Bringer(control, self._files)
-        self._silent = False
+        self._grower = Grower(control, lambda: list(self._carried.values()))
 
     def look(self, rows: Sequence[Workload]) -> None:
         """These workloads have their place here now; what is not among them is dropped."""
@@ -96,6 +96,10 @@ class Carrier:
             raise NotBrought(known.given_up)
         return known.is_home or known.is_over
 
+    def keep(self, row: Workload) -> Path:
+        """Has kept on this node, for a while, what never comes home; where it will lie."""
+        return self._cache.keep(row.pk)
+
     def way_of(self, row: Workload) -> Way:
         """How far what an ended one wrote is on its way."""
         known = self._of(row)
@@ -111,7 +115,9 @@ class Carrier:
 
     def tidy_up(self, workload: uuid.UUID) -> None:
         """Removes what an ended workload left here; what it read stays in the cache."""
-        shutil.rmtree(self._home / "output" / str(workload), ignore_errors=True)
+        left = self._home / "output" / str(workload)
+        self._cache.take_kept(workload, left)
+        shutil.rmtree(left, ignore_errors=True)
         (self._home / "logs" / f"{workload}.log").unlink(missing_ok=True)
         self._cache.release(workload)
 
@@ -120,7 +126,7 @@ class Carrier:
         seen: dict[uuid.UUID, Carried] = {}
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._grow())
+                group.create_task(self._grower.run())
                 while True:
                     for one in list(self._carried.values()):
                         self._begin_what_is_due(one)
@@ -147,8 +153,6 @@ class Carrier:
         elif one.checkpoint and not one.ended:
             name, one.checkpoint = one.checkpoint, ""
             one.bringing = asyncio.create_task(self._bringer.bring(one, f"output/{name}"))
-
-    # inputs
 
     async def _fetch(self, one: Carried) -> None:
         """Brings the inputs, however long the control plane is away."""
@@ -202,6 +206,7 @@ class Carrier:
 
     async def keep_reserve(self) -> None:
         """Lets inputs go that nobody reads, where outputs have taken what is to be left free."""
+        await asyncio.to_thread(self._cache.forget_kept)
         with suppress(NoRoom):
             await asyncio.to_thread(self._cache.make_room, 0, self._wanted)
 
@@ -248,57 +253,6 @@ class Carrier:
         got = self._control.input_bytes(one.workload, one.epoch, name, entry.path, offset)
         async with got as stream:
             await _write(descriptor, stream)
-
-    # logs and metrics
-
-    async def _grow(self) -> None:
-        tries = 0
-        while True:
-            try:
-                full = await self._grow_once()
-            except (Away, Refused) as error:
-                if not self._silent:
-                    logger.warning("logs and metrics cannot be sent, and wait here: %s", error)
-                self._silent = True
-                for one in self._carried.values():
-                    if not one.is_sealed:
-                        one.way.hindrance = why(error)
-                await asyncio.sleep(min(0.25 * 2**tries, 5.0))
-                tries += 1
-                continue
-            if self._silent:
-                logger.info("logs and metrics are sent again")
-            self._silent, tries = False, 0
-            await asyncio.sleep(0 if full else LOOK_SECONDS)
-
-    async def _grow_once(self) -> bool:
-        """Sends what has grown; whether there was more than fits into one message."""
-        sent: list[tuple[Carried, Growth]] = []
-        room = MESSAGE_BYTES
-        for one in list(self._carried.values()):
-            for piece in pieces(one):
-                if room <= 0:
-                    break
-                sent.append((one, piece))
-                room -= len(piece.data) + 256
-        if not sent:
-            return False
-        answers = await self._control.grow([piece for _one, piece in sent])
-        for (one, piece), answer in zip(sent, answers, strict=True):
-            self._grown(one, piece, answer)
-        return room <= 0 or any(len(piece.data) == PIECE_BYTES for _one, piece in sent)
-
-    def _grown(self, one: Carried, piece: Growth, answer: dict[str, object]) -> None:
-        if "refused" in answer:
-            if not one.is_over:
-                logger.warning("workload %s is not taken: %s", one.workload, answer.get("detail"))
-            one.is_over = True
-            return
-        one.way.hindrance = ""
-        grown = one.grown[piece.file]
-        grown.next, grown.sent_at = int(str(answer["next"])), time.monotonic()
-        if piece.seal and grown.next >= size_of(one.paths[piece.file]):
-            grown.sealed = True
 
 
 def carrier_make(url: str, key: str) -> Carrier:

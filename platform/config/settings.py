@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from config import env
 from config.database import database
+from config.storage import files
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 # Everything the platform writes lies under one directory, so that one backup holds all of it.
@@ -258,47 +259,11 @@ STATICFILES_DIRS = [BASE_DIR / "static" / "dist"]
 S3_BUCKET = env.text("TRAINER_S3_BUCKET", "")
 S3_PREFIX = env.text("TRAINER_S3_PREFIX", "").strip("/")
 _S3_ENDPOINT = env.text("TRAINER_S3_ENDPOINT", "")
-
-
-def _files(endpoint: str) -> dict[str, Any]:
-    """Where files are kept: the directory alone, or a bucket behind it."""
-    if not S3_BUCKET:
-        return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
-    # Imported where it is used: a process that has no store saves 15 MB.
-    from botocore.config import Config
-
-    return {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": {
-            "bucket_name": S3_BUCKET,
-            "location": S3_PREFIX,
-            "endpoint_url": endpoint or None,
-            "region_name": env.text("TRAINER_S3_REGION", "us-east-1"),
-            "access_key": env.secret("TRAINER_S3_ACCESS_KEY"),
-            "secret_key": env.secret("TRAINER_S3_SECRET_KEY"),
-            "default_acl": None,
-            "querystring_auth": True,
-            "querystring_expire": 300,
-            "file_overwrite": True,
-            "max_memory_size": 8 * 2**20,
-            "client_config": Config(
-                signature_version="s3v4",
-                s3={"addressing_style": env.text("TRAINER_S3_ADDRESSING", "path")},
-                connect_timeout=3,
-                read_timeout=30,
-                retries={"max_attempts": 2},
-                # Not every store knows the newer checksums; ours stand beside each object.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        },
-    }
-
-
+_S3_PUBLIC_ENDPOINT = env.text("TRAINER_S3_PUBLIC_ENDPOINT", _S3_ENDPOINT)
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": _files(_S3_ENDPOINT),
+    "default": files(_S3_ENDPOINT, bucket=S3_BUCKET, prefix=S3_PREFIX),
     # The same under the address that browsers know.
-    "public": _files(env.text("TRAINER_S3_PUBLIC_ENDPOINT", _S3_ENDPOINT)),
+    "public": files(_S3_PUBLIC_ENDPOINT, bucket=S3_BUCKET, prefix=S3_PREFIX),
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
+from django.urls import reverse
 
 from nodes.models import Workload
 from nodes.services import workload_stop
@@ -18,6 +20,7 @@ from nodes.staging.cache import InputCache
 from nodes.staging.carried import Carried, Way, carried
 from nodes.staging.carrier import Carrier
 from nodes.staging.control import Control
+from nodes.staging.growing import Grower
 from tests.nodes.conftest import followed, start, until
 
 MIB = 2**20
@@ -31,13 +34,19 @@ class Simulated(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.says: list[tuple[int, bytes]] = []
+        self.refuses: Callable[[bytes], bool] = lambda body: False  # for its size
         self.kept: list[str] = []
+        self.grown: dict[str, bytes] = {"log": b"", "metrics": b""}
         self.asked = 0
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         self.asked += 1
         if self.says:
             return self.says.pop(0)
+        if self.refuses(body):
+            return TOO_LARGE
+        if path.endswith("/growth/"):
+            return 200, json.dumps({"parts": list(self._grow(body))}).encode()
         if method == "POST":
             files = json.loads(body)["files"]
             return 200, json.dumps({"wanted": {one["sha256"]: 0 for one in files}}).encode()
@@ -45,6 +54,15 @@ class Simulated(ThreadingHTTPServer):
             self.kept = [one["path"] for one in json.loads(body)["files"]]
             return 204, b""
         return 200, json.dumps({"next": len(body)}).encode()
+
+    def _grow(self, body: bytes) -> Iterator[dict[str, int]]:
+        head, _newline, rest = body.partition(b"\n")
+        for part in json.loads(head)["parts"]:
+            known = self.grown[part["file"]]
+            assert part["offset"] == len(known)
+            self.grown[part["file"]] = known + rest[: part["size"]]
+            rest = rest[part["size"] :]
+            yield {"next": len(self.grown[part["file"]])}
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -140,21 +158,69 @@ def test_who_kills_it_does_not_wait(control, one) -> None:
     assert control.asked == 0
 
 
-def test_logs_that_are_refused_are_told(control, one, home) -> None:
-    control.says = [TOO_LARGE] * 99
+@pytest.fixture
+def lines(control, one) -> bytes:
+    """Its log; the proxy before the simulated control plane takes less than 20,000 bytes at once,
+    and nothing that speaks of a secret.
+    """
+    lines = [b"line %d\n" % number for number in range(20_000)]
+    lines[70] = b"a secret" * 10 + b"\n"
+    one.paths["log"].parent.mkdir(exist_ok=True)
+    one.paths["log"].write_bytes(b"".join(lines))
+    control.refuses = lambda body: len(body) > 20_000 or b"secret" in body
+    return one.paths["log"].read_bytes()
+
+
+def grown(control: Simulated, one: Carried, until_true) -> None:
+    """Sends its log and metrics until something is true."""
 
     async def grow() -> None:
         wire = Control(f"http://127.0.0.1:{control.server_port}", "key")
-        made = Carrier(wire, home, InputCache(home / "cache", MIB, reserve=0))
-        made._carried = {one.workload: one}
-        growing = asyncio.create_task(made._grow())
-        while not one.way.hindrance:
+        growing = asyncio.create_task(Grower(wire, lambda: [one]).run())
+        while not until_true():
             await asyncio.sleep(0.01)
         growing.cancel()
         await wire.close()
 
-    asyncio.run(asyncio.wait_for(grow(), 15))
+    asyncio.run(asyncio.wait_for(grow(), 30))
+
+
+def test_logs_are_cut_smaller_until_they_pass(control, one, lines) -> None:
+    """What is refused by itself is left out, and a line of the same length says so."""
+    grown(control, one, lambda: one.is_sealed)
+    log = control.grown["log"]
+    assert len(log) == len(lines)
+    theirs, ours = log.splitlines(), lines.splitlines()
+    assert theirs[70].strip() == b"trainer: 81 bytes were refused on their way here (413)"
+    assert (theirs[:70], theirs[71:]) == (ours[:70], ours[71:])
+    assert one.way.hindrance == ""
+
+
+def test_a_line_of_any_length_is_cut(control, one) -> None:
+    one.paths["log"].parent.mkdir(exist_ok=True)
+    one.paths["log"].write_bytes(b"l" * 50_000)
+    control.refuses = lambda body: len(body) > 5_000
+    grown(control, one, lambda: one.is_sealed)
+    assert control.grown["log"] == b"l" * 50_000
+
+
+def test_logs_of_which_nothing_passes(control, one, lines) -> None:
+    """It is told and waited for, and nothing is lost."""
+    one.grown["log"].next = 0  # it has been asked how much is there
+    control.refuses = lambda body: True
+    grown(control, one, lambda: one.way.hindrance)
     assert "413" in one.way.hindrance
+    assert not one.is_sealed
+    control.refuses = lambda body: False
+    grown(control, one, lambda: one.is_sealed)
+    assert control.grown["log"] == lines
+
+
+def test_logs_that_never_pass(control, one, monkeypatch) -> None:
+    """They hold up the end of their workload not for ever."""
+    control.refuses = lambda body: True
+    monkeypatch.setattr("nodes.staging.growing.REFUSALS_MAX", 2)
+    grown(control, one, lambda: one.is_sealed)
 
 
 @pytest.fixture
@@ -193,13 +259,47 @@ def test_the_row_says_how_far_it_is(agent, carrier, submit, monkeypatch) -> None
     assert (workload.outcome, workload.waits_for) == ("ok", {})
 
 
-@pytest.mark.django_db(transaction=True)
-def test_what_was_given_up_ends_it(agent, carrier, submit) -> None:
+@pytest.fixture
+def given_up(agent, carrier, submit) -> Workload:
+    """One whose outputs never come home."""
     workload = start(submit({}))
     ended(agent, carrier, workload).given_up = "There are too many files."
-    workload = followed(agent, workload)
-    assert workload.outcome == "error"
-    assert f"from {agent.name}: There are too many files." in workload.reason
+    (workload.directory / "output" / "weights").write_bytes(b"weights")
+    return followed(agent, workload)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_given_up_ends_it_and_is_kept(given_up, carrier, people, client) -> None:
+    assert given_up.outcome == "error"
+    assert "for a while: There are too many files." in given_up.reason
+    kept = Path(given_up.end_facts["kept"])
+    client.force_login(people.operator)
+    page = client.get(reverse("admin:nodes_workload_change", args=[given_up.pk]))
+    assert f">{kept}<" in page.content.decode()
+    for _time in range(2):
+        carrier.tidy_up(given_up.pk)
+        asyncio.run(carrier.keep_reserve())
+        assert (kept / "output" / "weights").read_bytes() == b"weights"
+    assert not given_up.directory.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_kept_goes_for_want_of_room(given_up, carrier) -> None:
+    """But not the place for what has not been taken yet."""
+    kept = Path(given_up.end_facts["kept"])
+    carrier._cache.make_room(2 * MIB)
+    carrier.tidy_up(given_up.pk)
+    assert kept.exists()
+    carrier._cache.make_room(2 * MIB)
+    assert not kept.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_kept_goes_in_the_end(given_up, carrier, monkeypatch) -> None:
+    carrier.tidy_up(given_up.pk)
+    monkeypatch.setattr("nodes.staging.cache.KEPT_DAYS", 0)
+    asyncio.run(carrier.keep_reserve())
+    assert not Path(given_up.end_facts["kept"]).exists()
 
 
 @pytest.mark.django_db(transaction=True)

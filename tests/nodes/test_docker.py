@@ -3,23 +3,18 @@
 import json
 import signal
 import socket
-import threading
-import time
 
 import pytest
-from django.db import connection
 
 from accounts.models import Event
-from common.errors import Conflict, DomainError
 from nodes import services
 from nodes.agent import Agent
 from nodes.models import Workload
-from nodes.runners import Place, Sight, Unfit, Unreachable
+from nodes.runners import Sight
 from nodes.runners.description import name_of
-from nodes.runners.docker import DockerRunner
 from nodes.services import follow
 from tests.nodes.conftest import alive, followed, start, until
-from tests.nodes.contained import SMALL, listed
+from tests.nodes.contained import SMALL
 
 pytestmark = [pytest.mark.docker, pytest.mark.django_db(transaction=True)]
 State, Outcome = Workload.State, Workload.Outcome
@@ -265,63 +260,6 @@ def test_nothing_stays_behind(contained, submit, docker_host) -> None:
     assert list(contained.driver.owned()) == []
 
 
-def test_the_name_is_a_lock(contained, submit, docker_host, small_image) -> None:
-    workload = submit({})
-    claimed = services.workload_claim(workload.pk, 0)
-    docker_host.containers.create(small_image, ["train"], name=name_of(workload.pk, 1))
-    assert not follow.workload_launch(claimed)
-    workload.refresh_from_db()
-    assert workload.state == State.STARTING
-
-
-def test_eight_start_and_one_gets_it(contained, submit, docker_host) -> None:
-    workload = submit(LONG)
-    claimed = services.workload_claim(workload.pk, 0)
-    taken, barrier = [], threading.Barrier(8)
-
-    def launch() -> None:
-        barrier.wait()
-        taken.append(follow.workload_launch(claimed))
-        connection.close()
-
-    threads = [threading.Thread(target=launch) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(taken) == [False] * 7 + [True]
-    assert len(list(contained.driver.owned())) == 1
-
-
-def test_created_and_never_started_is_garbage(
-    contained, submit, docker_host, container_of, monkeypatch
-) -> None:
-    """The starter was killed between the two: the start is taken over under a new epoch."""
-    monkeypatch.setattr("nodes.following.BEGUN_SECONDS", 0.1)
-    workload = submit({"steps": 2})
-    claimed = services.workload_claim(workload.pk, 0)
-    with monkeypatch.context() as cut:
-        cut.setattr("nodes.runners.docker._start", lambda container: None)
-        assert follow.workload_launch(claimed)
-    Workload.objects.filter(pk=workload.pk).update(state=State.STARTING, started_at=None)
-    first = name_of(workload.pk, 1)
-    assert docker_host.containers.get(first).status == "created"
-    assert contained.driver.poll(follow.place_of(claimed))[0] is Sight.BEGUN
-    workload = followed(contained, workload)
-    assert (workload.outcome, workload.epoch) == ("ok", 2)
-    assert first not in [
-        container.name for container in docker_host.containers.list(all=True, ignore_removed=True)
-    ]
-
-
-def test_a_late_starter_brings_nothing(contained, submit, docker_host) -> None:
-    workload = submit({})
-    late = services.workload_claim(workload.pk, 0)
-    contained.driver.call_off(follow.place_of(late))
-    assert not follow.workload_launch(late)
-    assert list(contained.driver.owned()) == []
-
-
 def test_orphans_are_removed(contained, submit) -> None:
     """Running, ended or only created: what no workload accounts for goes."""
     running = start(submit(LONG, cpus=0.1))
@@ -423,118 +361,3 @@ os.mkfifo("exit-1.json")
     assert secret.read_text() == "{}"
     assert not (workload.directory / "output").is_symlink()
     assert list(tmp_path.iterdir()) == [secret]
-
-
-# --- the list of images
-
-
-def test_an_image_that_is_not_on_the_list(contained, submit) -> None:
-    before = Workload.objects.count()
-    with pytest.raises(DomainError, match="not on the list"):
-        submit({}, image="somebody/else:1")
-    assert Workload.objects.count() == before
-    assert submit({}, image=SMALL).image.reference == SMALL
-
-
-def test_an_image_that_was_taken_off_the_list(contained, submit, people) -> None:
-    image = listed()
-    workload = submit({})
-    services.image_switch(image.pk, enabled=False, by=people.operator)
-    assert not follow.workload_start(workload.pk, 0)
-    workload.refresh_from_db()
-    assert (workload.state, workload.outcome) == (State.ENDED, Outcome.ERROR)
-    assert "on the list" in workload.reason
-    contained.beat()
-    assert submit({}).waits_for["code"] == "no_engine"
-
-
-def test_refusals_of_the_list(contained, people) -> None:
-    for name in ("", "UPPER", "a b", "a" * 300, "-x", "../x", "a:b:c"):
-        with pytest.raises(DomainError):
-            services.image_add(name, by=people.operator)
-    services.image_add("somebody/else:1", by=people.operator)
-    with pytest.raises(Conflict):
-        services.image_add("somebody/else:1", by=people.operator)
-    image = listed()
-    workload_image = image.workloads.model.objects.filter(image=image)
-    assert not workload_image.exists()
-    services.image_remove(image.pk, by=people.operator)
-
-
-# --- the Engine itself
-
-
-def test_the_engine_is_killed_and_comes_back(
-    contained, submit, docker_engine, container_of
-) -> None:
-    """With live-restore containers go on; nothing is concluded while nobody answers."""
-    going = start(submit({"steps": 400, "seconds": 0.02, "lines": 1000}, cpus=0.1))
-    ending = start(submit({"steps": 30, "seconds": 0.02, "lines": 1000}, cpus=0.1))
-    in_step(going)
-    in_step(ending)
-    contained.follow()
-    docker_engine.kill()
-    try:
-        until(ending.facts_path("exit").exists)
-        contained.rows_at = 0
-        contained.follow()
-        contained.beat()
-        for workload in (going, ending):
-            workload.refresh_from_db()
-        assert (going.state, ending.outcome) == (State.RUNNING, "ok")
-        with pytest.raises(Unreachable):
-            DockerRunner("x").poll(Place(going.pk, going.epoch, going.directory))
-        waiting = submit({}, cpus=0.1)
-        assert waiting.state == State.WAITING  # nothing is placed where nothing can start
-    finally:
-        docker_engine.start()
-    contained.driver._away_until = 0
-    contained.beat()
-    second = Agent(contained.name)
-    second.register()
-    assert alive(second, going)
-    going = followed(second, going, 30)
-    assert going.outcome == "ok"
-    assert steps_of(going) == list(range(1, 401))
-    for workload in (going, ending):
-        lines = workload.log_path.read_text().splitlines()
-        assert lines[-1000:] == [f"line {number}" for number in range(1000)]
-    waiting.refresh_from_db()
-    assert waiting.state != State.WAITING
-    pairs = {(pk, epoch) for pk, epoch, _pid in second.driver.owned()}
-    assert pairs <= {(ending.pk, ending.epoch)}  # its end was written without the Engine
-
-
-def test_a_start_without_an_answer_is_taken_over(contained, submit, docker_engine, monkeypatch):
-    monkeypatch.setattr("nodes.following.BEGUN_SECONDS", 0.1)
-    workload = submit({"steps": 2})
-    claimed = services.workload_claim(workload.pk, 0)
-    docker_engine.kill()
-    try:
-        assert not follow.workload_launch(claimed)
-    finally:
-        docker_engine.start()
-    workload.refresh_from_db()
-    assert workload.state == State.STARTING
-    time.sleep(0.2)
-    workload = followed(contained, workload)
-    assert (workload.outcome, workload.epoch) == ("ok", 2)
-
-
-def test_an_engine_that_cannot_be_used(docker_host, monkeypatch) -> None:
-    facts = DockerRunner("x").check()
-    assert facts["docker"]
-    assert facts["docker_live_restore"] is True
-    monkeypatch.setattr("nodes.runners.docker.API_NEEDED", (99, 0))
-    with pytest.raises(Unfit, match="too old"):
-        DockerRunner("x").check()
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    with pytest.raises(Unreachable, match="does not answer"):
-        DockerRunner("x").check()
-
-
-def test_the_runner_is_not_changed_under_what_runs(contained, submit, settings) -> None:
-    start(submit(LONG))
-    settings.NODE_RUNNER = "process"
-    with pytest.raises(Conflict, match="still run"):
-        Agent(contained.name).register()

@@ -8,6 +8,7 @@ import sys
 from functools import cache
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from nodes import services
@@ -48,6 +49,7 @@ def test_packets_get_to_public_addresses_name_servers_and_mirrors_only() -> None
         f"{NEIGHBOUR}:{NAMES}",
         *(f"{PUBLIC}:{port}" for port in (PROXY, SERVICE, NAMES)),
     ]
+    assert found["by script"] == found["closed"]
     assert found["back"] == ["True"]
     assert found["left"] == []
 
@@ -64,6 +66,20 @@ def test_ways_are_the_proxies_and_mirrors(settings, monkeypatch) -> None:
 def test_a_bridge_that_is_not_here_cannot_be_closed() -> None:
     with pytest.raises(firewall.Open):
         firewall.close(NETWORK)
+
+
+@pytest.mark.docker
+@pytest.mark.django_db(transaction=True)
+def test_the_rules_are_printed_for_the_machine(contained, settings, docker_host, capsys) -> None:
+    settings.NODE_NAME = contained.name
+    call_command("node_firewall")
+    mine = f"trainer.installation={services.installation_id(contained.name)}"
+    (network,) = docker_host.networks.list(filters={"label": mine})
+    assert f"-i br-{network.id[:12]} -j TRAINER-F-" in capsys.readouterr().out
+    contained.driver.leave()
+    settings.NODE_RUNNER = "process"
+    with pytest.raises(CommandError, match="no network"):
+        call_command("node_firewall")
 
 
 @pytest.mark.docker
@@ -96,5 +112,5 @@ def test_operators_are_told_of_an_open_network(people, client) -> None:
     url, api = reverse("nodes:node_detail", args=[node.pk]), f"/api/v1/nodes/{node.pk}/"
     for reader, told in ((people.operator, True), (people.viewer, False)):
         client.force_login(reader)
-        assert (b"CAP_NET_ADMIN" in client.get(url).content) == told
+        assert (b"manage.py node_firewall" in client.get(url).content) == told
         assert ("network_is_open" in client.get(api).json()["facts"]) == told

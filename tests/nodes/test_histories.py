@@ -1,14 +1,16 @@
-"""What is drawn of measurements that were rolled up, and when they are forgotten."""
+"""Measurements are rolled up, drawn, and forgotten when they are old."""
 
 from datetime import datetime, timedelta
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from nodes import services, tasks
 from nodes.curves import curves
 from nodes.models import Node, NodeSample
 from nodes.nvml import Nvml
+from nodes.services import samples
 from nodes.services.clock import database_now
 from nodes.services.samples import KEEP
 from tests.nodes.nvml_recording import Recorded
@@ -109,3 +111,55 @@ def test_rows_of_a_clock_that_ran_ahead_make_no_hole() -> None:
     assert NodeSample.objects.filter(node=node).newest().get().at == now
     assert len(curves(node, "day")["x"]) >= 3
     assert curves(node, "day")["x"][-1] <= now.timestamp()
+
+
+def test_what_is_measured_is_rolled_up_and_forgotten(monkeypatch) -> None:
+    node = register()
+    moment = database_now()
+    monkeypatch.setattr(samples, "database_now", lambda: moment)
+    end = moment.replace(second=0, microsecond=0)
+    NodeSample.objects.bulk_create(
+        NodeSample(
+            node=node,
+            at=end - timedelta(seconds=15 * step),
+            cpu_percent=step % 4,
+            memory_used_bytes=step % 4 * GIB,
+            disk_used_bytes=GIB,
+            network_receive_rate=None if step % 4 else 100.0,
+            gpus=[load(percent=step % 4, temperature=60 + step % 4, throttled=["heat"])],
+        )
+        for step in range(1, 4 * 60 * 4)  # four hours
+    )
+    removed = services.samples_roll(node.pk)
+    raw = NodeSample.objects.filter(span=15)
+    assert removed > 0
+    assert raw.count() + removed == 4 * 60 * 4 - 1
+    minutes = list(NodeSample.objects.filter(span=60).order_by("at"))
+    assert 170 <= len(minutes) <= 181
+    middle = minutes[5]
+    assert (middle.cpu_percent, middle.memory_used_bytes) == (1.5, round(1.5 * GIB))
+    assert middle.network_receive_rate == 100.0
+    assert middle.gpus[0]["percent"] == 1.5
+    assert middle.gpus[0]["temperature"] == 63  # the hottest
+    assert middle.gpus[0]["throttled"] == ["heat"]
+    hours = NodeSample.objects.filter(span=3600)
+    assert 2 <= hours.count() <= 4
+    before = list(NodeSample.objects.order_by("pk").values())
+    services.samples_roll(node.pk)
+    assert list(NodeSample.objects.order_by("pk").values()) == before  # nothing is made twice
+
+
+def test_a_node_has_a_bounded_number_of_samples() -> None:
+    assert sum(length.total_seconds() / span for span, length in KEEP.items()) < 3100
+    node = register()
+    now = timezone.now()
+    for span, length in KEEP.items():
+        NodeSample.objects.create(
+            node=node,
+            span=span,
+            at=now - length - timedelta(minutes=1),
+            cpu_percent=0,
+            memory_used_bytes=0,
+            disk_used_bytes=0,
+        )
+    assert services.samples_roll(node.pk) == 3

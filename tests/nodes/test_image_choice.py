@@ -6,8 +6,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts.models import Event
 from nodes import services
-from nodes.models import Gpu, Image, Node, Workload
+from nodes.models import Gpu, Image, Lease, Node, Workload
+from nodes.services import follow
 from nodes.services.checks import Nonsense
 from nodes.services.choices import choose
 from nodes.services.follow import workload_return
@@ -144,3 +146,50 @@ def test_a_workload_that_goes_to_another_node_takes_an_image_there(people, submi
     assert workload_return(workload.pk, claimed.epoch, reason="The disk is full.")
     workload.refresh_from_db()
     assert services.image_of(workload, {second.pk}) == second
+
+
+@pytest.fixture
+def placed(simulated, settings, people, submit) -> Workload:
+    """On the node that had its image, of two that each have one of their own."""
+    settings.NODE_RUNNER = "docker"
+    first, second = ready("lab/engine:cpu", 1), ready("lab/engine:cuda", 2)
+    node_with("a", first)
+    workload = submit({})
+    assert workload.node.name == "a"
+    node_with("b", second)
+    return workload
+
+
+def started(workload: Workload) -> Workload:
+    assert not follow.workload_start(workload.pk, workload.epoch)
+    workload.refresh_from_db()
+    return workload
+
+
+def test_a_node_that_lost_its_images_sends_its_work_to_another(placed) -> None:
+    """It is known by what it has, so that nothing comes to it; on the last one the work waits."""
+    assert started(placed).node.name == "b"
+    events = Event.objects.of(placed).filter(new="waiting").values_list("reason", flat=True)
+    assert any("No image of small that could run it is on a." in reason for reason in events)
+    assert Node.objects.get(name="a").facts["engines"] == []
+    assert started(placed).state == Workload.State.WAITING
+    assert "or an image of it" in placed.reason
+    assert not Lease.objects.filter(released_at=None).exists()
+
+
+def test_an_image_that_was_disabled_since(placed, people) -> None:
+    for image in Image.objects.all():
+        services.image_switch(image.pk, enabled=False, by=people.operator)
+    assert started(placed).node.name == "b"
+    assert (started(placed).state, placed.waits_for["code"]) == ("waiting", "no_engine")
+
+
+def test_nodes_that_say_again_what_they_do_not_have(placed, monkeypatch) -> None:
+    """Between two of them it does not go for ever."""
+    monkeypatch.setattr("nodes.services.follow.MAX_RETURNS", 3)
+    while started(placed).state != Workload.State.ENDED:
+        Node.objects.update(facts={"engines": ["small"]})
+        services.schedule()
+        placed.refresh_from_db()
+    assert (placed.outcome, placed.epoch) == ("error", 4)
+    assert "No image of small" in placed.reason

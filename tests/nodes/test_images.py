@@ -3,9 +3,6 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -15,12 +12,10 @@ from accounts.models import Event
 from common.engines import engine_folder
 from common.errors import Conflict, DomainError
 from nodes import services
-from nodes.fetching import Fetcher
 from nodes.models import Image, Node, Workload
 from nodes.runners.images import CannotFetch, Found, _follow_pull
 from nodes.services import builds, follow
-from tests.e2e.running import free_port
-from tests.nodes.conftest import followed, until
+from tests.nodes.conftest import followed, start
 from tests.nodes.contained import SMALL, listed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -261,192 +256,54 @@ def test_in_the_administration(operator) -> None:
     assert not image.is_enabled
 
 
-# --- with a real registry and a real Docker Engine
-
-
-class Registry:
-    """One of its own on a free port of this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        port = free_port()
-        self.host = f"127.0.0.1:{port}"
-        self.config, self.log = folder / "registry.yml", folder / "registry.log"
-        self.config.write_text(
-            f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/registry\n"
-            f"http:\n  addr: 127.0.0.1:{port}\n"
-        )
-
-    def start(self) -> None:
-        """Comes back when it answers."""
-        with self.log.open("w") as log:
-            command = ["docker-registry", "serve", str(self.config)]
-            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
-        until(lambda: "listening on" in self.log.read_text())
-
-    def stop(self) -> None:
-        """Ends it; what was pushed stays."""
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def registry_server(docker_host, tmp_path) -> Iterator[Registry]:
-    """A registry that can be away."""
-    server = Registry(tmp_path)
-    server.start()
-    host = server.host
-    try:
-        yield server
-    finally:
-        server.stop()
-        for image in docker_host.images.list():
-            for tag in image.tags:
-                if tag.startswith(host):
-                    docker_host.images.remove(tag, force=True)
-
-
-@pytest.fixture
-def registry(registry_server) -> str:
-    """Where it listens."""
-    return registry_server.host
-
-
-def pushed(docker_host, registry: str) -> str:
-    """The small engine's image in the registry, and nowhere else under that name."""
-    name = f"{registry}/small:1"
-    docker_host.images.get(SMALL).tag(name)
-    assert "error" not in docker_host.images.push(name)
-    docker_host.images.remove(name)
-    return name
-
-
-def stepped(fetcher: Fetcher, node: Node, until_true) -> None:
-    def look() -> bool:
-        fetcher.step(node)
-        return until_true()
-
-    until(look, 60)
-
-
-@pytest.mark.docker
-def test_a_node_fetches_what_is_listed(contained, submit, docker_host, registry, people) -> None:
-    image = services.image_add(pushed(docker_host, registry), by=people.operator)
-    node = Node.objects.get(name=contained.name)
-    stepped(Fetcher(), node, lambda: not Image.objects.get(pk=image.pk).is_busy)
-    image.refresh_from_db()
-    assert (image.state, image.engine, image.is_enabled) == (State.READY, "small", True)
-    assert image.digest.startswith(f"{registry}/small@sha256:")
-    assert image.description == {"engine.json": {"name": "small", "version": "1"}}
-    workload = submit({}, image=image.reference)
-    assert follow.workload_start(workload.pk, 0)
-    assert followed(contained, workload).outcome == "ok"
-
-
-@pytest.mark.docker
-@pytest.mark.parametrize(
-    ("name", "again"), [("{registry}/nothing:1", (600.0,)), ("127.0.0.1:1/small:1", (0.1, 0.1))]
-)
-def test_an_image_that_cannot_be_fetched(
-    contained, registry, people, name, again, monkeypatch
-) -> None:
-    """What a registry does not have is final; one that does not answer is asked a few times."""
-    monkeypatch.setattr("nodes.runners.images.AGAIN_SECONDS", again)
-    image = services.image_add(name.format(registry=registry), by=people.operator)
-    node = Node.objects.get(name=contained.name)
-    stepped(Fetcher(), node, lambda: not Image.objects.get(pk=image.pk).is_busy)
-    image.refresh_from_db()
-    assert (image.state, image.is_enabled) == (State.FAILED, False)
-    assert image.error
-
-
-@pytest.mark.docker
-def test_a_registry_that_is_away_for_a_moment(
-    contained, docker_host, registry_server, people, monkeypatch, caplog
-) -> None:
-    monkeypatch.setattr("nodes.runners.images.AGAIN_SECONDS", (0.5, 5.0))
-    image = services.image_add(pushed(docker_host, registry_server.host), by=people.operator)
-    node, fetcher = Node.objects.get(name=contained.name), Fetcher()
-    registry_server.stop()
-    stepped(fetcher, node, lambda: caplog.text.count("tried again") == 2)
-    registry_server.start()
-    stepped(fetcher, node, lambda: not Image.objects.get(pk=image.pk).is_busy)
-    image.refresh_from_db()
-    assert (image.state, image.error) == (State.READY, "")
-
-
-@pytest.mark.docker
-def test_an_image_that_is_no_engines(contained, docker_host, people) -> None:
-    from tests.dockerd import BASE
-
-    image = services.image_add(BASE, by=people.operator)
-    node = Node.objects.get(name=contained.name)
-    stepped(Fetcher(), node, lambda: not Image.objects.get(pk=image.pk).is_busy)
-    image.refresh_from_db()
-    assert image.state == State.FAILED
-    assert "no engine's image" in image.error
-
-
-@pytest.mark.docker
-def test_a_placed_workload_waits_for_its_image(
-    contained, submit, docker_host, registry, people, monkeypatch
-) -> None:
-    """The node lacks an image of the list: it is fetched by its digest, and progress is told."""
-    name = pushed(docker_host, registry)
-    node = Node.objects.get(name=contained.name)
-    image = services.image_add(name, by=people.operator)
-    stepped(Fetcher(), node, lambda: not Image.objects.get(pk=image.pk).is_busy)
-    image.refresh_from_db()
-    # As on a node that has never seen it: the content is in the registry only.
-    unknown = "sha256:" + "0" * 64
-    Image.objects.filter(pk=image.pk).update(image_id=unknown)
-    docker_host.images.remove(image.digest)
-    workload = submit({}, image=name)
-    assert not follow.workload_start(workload.pk, 0)
-    workload.refresh_from_db()
-    assert workload.state == Workload.State.PLACED
-
-    told = []
-    monkeypatch.setattr(
-        "nodes.fetching.fetch", lambda reference, tell: slow_fetch(reference, tell, told)
-    )
-    fetcher = Fetcher()
-
-    def noted() -> bool:
-        workload.refresh_from_db()
-        return "42 %" in workload.reason
-
-    stepped(fetcher, node, noted)
-    assert image.reference in workload.reason
-    assert services.queue_position(workload) == (0, workload.reason)
-    told.append("go on")
-    stepped(fetcher, node, lambda: services.image_is_here(workload))
-    assert follow.workload_start(workload.pk, 0)
-    assert followed(contained, workload).outcome == "ok"
-
-
-def slow_fetch(reference: str, tell, told: list[str]) -> Found:
-    """A real fetch that stands still at 42 % until it is told to go on."""
-    from nodes.runners.images import fetch
-
-    tell("Downloading", 42)
-    while not told:
-        time.sleep(0.02)
-    return fetch(reference, tell)
+# --- with a real Docker Engine
 
 
 @pytest.mark.docker
 def test_a_workload_whose_image_is_nowhere(contained, submit, docker_host) -> None:
-    """Built elsewhere, in no registry: it ends with the reason, and says what to do."""
+    """Built elsewhere, in no registry: it waits until a node has one."""
     image = listed()
     workload = submit({})
     Image.objects.filter(pk=image.pk).update(image_id="sha256:" + "0" * 64)
     assert not follow.workload_start(workload.pk, 0)
-    fetcher, node = Fetcher(), Node.objects.get(name=contained.name)
+    workload.refresh_from_db()
+    assert (workload.state, workload.waits_for["code"]) == ("waiting", "no_engine")
+    Image.objects.filter(pk=image.pk).update(image_id=image.image_id)
+    contained.beat()
+    workload.refresh_from_db()
+    assert followed(contained, start(workload)).outcome == "ok"
 
-    def ended() -> bool:
-        workload.refresh_from_db()
-        return workload.state == Workload.State.ENDED
 
-    stepped(fetcher, node, ended)
-    assert workload.outcome == "error"
-    assert "registry" in workload.reason
+@pytest.mark.docker
+def test_an_image_that_is_not_on_the_list(contained, submit) -> None:
+    before = Workload.objects.count()
+    with pytest.raises(DomainError, match="not on the list"):
+        submit({}, image="somebody/else:1")
+    assert Workload.objects.count() == before
+    assert submit({}, image=SMALL).image.reference == SMALL
+
+
+@pytest.mark.docker
+def test_an_image_that_was_taken_off_the_list(contained, submit, people) -> None:
+    image = listed()
+    workload = submit({})
+    services.image_switch(image.pk, enabled=False, by=people.operator)
+    assert not follow.workload_start(workload.pk, 0)
+    workload.refresh_from_db()
+    assert (workload.state, workload.waits_for["code"]) == ("waiting", "no_engine")
+    reasons = Event.objects.of(workload).values_list("reason", flat=True)
+    assert any("on the list" in reason for reason in reasons)
+
+
+@pytest.mark.docker
+def test_refusals_of_the_list(contained, people) -> None:
+    for name in ("", "UPPER", "a b", "a" * 300, "-x", "../x", "a:b:c"):
+        with pytest.raises(DomainError):
+            services.image_add(name, by=people.operator)
+    services.image_add("somebody/else:1", by=people.operator)
+    with pytest.raises(Conflict):
+        services.image_add("somebody/else:1", by=people.operator)
+    image = listed()
+    workload_image = image.workloads.model.objects.filter(image=image)
+    assert not workload_image.exists()
+    services.image_remove(image.pk, by=people.operator)

@@ -12,10 +12,8 @@ from common.errors import Conflict, DomainError
 from nodes import services
 from nodes.models import Gpu, HardwareError, Lease, Node, NodeSample, Workload
 from nodes.nvml import Fault
-from nodes.services import samples
 from nodes.services.clock import database_now
 from nodes.services.machines import Identity
-from nodes.services.samples import KEEP
 from tests.nodes.parts import GIB, device, ends, figures, load, register, runs, submit, witnessed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -363,55 +361,3 @@ def test_removing(people) -> None:
     assert submit(people.team, "later").waits_for["code"] == "no_nodes"
     register()  # started again by hand, on the machine that has the installation's secrets
     assert Workload.objects.get(name="later").state == "placed"
-
-
-def test_what_is_measured_is_rolled_up_and_forgotten(monkeypatch) -> None:
-    node = register()
-    moment = database_now()
-    monkeypatch.setattr(samples, "database_now", lambda: moment)
-    end = moment.replace(second=0, microsecond=0)
-    NodeSample.objects.bulk_create(
-        NodeSample(
-            node=node,
-            at=end - timedelta(seconds=15 * step),
-            cpu_percent=step % 4,
-            memory_used_bytes=step % 4 * GIB,
-            disk_used_bytes=GIB,
-            network_receive_rate=None if step % 4 else 100.0,
-            gpus=[load(percent=step % 4, temperature=60 + step % 4, throttled=["heat"])],
-        )
-        for step in range(1, 4 * 60 * 4)  # four hours
-    )
-    removed = services.samples_roll(node.pk)
-    raw = NodeSample.objects.filter(span=15)
-    assert removed > 0
-    assert raw.count() + removed == 4 * 60 * 4 - 1
-    minutes = list(NodeSample.objects.filter(span=60).order_by("at"))
-    assert 170 <= len(minutes) <= 181
-    middle = minutes[5]
-    assert (middle.cpu_percent, middle.memory_used_bytes) == (1.5, round(1.5 * GIB))
-    assert middle.network_receive_rate == 100.0
-    assert middle.gpus[0]["percent"] == 1.5
-    assert middle.gpus[0]["temperature"] == 63  # the hottest
-    assert middle.gpus[0]["throttled"] == ["heat"]
-    hours = NodeSample.objects.filter(span=3600)
-    assert 2 <= hours.count() <= 4
-    before = everything()
-    services.samples_roll(node.pk)
-    assert everything() == before  # nothing is made twice
-
-
-def test_a_node_has_a_bounded_number_of_samples() -> None:
-    assert sum(length.total_seconds() / span for span, length in KEEP.items()) < 3100
-    node = register()
-    now = timezone.now()
-    for span, length in KEEP.items():
-        NodeSample.objects.create(
-            node=node,
-            span=span,
-            at=now - length - timedelta(minutes=1),
-            cpu_percent=0,
-            memory_used_bytes=0,
-            disk_used_bytes=0,
-        )
-    assert services.samples_roll(node.pk) == 3

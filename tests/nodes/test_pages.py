@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.models import Event
 from nodes import services
-from nodes.models import Gpu, Lease, Node, NodeSample, Workload
-from tests.nodes.parts import GIB, figures, load, register, runs, submit, witnessed
+from nodes.models import Gpu, Lease, Node, NodeSample
+from tests.nodes.parts import GIB, figures, load, register, runs, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -227,46 +227,6 @@ def test_a_device_that_is_gone_is_not_given_away(node, people) -> None:
     assert states == ["placed", "waiting"]
 
 
-def test_a_silent_nodes_workloads_are_given_up_after_a_grace(node, people) -> None:
-    waiting = submit(people.team, "placed")
-    running = submit(people.team, "running")
-    services.workload_claim(running.pk, 0)
-    services.workload_started(running.pk, 1)
-    Workload.objects.filter(pk=waiting.pk).update(placed_at=timezone.now() - timedelta(hours=1))
-
-    def silent(seconds: int) -> None:
-        Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=seconds))
-        services.nodes_sweep(witnessed(seconds))
-        for row in (node, waiting, running):
-            row.refresh_from_db()
-
-    silent(30)
-    assert (node.state, waiting.state) == ("ready", "placed")
-    silent(90)
-    assert (node.state, waiting.state, running.state) == ("lost", "waiting", "running")
-    assert waiting.waits_for["code"] == "away"
-    services.node_beat(node.pk, engines=["small"])
-    running.refresh_from_db()
-    waiting.refresh_from_db()
-    assert (running.state, waiting.state) == ("running", "placed")
-    silent(400)
-    assert (running.state, running.outcome) == ("ended", "lost")
-    assert not running.leases.filter(released_at=None).exists()
-    Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=400), state="ready")
-    services.nodes_sweep()  # without a witness
-    node.refresh_from_db()
-    assert node.state == "ready"
-
-
-def test_a_cordoned_node_stays_so_after_a_silence(node, people) -> None:
-    services.node_cordon(node.pk, cordoned=True, by=people.operator)
-    Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=90))
-    services.nodes_sweep(witnessed(90))
-    services.node_beat(node.pk, engines=["small"])
-    node.refresh_from_db()
-    assert node.state == "cordoned"
-
-
 def test_admin(node, people, client) -> None:
     workload = submit(people.team, "job")
     client.force_login(people.operator)
@@ -368,63 +328,6 @@ def test_emptying_and_removing_on_pages_and_over_the_api(node, people, client) -
     page = client.post(urls["remove"], follow=True).content.decode()
     assert "gpu-01 is removed." in page
     assert client.get(f"/api/v1/nodes/{node.pk}/").status_code == 404
-
-
-def test_alerts_on_pages_and_over_the_api(node, people, client) -> None:
-    Node.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=3))
-    services.alerts_silence(witnessed(180))
-    client.force_login(people.stranger)
-    for url in (
-        reverse("nodes:node_list"),
-        reverse("nodes:node_detail", args=[node.pk]),
-        reverse("nodes:alert_list"),
-    ):
-        assert "gpu-01 has not reported for 3 min." in client.get(url).content.decode()
-    page = client.get(reverse("nodes:alert_list"))
-    assert b"channels" not in page.content  # to whom it is told is for operators
-    part = client.get(reverse("nodes:alert_list"), headers={"HX-Request": "true"})
-    assert b"<html" not in part.content
-    (alert,) = client.get("/api/v1/alerts/", {"state": "open"}).json()["results"]
-    assert (alert["kind"], alert["node"]) == ("silence", "gpu-01")
-    assert alert["text"] == "gpu-01 has not reported for 3 min."
-
-
-def test_operators_change_rules_and_places(people, client) -> None:
-    services.rules_seed()
-    client.force_login(people.operator)
-    rule = reverse("nodes:alert_rule_set", args=["heat"])
-    good = {"is_enabled": "on", "threshold": "80", "clear": "70", "hold_seconds": "30"}
-    assert client.post(rule, good).status_code == 302
-    refused = client.post(rule, {**good, "clear": "90"})
-    assert refused.status_code == 422
-    assert b"at most 80" in refused.content
-    heat = client.get("/api/v1/alert-rules/heat/").json()
-    assert (heat["threshold"], heat["unit"]) == (80, "°C")
-    url, kind = "/api/v1/alert-rules/heat/", "application/json"
-    assert client.patch(url, {"threshold": 85}, content_type=kind).json()["clear"] == 70
-    assert client.patch(url, {"threshold": 60}, content_type=kind).status_code == 422
-    assert client.post(reverse("nodes:alert_rule_set", args=["nonsense"]), good).status_code == 404
-
-    create = reverse("nodes:alert_channel_create")
-    hook = {"kind": "webhook", "target": "http://127.0.0.1:9/x"}
-    refused = client.post(create, hook)
-    assert refused.status_code == 422
-    assert b"private network" in refused.content
-    page = client.post(create, {**hook, "allows_private": "on"})
-    assert page["Cache-Control"] == "no-store"
-    assert b"whsec_" in page.content
-    assert b"whsec_" not in client.get(reverse("nodes:alert_list")).content
-    answer = client.post("/api/v1/alert-channels/", {**hook, "allows_private": True})
-    assert (answer.status_code, answer.json()["field"]) == (409, "target")
-    made = client.post("/api/v1/alert-channels/", {"kind": "email", "target": "a@example.org"})
-    assert made.json()["secret"] == ""
-    one = f"/api/v1/alert-channels/{made.json()['id']}/"
-    assert client.patch(one, {"is_enabled": False}, content_type=kind).json()["is_enabled"] is False
-    assert client.post(f"{one}test/").json()["state"] == "waiting"
-    assert len(client.get(f"{one}deliveries/").json()) == 1
-    assert client.delete(one).status_code == 204
-    client.force_login(people.owner)
-    assert client.post(create, hook).status_code == 404
 
 
 def test_tokens_on_the_page_and_over_the_api(people, client) -> None:

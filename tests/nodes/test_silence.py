@@ -184,3 +184,45 @@ def test_what_was_seen_before_a_boot_counts_no_more(two, uptime, monkeypatch) ->
     monkeypatch.setattr(silence, "boot_id", lambda: "another")
     tasks.sweep()
     assert found() == ALL_WELL
+
+
+def test_a_silent_nodes_workloads_are_given_up_after_a_grace(people) -> None:
+    node = register()
+    waiting = submit(people.team, "placed")
+    running = submit(people.team, "running")
+    services.workload_claim(running.pk, 0)
+    services.workload_started(running.pk, 1)
+    Workload.objects.filter(pk=waiting.pk).update(placed_at=timezone.now() - timedelta(hours=1))
+
+    def silent(seconds: int) -> None:
+        Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=seconds))
+        services.nodes_sweep(witnessed(seconds))
+        for row in (node, waiting, running):
+            row.refresh_from_db()
+
+    silent(30)
+    assert (node.state, waiting.state) == ("ready", "placed")
+    silent(90)
+    assert (node.state, waiting.state, running.state) == ("lost", "waiting", "running")
+    assert waiting.waits_for["code"] == "away"
+    services.node_beat(node.pk, engines=["small"])
+    running.refresh_from_db()
+    waiting.refresh_from_db()
+    assert (running.state, waiting.state) == ("running", "placed")
+    silent(400)
+    assert (running.state, running.outcome) == ("ended", "lost")
+    assert not running.leases.filter(released_at=None).exists()
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=400), state="ready")
+    services.nodes_sweep()  # without a witness
+    node.refresh_from_db()
+    assert node.state == "ready"
+
+
+def test_a_cordoned_node_stays_so_after_a_silence(people) -> None:
+    node = register()
+    services.node_cordon(node.pk, cordoned=True, by=people.operator)
+    Node.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=90))
+    services.nodes_sweep(witnessed(90))
+    services.node_beat(node.pk, engines=["small"])
+    node.refresh_from_db()
+    assert node.state == "cordoned"

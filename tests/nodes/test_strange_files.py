@@ -1,4 +1,4 @@
-"""What a workload may write into its own files: it ends that workload, and nothing else."""
+"""A workload's files: what it reads lies inside, and what it writes ends it and nothing else."""
 
 import asyncio
 import json
@@ -7,10 +7,18 @@ import os
 import pytest
 from django.db import DataError
 
+from common.errors import DomainError
 from nodes.models import Workload
 from nodes.runners import Exit
+from nodes.services import follow
 from nodes.staging.carried import read_piece
-from tests.nodes.conftest import followed, process_facts, running, start, until
+from tests.nodes.conftest import (
+    followed,
+    process_facts,
+    running,
+    start,
+    until,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State, Outcome = Workload.State, Workload.Outcome
@@ -101,3 +109,27 @@ def test_a_pipe_in_the_place_of_a_file_holds_no_reader(tmp_path) -> None:
     os.mkfifo(tmp_path / "metrics.jsonl")
     assert read_piece(tmp_path / "metrics.jsonl", 0, 100) == b""
     assert read_piece(tmp_path, 0, 100) == b""
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc", "data/../../x"])
+def test_inputs_stay_inside(submit, path) -> None:
+    with pytest.raises(DomainError):
+        submit({}, inputs={"model": path})
+
+
+def test_an_input_that_is_a_link_outwards_is_refused(agent, submit, home, tmp_path) -> None:
+    (home / "data" / "way_out").mkdir()
+    workload = submit({}, inputs={"data": "data/way_out"})
+    (home / "data" / "way_out").rmdir()
+    (home / "data" / "way_out").symlink_to(tmp_path)
+    assert not follow.workload_start(workload.pk, 0)
+    workload.refresh_from_db()
+    assert (workload.outcome, workload.state) == (Outcome.ERROR, State.ENDED)
+
+
+def test_inputs_are_linked(agent, submit, home) -> None:
+    (home / "models" / "tiny").mkdir()
+    workload = start(submit({}, inputs={"model": "models/tiny", "base": "hub:some/model"}))
+    assert (workload.directory / "inputs" / "model").resolve() == home / "models" / "tiny"
+    assert not (workload.directory / "inputs" / "base").exists()
+    followed(agent, workload)

@@ -90,6 +90,10 @@ def main() -> None:
     found["back"] = [str(neighbour.reaches(HOST, SERVICE))]  # what is not from the bridge goes on
     firewall.forget(NETWORK)
     found["after"] = reached()
+    for _time in range(2):
+        do("sh", "-c", firewall.script(NETWORK))
+    found["by script"] = reached()
+    firewall.forget(NETWORK)
     left = subprocess.run(("iptables", "-S"), capture_output=True, text=True, check=True).stdout
     found["left"] = [line for line in left.splitlines() if "TRAINER" in line]
     print(json.dumps(found))

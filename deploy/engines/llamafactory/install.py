@@ -26,7 +26,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
@@ -287,23 +286,21 @@ def copy_ours(plan: Plan) -> None:
     )
 
 
-def run_runtime(plan: Plan, progress: Progress, arguments: list[str], hint: str) -> None:
+def run_runtime(plan: Plan, arguments: list[str], hint: str = "") -> None:
     """Run a verb of the installed runtime."""
     call([plan.python, "-m", RUNTIME, *arguments], on_line=lambda line: None, hint=hint)
 
 
 def write_mark(plan: Plan, key: str) -> None:
     """Write the file that offers the engine."""
-    capabilities: dict[str, Any] = json.loads(
-        (plan.target / "capabilities.json").read_text(encoding="utf-8")
-    )
+    capabilities = (plan.target / "capabilities.json").read_text(encoding="utf-8")
     mark = {
         "name": ENGINE_NAME,
         "version": ENGINE_VERSION,
         "variant": plan.variant,
         "python": str(plan.python),
         "hash": key,
-        "capabilities": capabilities,
+        "capabilities": json.loads(capabilities),
     }
     write_atomically(plan.mark, json.dumps(mark, indent=2) + "\n")
 
@@ -328,13 +325,11 @@ def install(plan: Plan, progress: Progress) -> None:
     if not complete:
         plan.mark.unlink(missing_ok=True)
 
-    def describe() -> None:
-        run_runtime(plan, progress, ["describe", "--out", str(plan.target)], "")
-
     def self_test() -> None:
         hint = "The engine was installed but its one-step test training failed; the lines say why."
-        run_runtime(plan, progress, ["selftest"], hint)
+        run_runtime(plan, ["selftest"], hint)
 
+    description = ["describe", "--out", str(plan.target)]
     total = locked_packages(plan.lock_file)
     lock = ["--no-deps", "-r", str(plan.lock_file)]
     steps: list[tuple[str, str, Callable[[], None]]] = [
@@ -342,7 +337,7 @@ def install(plan: Plan, progress: Progress) -> None:
         ("torch", torch_key, lambda: pip_install(plan, progress, [TORCH], None)),
         ("packages", packages_key, lambda: pip_install(plan, progress, lock, total)),
         ("runtime", ours_key, lambda: copy_ours(plan)),
-        ("describe", ours_key, describe),
+        ("describe", ours_key, lambda: run_runtime(plan, description)),
     ]
     if plan.self_test:
         steps.append(("self-test", self_test_key, self_test))
@@ -354,8 +349,7 @@ def install(plan: Plan, progress: Progress) -> None:
         run_step(plan, progress, name, key, work)
     if plan.packages_only:
         return
-    offered = plan.mark.exists() and json.loads(plan.mark.read_text())["hash"] == whole_key
-    if not offered:
+    if not (plan.mark.exists() and json.loads(plan.mark.read_text())["hash"] == whole_key):
         write_mark(plan, whole_key)
     progress.step(f"offered: {plan.mark}")
 
