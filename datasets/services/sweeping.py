@@ -199,7 +199,9 @@ def _dataset_sweep(folder: Path) -> None:
 def _checks_sweep(version: DatasetVersion) -> None:
     for folder in version.directory.iterdir():
         if folder.is_dir() and folder.name != version.check_name:
-            shutil.rmtree(folder, ignore_errors=True)
+            with locked(folder) as mine:  # near duplicates are counted beside all else
+                if mine:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _temporary_sweep() -> None:
