@@ -7,7 +7,6 @@ import orjson
 from django.utils.safestring import SafeString
 
 from datasets.models import DatasetVersion, Revision, RowDecision
-from datasets.parting import Seen
 from datasets.reading.indexed import PAGE_BYTES, IndexedReader, Line
 from datasets.recipes.rows import plain
 from datasets.shapes.examples import example_of
@@ -17,6 +16,7 @@ from datasets.shapes.turns import Example
 from datasets.sight import markup, tokens_seen
 from datasets.statistics.choosing import Choice, Known, RowFacts, Wanted, chosen, facts_of
 from datasets.statistics.tokenizers import Tokenizer
+from datasets.tokenizing import Seen
 
 SEARCH_SECONDS = 0.6
 _ALL = Choice()

@@ -337,6 +337,11 @@ class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
     created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
     outputs = VersionBriefSerializer(many=True, read_only=True)
     can_resume = serializers.BooleanField(read_only=True)
+    problem_code = serializers.CharField(
+        read_only=True,
+        help_text="What kind of problem it is: nothing_left (no row), part_empty (a part without"
+        " rows), mostly_unusable (answers), spending_limit and others.",
+    )
     log = serializers.SerializerMethodField(help_text="Newest line first; empty in lists.")
 
     @extend_schema_field(serializers.ListField(child=serializers.DictField()))
@@ -364,6 +369,7 @@ class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
             "progress",
             "report",
             "problem",
+            "problem_code",
             "asks_models",
             "can_resume",
             "max_cost",

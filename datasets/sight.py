@@ -15,22 +15,22 @@ from django.utils.safestring import SafeString
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from common.phrases import ngettext
-from datasets.parting import Asked, Piece, Seen
 from datasets.shapes.families import template_named
 from datasets.shapes.turns import Example
 from datasets.statistics.tokenizers import Tokenizer
+from datasets.tokenizing import Asked, Piece, Seen
 
 AT_ONCE = 2  # a big tokenizer takes some hundred megabytes
 WAIT_SECONDS = 2  # for one's turn
-SECONDS = 40  # that parting may take in all, on a busy machine
+SECONDS = 40  # that tokenizing may take in all, on a busy machine
 _ROOT = Path(__file__).resolve().parents[1]
 _turns = threading.BoundedSemaphore(AT_ONCE)
 
 
 def tokens_seen(examples: list[Example], tokenizer: Tokenizer) -> list[Seen]:
-    """The examples as this tokenizer parts them.
+    """The examples as this tokenizer splits them into tokens.
 
-    DomainError says why it cannot part them, Conflict that the machine is too busy for it.
+    DomainError says why it cannot, Conflict that the machine is too busy for it.
     """
     if problem := tokenizer.problem:
         raise DomainError(problem, field="tokenizer", code="no_tokenizer")
@@ -42,15 +42,15 @@ def tokens_seen(examples: list[Example], tokenizer: Tokenizer) -> list[Seen]:
     try:
         bare = [replace(example, warnings=[]) for example in examples]
         words = template_named(tokenizer.template)
-        return _parted(Asked(str(tokenizer.directory), words, bare))
+        return _tokenized(Asked(str(tokenizer.directory), words, bare))
     finally:
         _turns.release()
 
 
-def _parted(asked: Asked) -> list[Seen]:
+def _tokenized(asked: Asked) -> list[Seen]:
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "datasets.parting"],
+            [sys.executable, "-m", "datasets.tokenizing"],
             input=orjson.dumps(asked),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -71,7 +71,7 @@ def _parted(asked: Asked) -> list[Seen]:
 
 
 def _refusal(status: int) -> DomainError:
-    """What a failed parting says of the tokenizer: nothing when it was ended from outside."""
+    """What a failure says of the tokenizer: nothing when it was ended from outside."""
     if status < 0:
         text = _(
             "Splitting the rows into tokens took too long. Try again, or choose another tokenizer."

@@ -89,9 +89,9 @@ def tokens_count() -> None:
         services.tokens_start()
 
 
-def rows_index(version_id: str, wanted: list[str]) -> None:
+def rows_index(version_id: str, wanted: list[str], person: str) -> None:
     """Makes an index in a process of its own: whose rows, and what they take, is up to others."""
-    services.index_start(uuid.UUID(version_id), wanted)
+    services.index_start(uuid.UUID(version_id), wanted, person)
 
 
 def retention_sweep() -> None:

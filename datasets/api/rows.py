@@ -202,7 +202,7 @@ class RowsMixin(GenericViewSet[DatasetVersion]):
 
 
 def _tokenizer_asked(request: Request) -> Tokenizer | None:
-    """The tokenizer to part rows with; None where nobody wants their tokens, or may have them."""
+    """The tokenizer to show rows with; None where nobody wants their tokens, or may have them."""
     if not request.user.is_authenticated:
         return None
     if found := tokenizer_named(request.user, request.query_params.get("tokenizer", "")):

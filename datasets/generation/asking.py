@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import random
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ import orjson
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.generation.doors import Busy, Door, Refused, Reworded, Terms
-from datasets.generation.endings import Unread, unfinished
+from datasets.generation.endings import Endings, Unread, unfinished
 from datasets.generation.events import Answer, tokens_guess
 from datasets.generation.journal import Answered, Journal
 from datasets.generation.pace import Pace
@@ -70,8 +70,9 @@ class Asking:
 
     `look` is called about twice a second while answers are waited for, and may raise what ends the
     run; `tell` takes a sentence for the run's log. `sample` is how many rows of a step are asked
-    about at most. When a refusal ends the work, what is under way is paid for already: it is
-    waited for and kept. Anything else ends it at once.
+    about at most. No more questions of a step are put when most of its answers are not whole,
+    unless it `takes_unusable` ones. When a refusal ends the work, what is under way is paid for
+    already: it is waited for and kept. Anything else ends it at once.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Asking:
         look: Callable[[], None] = lambda: None,
         tell: Callable[[str], None] = lambda _text: None,
         sample: int | None = None,
+        takes_unusable: bool = False,
     ) -> None:
         self._doors = doors
         self._journal = journal
@@ -92,6 +94,8 @@ class Asking:
         self._look = look
         self._tell = tell
         self._sample = sample
+        self._takes_unusable = takes_unusable
+        self._endings: defaultdict[str, Endings] = defaultdict(Endings)  # by step
         self.spent = journal.spent()
         self._held: tuple[int, Decimal] = (0, Decimal(0))  # for what is under way
         self._advised: set[str] = set()
@@ -195,7 +199,7 @@ class Asking:
         """What `reader` finds in the answer. It is asked again when that is None; then `Unread`.
 
         One that is not whole is not asked for again. `place` tells the question from all others
-        with the same words.
+        with the same words; the step's comes first.
         """
         for number in range(READ_TRIES):
             text = await self.ask(source, messages, sampling, place=[*place, number])
@@ -219,8 +223,13 @@ class Asking:
         """The answer, from the journal if it was given before; `Unfinished` if it is not whole."""
         what = [source, messages, sampling.temperature, sampling.max_tokens, *map(str, place)]
         key = hashlib.blake2b(self._salt.encode() + orjson.dumps(what), digest_size=24).hexdigest()
-        answered = self._journal.get(key) or await self._asked(source, messages, sampling, key)
-        if (trouble := unfinished(answered.finish_reason)) is None:
+        endings = self._endings[str(place[:1])]
+        answered = self._journal.get(key)
+        if answered is None:
+            answered = await self._asked(source, messages, sampling, key, endings)
+        trouble = unfinished(answered.finish_reason)
+        endings.add(trouble)
+        if trouble is None:
             return answered.text
         if trouble.reason not in self._advised:
             self._advised.add(trouble.reason)
@@ -228,7 +237,12 @@ class Asking:
         raise trouble
 
     async def _asked(
-        self, source: str, messages: Sequence[Mapping[str, str]], sampling: Sampling, key: str
+        self,
+        source: str,
+        messages: Sequence[Mapping[str, str]],
+        sampling: Sampling,
+        key: str,
+        endings: Endings,
     ) -> Answered:
         line = self._lines[source]
         texts = [message["content"] for message in messages]
@@ -240,6 +254,8 @@ class Asking:
             "stream_options": {"include_usage": True},
         }
         async with line.pace.place():
+            if not self._takes_unusable:
+                endings.refuse_unusable(sampling.max_tokens)
             return await self._put(line, question, key, texts)
 
     async def _put(

@@ -87,6 +87,7 @@ class RecipeRun(ProjectOwned):
     progress = models.JSONField(default=dict, blank=True)  # rows read, percent, tries
     report = models.JSONField(default=list, blank=True)  # what each step did
     problem = PhraseField(_("problem"), blank=True)
+    problem_code = models.CharField(max_length=40, db_default="", default="", editable=False)
     started_at = models.DateTimeField(_("started"), null=True)
     ended_at = models.DateTimeField(_("ended"), null=True)
     # Of runs whose steps ask models: what they may spend, and what they spent (`Spent.stored`).
@@ -95,6 +96,8 @@ class RecipeRun(ProjectOwned):
     max_tokens = models.PositiveBigIntegerField(_("limit of tokens"), null=True)
     currency = models.CharField(max_length=3, blank=True)
     spent = models.JSONField(default=dict, blank=True)
+    # Somebody had it go on though most answers were of no use.
+    takes_unusable = models.BooleanField(default=False, db_default=False, editable=False)
     log = models.JSONField(default=list, blank=True)  # the latest lines, see `services.runlog`
 
     MOVES = {

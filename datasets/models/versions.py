@@ -145,6 +145,7 @@ class DatasetVersion(models.Model):
     )  # counts and first findings; all are in findings.jsonl
     check_name = models.CharField(max_length=24, blank=True)  # folder of the check that counts
     progress = models.JSONField(default=dict, blank=True)  # phase and share of what goes on
+    near_progress = models.JSONField(null=True, editable=False)  # of the count of near duplicates
     # What the rows are like, see `datasets.statistics`; None until they are counted, which begins
     # when the version is ready. `error` says why they could not be.
     statistics = models.JSONField(null=True, blank=True)

@@ -236,12 +236,12 @@ def _broken(
     )
 
 
-def reporter(version: DatasetVersion) -> Progress:
-    """Tells live pages how far a long check or count is, about once a second."""
+def reporter(version: DatasetVersion, field: str = "progress") -> Progress:
+    """Tells live pages in the row's field how far a long check or count is, about once a second."""
     if version.bytes < 256 * 1024:
         return no_progress
     last = time.monotonic()
-    kept = dict(version.progress)
+    kept = dict(getattr(version, field) or {})
 
     def report(phase: str, share: float) -> None:
         nonlocal last
@@ -249,9 +249,8 @@ def reporter(version: DatasetVersion) -> Progress:
         if now - last < 1:
             return
         last = now
-        DatasetVersion.objects.filter(pk=version.pk).update(
-            progress={**kept, "phase": phase, "percent": int(100 * min(share, 1))}
-        )
+        told = {**kept, "phase": phase, "percent": int(100 * min(share, 1))}
+        DatasetVersion.objects.filter(pk=version.pk).update(**{field: told})
         live_touch(version.pk, version.dataset.project_id)
 
     return report

@@ -220,9 +220,12 @@ def sync(path: Path) -> None:
 
 
 def stored_bytes(directory: Path) -> int:
-    """Bytes of all files below a directory, each counted once however many names it has."""
+    """Bytes of all files below a directory, each counted once however many names it has; but of
+    none in hidden folders, which are drafts.
+    """
     seen: dict[int, int] = {}
-    for folder, _folders, names in os.walk(directory):
+    for folder, folders, names in os.walk(directory):
+        folders[:] = [one for one in folders if not one.startswith(".")]
         for name in names:
             try:
                 facts = Path(folder, name).stat()

@@ -11,19 +11,22 @@ import shutil
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 from django_q.tasks import async_task
 
 from common.disks import DiskFull, disk_full_told
+from common.phrases import dump, load
 from common.phrases import gettext as _
 from datasets.models import DatasetVersion
 from datasets.models.versions import INDEXES
 from datasets.reading.locks import locked
 from datasets.services.files import data_root, sync
 from datasets.services.inputs import Seer
+from datasets.services.turns import turn_asked, turns_forget
 from datasets.services.uploads import SMALL
 from datasets.statistics.choosing import Choice
 from datasets.statistics.indexes import Index
@@ -33,6 +36,8 @@ INDEX_SECONDS = 900  # of processor time that one index may take
 INDEX_BYTES = 4 * 2**30  # of address space, most of which is what libraries reserve
 TRIES = 2  # of an index whose process is killed
 FAILED_FOR = timedelta(hours=1)  # after which one that failed is begun anew
+FULL_FOR = timedelta(minutes=1)  # after which one that had no room is begun anew
+RESERVE = 2**28  # bytes of the disk that an index of a big version leaves free
 AGAIN_SECONDS = 5  # after which an index that nobody works at is asked for again
 KEPT = timedelta(days=30)  # after it was last used
 KEPT_AT_MOST = 12  # indexes of one version that were not used for a while
@@ -61,7 +66,11 @@ def indexes_ready(version: DatasetVersion, choice: Choice, *, by: Seer) -> Stand
         with suppress(FileNotFoundError):
             os.utime(version.indexes_directory / index.name)  # what is used is kept
     for index in choice.indexes:
-        standing = _standing(version, index, by)
+        try:
+            with disk_full_told():
+                standing = _standing(version, index, by)
+        except DiskFull as full:
+            standing = Standing("failed", index.column, problem=full.message)
         if standing.state != "done":
             return standing
     return Standing()
@@ -70,11 +79,7 @@ def indexes_ready(version: DatasetVersion, choice: Choice, *, by: Seer) -> Stand
 def _standing(version: DatasetVersion, index: Index, by: Seer) -> Standing:
     root, folder = version.indexes_directory, version.indexes_directory / index.name
     if not folder.exists() and version.rows_path.stat().st_size < SMALL:
-        try:
-            with disk_full_told():
-                index_make(version.pk, index, wait=True)
-        except DiskFull as full:
-            return Standing("failed", index.column, problem=full.message)
+        index_make(version.pk, index, wait=True)
     if folder.exists():
         return Standing()
     if not by.is_authenticated:
@@ -82,30 +87,27 @@ def _standing(version: DatasetVersion, index: Index, by: Seer) -> Standing:
         return Standing("failed", index.column, problem=problem)
     root.mkdir(parents=True, exist_ok=True)
     note = _note(root, index)
-    told, age = _told(note)
+    told, age = _Told.of(note)
     with locked(root) as is_free:
         pass
-    if is_free and told["tries"] >= TRIES:
-        if age < FAILED_FOR.total_seconds():
-            problem = _(
-                "The column “%(column)s” could not be gone through: the machine may have too little"
-                " memory or disk. Try again in an hour."
-            ) % {"column": index.column}
-            return Standing("failed", index.column, problem=problem)
-        told = _tell(note, tries=0, percent=0)
-        age = AGAIN_SECONDS
+    if is_free and (problem := told.why_not(index, age)):
+        return Standing("failed", index.column, problem=problem)
+    person = str(by.pk)
+    turn_asked(person, version.pk)
     if is_free and age >= AGAIN_SECONDS:
-        _tell(note, **told)
+        told = _Told() if told.has_failed else told
+        told.write(note)
         wanted = [index.column, index.words]
-        async_task("datasets.tasks.rows_index", str(version.pk), wanted, cluster="web")
-    return Standing("waiting", index.column, told["percent"])
+        async_task("datasets.tasks.rows_index", str(version.pk), wanted, person, cluster="web")
+    return Standing("waiting", index.column, told.percent)
 
 
 def index_make(version_id: uuid.UUID, index: Index, *, wait: bool = False) -> bool:
     """Makes an index unless it is there; whether this call did it.
 
     Does nothing while another process makes one of this version; with `wait` it waits for that.
-    May be killed at any moment.
+    `DiskFull` without room for it, which is noted: before it begins, unless it waits. May be killed
+    at any moment.
     """
     version = DatasetVersion.objects.filter(pk=version_id).first()
     if version is None or index.column not in version.file_columns:
@@ -115,18 +117,15 @@ def index_make(version_id: uuid.UUID, index: Index, *, wait: bool = False) -> bo
     with locked(root, wait=wait) as mine:
         if not mine or (root / index.name).exists():
             return False
-        draft, note = root / DRAFT, _note(root, index)
-        tries = _told(note)[0]["tries"] + 1
-        _tell(note, tries=tries, percent=0)
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
+        note = _note(root, index)
         try:
-            index.write(version.rows_path, draft, _Teller(note, tries))
-            for path in draft.iterdir():
-                sync(path)
-            draft.replace(root / index.name)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            with disk_full_told():
+                if not wait:
+                    _refuse_room(version, index)
+                _write(version, index, note)
+        except DiskFull as full:
+            _Told(problem=dump(full.message)).write(note)
+            raise
         note.unlink()
         for folder in sorted(_made(root), key=_used)[:-KEPT_AT_MOST]:
             if _used(folder) < time.time() - IN_USE_SECONDS:  # several may be read beside others
@@ -134,8 +133,38 @@ def index_make(version_id: uuid.UUID, index: Index, *, wait: bool = False) -> bo
     return True
 
 
+def _refuse_room(version: DatasetVersion, index: Index) -> None:
+    needed = index.room(version.rows_path)
+    free = max(shutil.disk_usage(version.indexes_directory).free - RESERVE, 0)
+    if needed > free:
+        raise DiskFull(
+            _(
+                "Going through the column “%(column)s” takes about %(needed)s MB of disk, and"
+                " %(free)s MB may be taken. Ask an operator for room, then try again."
+            )
+            % {"column": index.column, "needed": -(-needed >> 20), "free": free >> 20}
+        )
+
+
+def _write(version: DatasetVersion, index: Index, note: Path) -> None:
+    """The caller holds the folder of the version's indexes."""
+    root = version.indexes_directory
+    draft, tries = root / DRAFT, _Told.of(note)[0].tries + 1
+    _Told(tries).write(note)
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        index.write(version.rows_path, draft, _Teller(note, tries))
+        for path in draft.iterdir():
+            sync(path)
+        draft.replace(root / index.name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
 def indexes_forget() -> None:
     """Removes those that nobody used lately, and those of versions that are gone."""
+    turns_forget(KEPT.total_seconds())
     root = data_root() / INDEXES
     folders = list(root.iterdir()) if root.exists() else []
     ids = [folder.name for folder in folders if _is_id(folder.name)]
@@ -161,6 +190,48 @@ def indexes_forget() -> None:
                     note.unlink()
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is written of an index that is not there yet.
+
+    `problem` is a stored phrase: why it could not be made, though the machine could have.
+    """
+
+    tries: int = 0
+    percent: int = 0
+    problem: str = ""
+
+    @classmethod
+    def of(cls, note: Path) -> tuple[Self, float]:
+        """What was written, and how many seconds ago."""
+        try:
+            return cls(**json.loads(note.read_text())), time.time() - note.stat().st_mtime
+        except FileNotFoundError:
+            return cls(), AGAIN_SECONDS
+
+    def write(self, note: Path) -> None:
+        """Writes it in the place of what was written."""
+        draft = note.with_suffix(f".draft-{uuid.uuid4().hex}")
+        draft.write_text(json.dumps(asdict(self)))
+        draft.replace(note)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is to be begun anew, or not at all."""
+        return bool(self.problem) or self.tries >= TRIES
+
+    def why_not(self, index: Index, age: float) -> str:
+        """Why it is not made, told to people; empty where it may be begun."""
+        if self.problem and age < FULL_FOR.total_seconds():
+            return load(self.problem)
+        if self.tries >= TRIES and age < FAILED_FOR.total_seconds():
+            return _(
+                "The column “%(column)s” could not be gone through: the machine may have too little"
+                " memory or disk. Try again in an hour."
+            ) % {"column": index.column}
+        return ""
+
+
 class _Teller:
     """Writes down how far an index is, once a second."""
 
@@ -170,7 +241,7 @@ class _Teller:
     def __call__(self, share: float) -> None:
         if time.monotonic() - self._last > 1:
             self._last = time.monotonic()
-            _tell(self._note, tries=self._tries, percent=int(95 * share))
+            _Told(self._tries, int(95 * share)).write(self._note)
 
 
 def _is_id(name: str) -> bool:
@@ -191,19 +262,3 @@ def _used(path: Path) -> float:
 
 def _note(root: Path, index: Index) -> Path:
     return root / f"{index.name}.json"
-
-
-def _tell(note: Path, *, tries: int, percent: int) -> dict[str, int]:
-    told = {"tries": tries, "percent": percent}
-    draft = note.with_suffix(f".draft-{uuid.uuid4().hex}")
-    draft.write_text(json.dumps(told))
-    draft.replace(note)
-    return told
-
-
-def _told(note: Path) -> tuple[dict[str, int], float]:
-    """What is written of an index that is not there yet, and how many seconds ago."""
-    try:
-        return json.loads(note.read_text()), time.time() - note.stat().st_mtime
-    except FileNotFoundError:
-        return {"tries": 0, "percent": 0}, AGAIN_SECONDS

@@ -237,6 +237,7 @@ def _asking(run: RecipeRun, reporter: _Reporter) -> Asking:
         Journal(run.journal),
         salt=str(run.pk),
         limits=Limits(run.max_cost, run.max_tokens),
+        takes_unusable=run.takes_unusable,
         look=reporter.look,
         tell=reporter.log.say,
     )
@@ -287,6 +288,7 @@ def _refuse_empty(outcomes: list[StepOutcome]) -> None:
     raise _BadOutcome(
         _("No row is left after step %(number)s. Loosen what it drops.") % {"number": number},
         outcomes,
+        code="nothing_left",
     )
 
 
@@ -304,6 +306,7 @@ def _judge_parts(shares: dict[str, float], outcomes: list[StepOutcome], log: Run
                 )
                 % {"part": PARTS[part]},
                 outcomes,
+                code="part_empty",
             )
         if abs(got[part] - wanted) > max(wanted / 2, 1):
             log.say(
@@ -318,8 +321,8 @@ def _judge_parts(shares: dict[str, float], outcomes: list[StepOutcome], log: Run
 class _BadOutcome(DomainError):
     """The rows that are left are not what was asked for; `outcomes` say what each step did."""
 
-    def __init__(self, message: str, outcomes: list[StepOutcome]) -> None:
-        super().__init__(message, code="bad_outcome")
+    def __init__(self, message: str, outcomes: list[StepOutcome], *, code: str) -> None:
+        super().__init__(message, code=code)
         self.outcomes = outcomes
 
 
@@ -343,6 +346,7 @@ def _fail(run_id: uuid.UUID, refused: DomainError) -> None:
             RecipeRun.State.FAILED,
             by=None,
             problem=refused.message,
+            problem_code=refused.code,
             report=[outcome.stored() for outcome in outcomes],
             progress={},
         )

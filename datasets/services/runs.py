@@ -15,6 +15,7 @@ from accounts.services import event_record, role_require
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
 from datasets.generation.asking import UNLIMITED, Limits
+from datasets.generation.endings import MOSTLY_UNUSABLE
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
 from datasets.recipes.kinds import shares_of
 from datasets.services.asking import currency_of, doors_of
@@ -126,6 +127,7 @@ def run_cancel(run_id: uuid.UUID, *, by: User) -> RecipeRun:
 @transaction.atomic
 def run_resume(run_id: uuid.UUID, *, by: User, limits: Limits = UNLIMITED) -> RecipeRun:
     """Has a failed run go on with what models answered before it failed; nothing is asked twice.
+    One that stopped because most answers were of no use takes them from now on.
 
     Conflict when it has not failed, or asked nothing, or its answers are gone.
     """
@@ -150,6 +152,8 @@ def run_resume(run_id: uuid.UUID, *, by: User, limits: Limits = UNLIMITED) -> Re
         max_cost=limits.cost,
         max_tokens=limits.tokens,
         problem="",
+        problem_code="",
+        takes_unusable=run.takes_unusable or run.problem_code == MOSTLY_UNUSABLE,
         report=[],
         ended_at=None,
     )

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -28,10 +28,14 @@ from datasets.services.overlaps import (
     uncompared,
 )
 from datasets.statistics.counting import FORMAT, statistics_compute
-from datasets.statistics.duplicates import ROW_BYTES, ROWS_MAX, near_find
+from datasets.statistics.duplicates import ROW_BYTES, ROWS_MAX, near_find, near_mark
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TRIES = 5  # of a count that is killed or fails
 RESERVE = 2**28  # bytes of the disk that a count leaves free
+NEAR = ".near"  # the folder that the count of near duplicates holds, not to keep others waiting
 
 
 def statistics_waiting() -> DatasetVersionQuerySet:
@@ -68,7 +72,15 @@ def version_statistics(version_id: uuid.UUID) -> bool:
     Does nothing when another process is at it or it is done. May be killed at any moment: the
     sweep starts it again, and nothing it wrote counts before the row says so.
     """
-    if not _work(version_id, _to_count, _count_and_compare, _count_give_up):
+    version = DatasetVersion.objects.ready().filter(pk=version_id).first()
+    if version is None or not _work(
+        version,
+        version.directory,
+        "progress",
+        waiting=_to_count,
+        work=_count_and_compare,
+        give_up=_count_give_up,
+    ):
         return False
     if duplicates_waiting().filter(pk=version_id).exists():
         async_task("datasets.tasks.version_duplicates", str(version_id), cluster="web")
@@ -78,6 +90,7 @@ def version_statistics(version_id: uuid.UUID) -> bool:
 def version_duplicates(version_id: uuid.UUID) -> bool:
     """Counts the near duplicates of a counted version, which takes longer than all other counts;
     whether this call did it. As `version_statistics` it may be called and killed at any moment.
+    Meanwhile the version may be counted anew and compared.
 
     Waits, without a try being counted, while the disk has no room for what it needs meanwhile.
     """
@@ -85,47 +98,59 @@ def version_duplicates(version_id: uuid.UUID) -> bool:
     if version is None:
         return False
     needed = ROW_BYTES * min(version.counts["rows"], ROWS_MAX) + RESERVE
+    folder = version.directory / NEAR
     try:
-        has_room = shutil.disk_usage(version.directory).free >= needed
+        folder.mkdir(exist_ok=True)
+        has_room = shutil.disk_usage(folder).free >= needed
     except FileNotFoundError:  # it was deleted meanwhile
         return False
     if not has_room:
-        with locked(version.directory) as mine:
-            if mine:  # else somebody counts something of it, and tells how far that is
-                progress = {**version.progress, "phase": "room"}
-                DatasetVersion.objects.filter(pk=version_id).update(progress=progress)
+        with locked(folder) as mine:
+            if mine:  # else somebody counts, and tells how far that is
+                noted = _noted(version, "near_progress")
+                _note(version, "near_progress", {**noted, "phase": "room"})
         return False
-    return _work(version_id, duplicates_waiting, _near_count, _near_give_up)
+    return _work(
+        version,
+        folder,
+        "near_progress",
+        waiting=duplicates_waiting,
+        work=_near_count,
+        give_up=_near_give_up,
+    )
 
 
 def _work(
-    version_id: uuid.UUID,
+    version: DatasetVersion,
+    folder: Path,
+    field: str,
+    *,
     waiting: Callable[[], DatasetVersionQuerySet],
     work: Callable[[DatasetVersion], None],
     give_up: Callable[[DatasetVersion, str], None],
 ) -> bool:
-    """Works at the version if it waits and nobody else is at it; whether this call did it."""
-    version = DatasetVersion.objects.ready().filter(pk=version_id).first()
-    if version is None:
-        return False
-    with locked(version.directory) as mine:
+    """Works at the version if it waits and nobody else holds the folder; whether this call did it.
+
+    The field of the row tells how far it is.
+    """
+    with locked(folder) as mine:
         rows = waiting().select_related("dataset__project") if mine else None
-        version = rows.filter(pk=version_id).first() if rows is not None else None
-        if version is None:
+        found = rows.filter(pk=version.pk).first() if rows is not None else None
+        if found is None:
             return False
         try:
-            _tries_count(version)
+            _tries_count(found, field)
             with disk_full_told():
-                work(version)
+                work(found)
         except DomainError as refused:
-            if isinstance(refused, DiskFull) and version.progress["tries"] < TRIES:
+            if isinstance(refused, DiskFull) and _noted(found, field)["tries"] < TRIES:
                 return False
-            give_up(version, refused.message)
+            give_up(found, refused.message)
         except FileNotFoundError:
-            if DatasetVersion.objects.filter(pk=version_id).exists():
+            if DatasetVersion.objects.filter(pk=found.pk).exists():
                 raise  # otherwise it was deleted meanwhile
-        DatasetVersion.objects.filter(pk=version_id).update(progress={})
-        live_touch(version_id, version.dataset.project_id)
+        _note(found, field, {})
+        live_touch(found.pk, found.dataset.project_id)
     return True
 
 
@@ -152,9 +177,9 @@ def _count_give_up(version: DatasetVersion, message: str) -> None:
     overlaps_give_up(version, message)
 
 
-def _tries_count(version: DatasetVersion) -> None:
+def _tries_count(version: DatasetVersion, field: str) -> None:
     """Notes that the count begins. One that never came to its end so often is given up."""
-    tries = int(version.progress.get("tries", 0)) + 1
+    tries = int(_noted(version, field).get("tries", 0)) + 1
     if tries > TRIES:
         raise DomainError(
             _(
@@ -163,12 +188,20 @@ def _tries_count(version: DatasetVersion) -> None:
             )
             % {"tries": TRIES}
         )
-    version.progress = {"tries": tries}
-    DatasetVersion.objects.filter(pk=version.pk).update(progress=version.progress)
+    _note(version, field, {"tries": tries})
+
+
+def _noted(version: DatasetVersion, field: str) -> dict[str, Any]:
+    return getattr(version, field) or {}
+
+
+def _note(version: DatasetVersion, field: str, progress: dict[str, Any]) -> None:
+    setattr(version, field, progress)
+    DatasetVersion.objects.filter(pk=version.pk).update(**{field: progress})
 
 
 def _count(version: DatasetVersion) -> None:
-    with _draft(version) as draft:
+    with _draft(version.directory / ".statistics") as draft:
         found = statistics_compute(
             version.rows_path,
             version.check_directory,
@@ -183,25 +216,44 @@ def _count(version: DatasetVersion) -> None:
 
 
 def _near_count(version: DatasetVersion) -> None:
-    with _draft(version) as draft:
-        found = near_find(
+    with _draft(version.directory / NEAR / "draft") as draft:
+        found, rows = near_find(
             version.rows_path,
-            version.check_directory,
             draft,
             mapping_of(version),
-            progress=reporter(version),
+            progress=reporter(version, "near_progress"),
         )
-        _settle(version, version.counts | {"near": found}, draft)
+        _near_settle(version, found, draft, rows)
+
+
+def _near_settle(
+    version: DatasetVersion, found: dict[str, Any], draft: Path, rows: "NDArray[Any]"
+) -> None:
+    """Marks the rows in the facts, and adds what was found to the statistics, of the newest count.
+
+    A count anew writes both, too: only here this one waits for it.
+    """
+    with locked(version.directory, wait=True):
+        if latest := _newest(version):
+            near_mark(latest.check_directory, draft, rows)
+            _settle(latest, latest.counts | {"near": found}, draft)
 
 
 def _near_give_up(version: DatasetVersion, message: str) -> None:
-    _settle(version, version.counts | {"near": {"error": dump(message)}}, None)
+    with locked(version.directory, wait=True):
+        if latest := _newest(version):
+            _settle(latest, latest.counts | {"near": {"error": dump(message)}}, None)
+
+
+def _newest(version: DatasetVersion) -> DatasetVersion | None:
+    """The row as it is now; None when it is gone."""
+    rows = duplicates_waiting().select_related("dataset__project")
+    return rows.filter(pk=version.pk).first()
 
 
 @contextmanager
-def _draft(version: DatasetVersion) -> Iterator[Path]:
-    """An empty folder for new files. The caller holds the version's lock."""
-    draft = version.directory / ".statistics"
+def _draft(draft: Path) -> Iterator[Path]:
+    """An empty folder for new files. The caller holds the folder around it."""
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     try:

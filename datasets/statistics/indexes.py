@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.reading.indexed import IndexedReader, IndexedWriter, texts_within
+from datasets.statistics.drawing import drawn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +36,7 @@ WITHOUT_VALUE = ("empty", "filled")
 RUN_BYTES = 128 * 2**20  # of memory in which rows are put in order at once
 _ENTRY_BYTES = 250  # of memory for a row besides its text
 _BLOCK = 4096  # rows of a run that are read at once
+_JUDGED = 400  # rows by which the room for all of them is judged
 # Others have too many digits for a number, or are a name made of digits, such as 007.
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?")
 _EXACT = 10**15
@@ -55,6 +57,17 @@ class Index:
         """A name for its folder."""
         told = json.dumps([self.column, self.words.casefold()])
         return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+
+    def room(self, rows: Path) -> int:
+        """About how many bytes of disk making it takes, judged by some of the rows."""
+        reader = IndexedReader(rows)
+        if self.words:
+            return 4 * reader.count
+        numbers = drawn(reader.count, _JUDGED / max(reader.count, 1))
+        cells = [_cell(value, self.column) for _number, value in reader.some(numbers)]
+        keys = sum(len(marshal.dumps((key_of(cell), 0))) for cell in cells) / max(len(cells), 1)
+        # Runs and values have the keys each, and values a place in their file; two orders.
+        return int(reader.count * (2 * keys + 16 + 8))
 
     def write(self, rows: Path, target: Path, progress: Progress) -> None:
         """Makes the index into the folder `target`, in memory that does not grow with texts."""
@@ -210,4 +223,8 @@ def _cells(reader: IndexedReader, column: str, progress: Progress) -> Iterator[t
     for number, _line, value in reader.all():
         if number % 4096 == 0:
             progress(number / reader.count)
-        yield number, value.get(column) if isinstance(value, dict) else None
+        yield number, _cell(value, column)
+
+
+def _cell(value: Any, column: str) -> Any:
+    return value.get(column) if isinstance(value, dict) else None

@@ -14,8 +14,10 @@ class DiskFull(DomainError):
 
     code = "disk_full"
 
-    def __init__(self) -> None:
-        super().__init__(_("The disk is full. Ask an operator for room, then try again."))
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message or _("The disk is full. Ask an operator for room, then try again.")
+        )
 
 
 @contextmanager

@@ -273,6 +273,10 @@ STORAGES: dict[str, dict[str, Any]] = {
 WHITENOISE_MANIFEST_STRICT = False
 MEDIA_ROOT = TRAINER_HOME / "data"
 FILE_UPLOAD_TEMP_DIR = TRAINER_HOME / "temp"
+FILE_UPLOAD_HANDLERS = [
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "common.receiving.UploadHandler",
+]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2500  # a script may name 2,000 uploads, each in a field of its own
 for _directory in (

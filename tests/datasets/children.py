@@ -88,7 +88,8 @@ from tests.datasets.children import dies_after, dies_everywhere
 
 
 def count(steps):
-    DatasetVersion.objects.update(progress={})  # not given up, however often it dies
+    # Not given up, however often it dies.
+    DatasetVersion.objects.update(progress={}, near_progress=None)
     version = DatasetVersion.objects.get()
     dies_after(steps)
     getattr(services, sys.argv[1])(version.pk)

@@ -258,7 +258,8 @@ def test_a_big_version_waits_for_a_process(version, pages, monkeypatch, people) 
     assert answer.json()["state"] == "waiting" and not answer.json()["results"]
     assert "Going through the column “score”" in page.content.decode()
     assert "every 2s" in page.content.decode()
-    assert nudges == [("datasets.tasks.rows_index", str(version.pk), ["score", ""])]
+    wanted = ["score", ""]
+    assert nudges == [("datasets.tasks.rows_index", str(version.pk), wanted, str(people.viewer.pk))]
     choice = Choice(order="up", by="score")
     nobody = services.indexes_ready(version, choice, by=AnonymousUser())
     assert nobody.state == "failed" and "Log in" in nobody.problem
@@ -299,7 +300,7 @@ def test_an_index_that_never_ends_is_given_up(version, monkeypatch, people) -> N
     note = making._note(version.indexes_directory, Index("score"))
     os.utime(note, (0, 0))
     assert services.indexes_ready(version, choice, by=people.viewer).state == "waiting"
-    assert making._told(note)[0]["tries"] == 0
+    assert making._Told.of(note)[0].tries == 0
 
 
 def test_what_nobody_uses_is_forgotten(version, make, monkeypatch, people) -> None:

@@ -46,6 +46,19 @@ def test_a_small_upload(disk, people, client) -> None:
     assert client.post(reverse("api-dataset-list"), given).status_code == 201
 
 
+def test_an_upload_without_room_for_its_temporary_file(home, people, client) -> None:
+    client.force_login(people.member)
+    given = {"name": "rows", "project": str(people.team.pk)}
+    with small_disk(home / "temp"):
+        for name in ("api-dataset-list", "datasets:dataset_create"):
+            answer = client.post(reverse(name), given | {"file": upload(big() * 2)})
+            assert (answer.status_code, FULL in answer.content.decode()) == (422, True)
+        assert not list((home / "temp").iterdir())
+        enlarge(home / "temp")
+        answer = client.post(reverse("api-dataset-list"), given | {"file": upload(big() * 2)})
+        assert answer.status_code == 201
+
+
 def test_a_run(disk, version, people) -> None:
     steps = [{"kind": "clean"}]
     recipe = services.recipe_create(

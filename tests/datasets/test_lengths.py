@@ -192,7 +192,7 @@ def test_a_description_that_makes_no_sense(described, told: object) -> None:
 
 
 def test_visitors_start_no_process(version, client, people) -> None:
-    """Public rows are read by anybody; parting them takes an account."""
+    """Public rows are read by anybody; tokenizing them takes an account."""
     Dataset.objects.update(is_public=True)
     page = client.get(rows_of(version), {"view": "tokens"})
     assert "Log in to see rows as tokens." in page.content.decode()

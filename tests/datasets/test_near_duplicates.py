@@ -48,7 +48,9 @@ def test_all_rows_of_a_big_version_are_compared(make, monkeypatch) -> None:
     version.refresh_from_db()
     assert version.statistics["looked"] < 300 and "near" not in version.statistics
     before = np.fromfile(version.check_directory / "facts.bin", dtype=RECORD)
-    with locked(version.directory):
+    folder = version.directory / ".near"
+    folder.mkdir()
+    with locked(folder):
         assert not services.version_duplicates(version.pk)
     assert services.version_duplicates(version.pk)
     version.refresh_from_db()
@@ -58,6 +60,27 @@ def test_all_rows_of_a_big_version_are_compared(make, monkeypatch) -> None:
     after["flags"] &= ~np.uint8(NEAR)
     assert (before == after).all()
     assert not services.version_duplicates(version.pk)  # once is enough
+
+
+def test_the_version_may_be_counted_anew_and_compared_meanwhile(make, monkeypatch) -> None:
+    """Only what both write waits for each other, and the sweep leaves the count its files."""
+    version = make(rows(50, copies=10)).latest
+    services.version_statistics(version.pk)
+    seek = duplicates.near_find
+
+    def meanwhile(*told, **more):
+        found = seek(*told, **more)
+        DatasetVersion.objects.update(statistics_format=None, compared="")
+        assert services.version_statistics(version.pk)
+        services.sweep()
+        return found
+
+    monkeypatch.setattr("datasets.services.statistics.near_find", meanwhile)
+    assert services.version_duplicates(version.pk)
+    version.refresh_from_db()
+    assert version.statistics["near"]["rows"] == len(_near(version)) == 10
+    assert version.statistics_format == counting.FORMAT and version.compared
+    assert version.near_progress == {}
 
 
 def test_exact_duplicates_are_not_near_ones(make) -> None:
@@ -120,7 +143,7 @@ def test_a_count_that_never_ends_is_given_up(make, client, people) -> None:
     """The other counts stay."""
     version = make(rows(20, copies=2)).latest
     services.version_statistics(version.pk)
-    DatasetVersion.objects.update(progress={"tries": 5})
+    DatasetVersion.objects.update(near_progress={"tries": 5})
     assert services.version_duplicates(version.pk)
     assert not services.version_duplicates(version.pk)
     version.refresh_from_db()
@@ -146,7 +169,7 @@ def test_killed_at_any_point(make, home) -> None:
     version.refresh_from_db()
     assert version.statistics["near"]["rows"] == len(_near(version)) == 10
     services.sweep()
-    assert not (version.directory / ".statistics").exists()
+    assert not (version.directory / ".near").exists()
 
 
 MEASURED = """
@@ -158,7 +181,7 @@ from datasets.checking import rows_check
 from datasets.ingest import contents_ingest, no_progress
 from datasets.shapes.detect import guess
 from datasets.statistics.counting import statistics_compute
-from datasets.statistics.duplicates import near_find
+from datasets.statistics.duplicates import near_find, near_mark
 from tests.memory import peak_kilobytes
 folder = Path(sys.argv[1])
 found = contents_ingest(folder, folder / "original", "a.jsonl", line_limit=16 << 20)
@@ -167,7 +190,8 @@ for name in ("check", "facts", "new"):
 mapping, rows = guess(found.sample).mapping, folder / "rows.jsonl"
 rows_check(rows, folder / "check", mapping)
 statistics_compute(rows, folder / "check", folder / "facts", mapping, progress=no_progress)
-near = near_find(rows, folder / "facts", folder / "new", mapping, progress=no_progress)
+near, marked = near_find(rows, folder / "new", mapping, progress=no_progress)
+near_mark(folder / "facts", folder / "new", marked)
 print(near["looked"], near["rows"], peak_kilobytes() // 1024)
 """
 

@@ -22,7 +22,7 @@ def test_a_part_without_rows_is_a_failure_that_says_so(make, recipe, execute) ->
     shares = {"validation_share": 0.2, "by": "column", "column": "customer"}
     run = execute(recipe([{"kind": "split", "parameters": shares}]), source, name="new")
     assert (run.state, run.outputs.count()) == ("failed", 0)
-    assert "“Test”" in run.problem
+    assert (run.problem_code, "“Test”" in run.problem) == ("part_empty", True)
     with translation.override("zh-hans"):
         assert "“测试”" in RecipeRun.objects.get(pk=run.pk).problem
     assert run.report[0]["parts"] == {"train": 11, "validation": 1}
@@ -32,12 +32,15 @@ def test_a_part_without_rows_is_a_failure_that_says_so(make, recipe, execute) ->
     assert "has 1 rows where 6 were to be" in load(run.log[-1]["text"])
 
 
-def test_nothing_left_is_a_failure_that_says_where(make, recipe, execute) -> None:
+def test_nothing_left_is_a_failure_that_says_where(make, recipe, execute, people, client) -> None:
     dataset = make()
     steps = [{"kind": "mask"}, {"kind": "clean", "parameters": {"min_chars": 5000}}]
     run = execute(recipe(steps), dataset.latest)
     assert run.state == "failed"
     assert "step 2" in run.problem
+    client.force_login(people.viewer)
+    told = client.get(f"/api/v1/recipe-runs/{run.pk}/").json()
+    assert (told["problem_code"], told["problem"]) == ("nothing_left", run.problem)
     assert run.report[1]["dropped"] == {"too_short": 30}
     assert dataset.versions.count() == 1
 

@@ -63,7 +63,7 @@ def test_a_long_text_takes_little_memory(tokenizer_dir: Path) -> None:
 
 def test_splitting_rows_into_tokens_starts_without_django() -> None:
     """Each page of tokens starts that process: what it loads is what people wait for."""
-    code = "import sys, datasets.parting; print('django' in sys.modules)"
+    code = "import sys, datasets.tokenizing; print('django' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -116,7 +116,7 @@ def test_words_around_calls() -> None:
 
 
 def test_rows_are_shown_and_counted_in_these_words(settings, tmp_path, tokenizer_dir) -> None:
-    """Also by the process that parts them into tokens."""
+    """Also by the process that tokenizes them."""
     words = {**AS_JSON, "tools": ["<", ",", ">"], "tool": "bare"}
     told = json.loads(orjson.dumps(FAMILIES["chatml"])) | {"tool_words": words}
     settings.ENGINES_DIR = tmp_path

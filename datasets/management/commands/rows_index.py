@@ -4,10 +4,12 @@ import json
 import os
 import uuid
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from common.disks import DiskFull
 from datasets import services
 from datasets.management.limits import limited
 from datasets.statistics.indexes import Index
@@ -27,4 +29,5 @@ class Command(BaseCommand):
         os.nice(5)
         asked = json.loads(os.environ[services.INDEX_ASKED])
         limited(memory=services.INDEX_BYTES, seconds=services.INDEX_SECONDS)
-        services.index_make(options["version"], Index(*asked))
+        with suppress(DiskFull):  # it is noted, for those who wait
+            services.index_make(options["version"], Index(*asked))

@@ -1,7 +1,7 @@
-"""Examples parted into tokens, in a process of its own with hard limits: a model's tokenizer may be
+"""Examples as tokens, in a process of its own with hard limits: a model's tokenizer may be
 anything.
 
-Run as `python -m datasets.parting`; `datasets.sight` starts it, hands over an `Asked` on the
+Run as `python -m datasets.tokenizing`; `datasets.sight` starts it, hands over an `Asked` on the
 standard input and reads a list of `Seen` from the standard output, both as JSON.
 """
 
@@ -21,13 +21,13 @@ from datasets.shapes.turns import Example, Turn
 
 MEMORY = 4 * 2**30  # bytes of address space, of which threads of the tokenizer reserve most
 SECONDS = 20  # of processor time
-TEXT_MAX = 20_000  # characters of a row that are parted while somebody waits
+TEXT_MAX = 20_000  # characters of a row that are tokenized while somebody waits
 PIECES_MAX = 800  # of a row on a page
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Examples, the folder of the tokenizer to part them with, and the chat template around."""
+    """Examples, the folder of the tokenizer for them, and the chat template around."""
 
     directory: str
     template: Template
