@@ -114,10 +114,17 @@ def member_locked(archive: bytes, name: str) -> bytes:
     return bytes(told)
 
 
-def tarred(parts: dict[str, bytes], *, mode: str = "w:gz", link: str = "") -> bytes:
+def tarred(
+    parts: dict[str, bytes],
+    *,
+    mode: str = "w:gz",
+    link: str = "",
+    encoding: str = "utf-8",
+    form: int = tarfile.DEFAULT_FORMAT,
+) -> bytes:
     """A tar file, if wanted with a link that leads out of it."""
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as archive:
+    with tarfile.open(fileobj=file, mode=mode, encoding=encoding, format=form) as archive:
         for name, data in parts.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
