@@ -20,7 +20,7 @@ from typing import IO, Any, Literal
 
 from backports import zstd
 
-from datasets.parsing.names import NAME_MAX, is_showable, shown
+from datasets.parsing.names import NAME_MAX, is_showable, meant, shown
 from datasets.parsing.refusals import Refused
 
 MEMBERS = "members.jsonl"
@@ -58,7 +58,7 @@ def zip_open(source: Path, target: Path, _name: str, size: int) -> None:
             parts = [part for part in archive.infolist() if not part.is_dir()]
             if sum(part.file_size for part in parts) > size:
                 raise Refused("bomb", limit=size >> 20)
-            _unpack(((_meant(part), _zipped(archive, part)) for part in parts), target, size)
+            _unpack(((_zip_name(part), _zipped(archive, part)) for part in parts), target, size)
     except zipfile.BadZipFile as error:
         raise Refused("damaged", reason=str(error)) from error
 
@@ -72,13 +72,8 @@ def _zipped(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Iterator[Readabl
         yield opened
 
 
-def _meant(part: zipfile.ZipInfo) -> str:
-    """The name as it was meant: older programs write Chinese names without saying in what."""
-    if not part.flag_bits & 0x800:
-        for encoding in ("utf-8", "gb18030"):
-            with contextlib.suppress(UnicodeError):
-                return part.filename.encode("cp437").decode(encoding)
-    return part.filename
+def _zip_name(part: zipfile.ZipInfo) -> str:
+    return part.filename if part.flag_bits & 0x800 else meant(part.filename, "cp437")
 
 
 def tar_open(source: Path, target: Path, name: str, size: int) -> None:
@@ -122,10 +117,10 @@ def _holds_tar(source: Path) -> bool:
 
 def _tar(file: Readable) -> Iterator[Member]:
     """Plain files only: links and devices are no data, and could lead out of the archive."""
-    with tarfile.open(fileobj=file, mode="r|") as archive:
+    with tarfile.open(fileobj=file, mode="r|", encoding="utf-8") as archive:
         for member in archive:
             if member.isreg() and (opened := archive.extractfile(member)):
-                yield member.name, opened
+                yield meant(member.name, "utf-8"), opened
             # It would keep every member that it has passed.
             archive.members.clear()  # type: ignore[attr-defined]
 

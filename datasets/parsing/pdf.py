@@ -1,12 +1,14 @@
 """PDF documents, a row for each page that has text."""
 
 import contextlib
+import ctypes
 import re
 from pathlib import Path
 
 import pypdfium2
 from pypdfium2 import raw
 
+from datasets.parsing.pdf_contents import damaged_among
 from datasets.parsing.refusals import Partly, Refused
 from datasets.parsing.sections import Rows
 
@@ -27,17 +29,19 @@ def pdf_parse(source: Path, target: Path, name: str, _size: int) -> list[Partly]
         raise
     rows = Rows(target, name)
     unread: dict[str, list[int]] = {"pictures": [], "damaged_pages": []}
+    bare: list[int] = []
     for number in range(1, len(document) + 1):
         before = rows.count
         try:
-            text, drawn = _page(document, number)
+            text, shows = _page(document, number)
         except pypdfium2.PdfiumError:
             unread["damaged_pages"].append(number)
             continue
         rows.write(text, number)
-        if drawn and rows.count == before:
-            unread["pictures"].append(number)
+        if rows.count == before:
+            (unread["pictures"] if shows else bare).append(number)
     rows.close()
+    unread["damaged_pages"] = sorted(unread["damaged_pages"] + damaged_among(document, bare))
     if not rows.count:
         damaged = unread["damaged_pages"]
         code = "no_whole_page" if damaged else "scanned"
@@ -50,11 +54,29 @@ def pdf_parse(source: Path, target: Path, name: str, _size: int) -> list[Partly]
 
 
 def _page(document: pypdfium2.PdfDocument, number: int) -> tuple[str, bool]:
-    """The text of a page, by its number from 1, and whether anything is drawn on it."""
+    """The text of a page, by its number from 1, and whether it shows anything else."""
     with contextlib.closing(document[number - 1]) as page:
         with contextlib.closing(page.get_textpage()) as text:
             words = _HYPHEN.sub("", text.get_text_bounded()).replace("\r\n", "\n")
-        return words, bool(raw.FPDFPage_CountObjects(page))
+        count = raw.FPDFPage_CountObjects(page)
+        return words, any(
+            _is_seen(raw.FPDFPage_GetObject(page, place), words) for place in range(count)
+        )
+
+
+def _is_seen(drawn: raw.FPDF_PAGEOBJECT, words: str) -> bool:
+    """Whether something on a page is more than its words, spaces, or white on white."""
+    kind = raw.FPDFPageObj_GetType(drawn)
+    if kind == raw.FPDF_PAGEOBJ_TEXT:
+        return not words  # signs whose letters nobody knows
+    if kind != raw.FPDF_PAGEOBJ_PATH:
+        return True
+    filled, stroked = ctypes.c_int(), ctypes.c_int()
+    raw.FPDFPath_GetDrawMode(drawn, filled, stroked)
+    color = [ctypes.c_uint() for _part in "RGBA"]
+    is_known = raw.FPDFPageObj_GetFillColor(drawn, *color)
+    is_white = is_known and all(part.value == 255 for part in color[:3])
+    return bool(stroked.value) or bool(filled.value and not is_white)
 
 
 def _named(pages: list[int]) -> str:

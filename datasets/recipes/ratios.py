@@ -7,6 +7,7 @@ SHINGLE = 10  # characters; what occurs again in this length counts as repeated
 _SHORT = 100  # characters; up to there a set is quicker than numbers
 _BASE = 0x9E3779B97F4A7C15
 _SIGNS = regex.compile(r"[^\p{L}\p{M}\p{N}]")
+_SPACES = bytes(code for code in range(128) if chr(code).isspace())
 _LETTERS = bytes(code for code in range(128) if chr(code).isalnum())
 
 
@@ -39,9 +40,9 @@ def _kinds(text: str) -> int:
 
 def symbols(text: str) -> float:
     """The share of signs that are neither letters nor digits among all but white space, 0 to 1."""
-    signs = "".join(text[:LOOKED_AT].split())
-    if not signs:
-        return 0.0
-    if signs.isascii():
-        return len(signs.encode().translate(None, _LETTERS)) / len(signs)
-    return len(_SIGNS.findall(signs)) / len(signs)
+    text = text[:LOOKED_AT]
+    if text.isascii():  # a third of the time
+        plain = text.encode().translate(None, _SPACES)
+        return len(plain.translate(None, _LETTERS)) / len(plain) if plain else 0.0
+    signs = "".join(text.split())
+    return len(_SIGNS.findall(signs)) / len(signs) if signs else 0.0

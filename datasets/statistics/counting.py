@@ -13,6 +13,7 @@ from datasets.reading.indexed import IndexedReader
 from datasets.recipes.languages import Recogniser
 from datasets.recipes.masking import Masker
 from datasets.recipes.placeholders import RowNumbers
+from datasets.recipes.ratios import symbols
 from datasets.recipes.rows import decoded, mark_of, plain, texts_key, texts_of
 from datasets.shapes.mapping import Mapping
 from datasets.statistics.columns import Columns
@@ -28,13 +29,13 @@ from datasets.statistics.facts import (
     facts_write,
 )
 from datasets.statistics.languages import LANGUAGES
-from datasets.statistics.outliers import Ratios, outliers_find
+from datasets.statistics.outliers import Repetitions, outliers_find
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 2  # of what is counted; versions counted in an earlier one are counted again
-SAMPLE_BYTES = 8 * 2**20  # of rows in which language and personal data are sought
+FORMAT = 3  # of what is counted; versions counted in an earlier one are counted again
+SAMPLE_BYTES = 8 * 2**20  # of rows in which language, personal data and repetition are sought
 TEXT_MAX = 20_000  # characters of a row in which personal data are sought
 SOUGHT = ["key", "email", "id_card", "bank_card", "phone", "ip"]  # what patterns tell for certain
 EXTREMES = 5
@@ -54,7 +55,7 @@ def statistics_compute(
     counter.read(lambda share: progress("counting", 0.6 * share))
     sample = _Sample(reader, counter.facts, mapping)
     found = sample.look(lambda share: progress("looking", 0.6 + 0.4 * share))
-    outliers = outliers_find(counter.facts, sample.ratios)
+    outliers = outliers_find(counter.facts, sample.repetitions)
     table = counter.facts.table()
     order = facts_write(table, target, check)
     usable = len(order)
@@ -109,15 +110,17 @@ class _Counter:
             row = decoded(value, self._mapping)
             texts = texts_of(row, mapping)
             flags = self._flags(number)
+            is_dropped = bool(flags & DROPPED)
             turns = _turns_of(tuple([role for role, _text in texts]))
-            if not flags & DROPPED:
+            if not is_dropped:
                 self._turns[min(turns, TURNS_MAX)] += 1
             self.facts.add(
                 characters=sum([len(text) for _role, text in texts]),
                 turns=turns,
                 key=texts_key(texts, row, mark_of(row, mapping)),
                 flags=flags,
-                tokens=0 if flags & DROPPED else self._tokens(),
+                tokens=0 if is_dropped else self._tokens(),
+                symbols=0.0 if is_dropped else symbols(_joined(texts)),
             )
             if number % 1024 == 0:
                 progress(number / self._reader.count)
@@ -165,6 +168,10 @@ def _turns_of(roles: tuple[str, ...]) -> int:
     return sum(role != before for role, before in zip(said, ["", *said], strict=False))
 
 
+def _joined(texts: list[tuple[str, str]]) -> str:
+    return "\n".join([text for _role, text in texts])
+
+
 def _flags_of(findings: Path) -> Iterator[tuple[int, int]]:
     """Rows that have findings, in order, with what they mean for the row."""
     for _number, _line, entry in IndexedReader(findings).all():
@@ -180,19 +187,18 @@ class _Sample:
         self._mapping = mapping
         self._numbers = drawn(reader.count, SAMPLE_BYTES / max(reader.size, 1))
         self._looked = 0
-        self._is_whole = len(self._numbers) == reader.count
         self._languages: Counter[str] = Counter()
         self._recogniser = Recogniser()
         self._personal: Counter[str] = Counter()
         self._personal_rows = 0
-        self.ratios = Ratios()
+        self.repetitions = Repetitions()
 
     def look(self, progress: Callable[[float], None]) -> dict[str, Any]:
         """Looks for all of it at once."""
         mapping = plain(self._mapping)
         for number, value in self._reader.some(self._numbers):
             texts = texts_of(decoded(value, self._mapping), mapping)
-            self._look_at(number, "\n".join(text for _role, text in texts))
+            self._look_at(number, _joined(texts))
             self._looked += 1
             if self._looked % 256 == 0:
                 progress(self._looked / len(self._numbers))
@@ -203,9 +209,7 @@ class _Sample:
         }
 
     def _look_at(self, number: int, text: str) -> None:
-        # Of a big file in every other one: ratios cost more than the rest of a row.
-        if self._is_whole or self._looked % 2:
-            self.ratios.add(number, text)
+        self.repetitions.add(number, text)
         language = self._recogniser.language(text)
         self._languages[language] += 1
         self._facts.languages[number] = LANGUAGES.index(language)

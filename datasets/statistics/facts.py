@@ -23,15 +23,18 @@ _PARTS = 16  # keys are sorted in so many parts, so that sorting takes little me
 
 
 class Facts:
-    """Facts of rows while they are counted: some 24 bytes a row."""
+    """Facts of rows while they are counted: some 28 bytes a row."""
 
     def __init__(self) -> None:
         self.characters, self.turns = array("I"), array("H")
         self.keys = array("Q")
         self.flags, self.languages = bytearray(), bytearray()
         self.counted = array("I")  # length in tokens, 0 where it was not counted
+        self.symbols = array("f")  # share of signs, 0 where the row is dropped
 
-    def add(self, *, characters: int, turns: int, key: bytes, flags: int, tokens: int) -> None:
+    def add(
+        self, *, characters: int, turns: int, key: bytes, flags: int, tokens: int, symbols: float
+    ) -> None:
         """The next row."""
         self.characters.append(min(characters, 2**32 - 1))
         self.turns.append(min(turns, 2**16 - 1))
@@ -39,6 +42,7 @@ class Facts:
         self.flags.append(flags)
         self.languages.append(0)
         self.counted.append(tokens)
+        self.symbols.append(symbols)
 
     def __len__(self) -> int:
         return len(self.flags)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from datasets.recipes import languages
-from datasets.recipes.ratios import repetition, symbols
+from datasets.recipes.ratios import repetition
 from datasets.statistics.facts import DROPPED, LOOKED, UNUSUAL, Facts
 from datasets.statistics.languages import LANGUAGES
 
@@ -50,21 +50,19 @@ class _Outliers:
         }
 
 
-class Ratios:
-    """Ratios of the rows that are looked at: twelve bytes for each."""
+class Repetitions:
+    """Shares of repetition of the rows that are looked at: eight bytes for each."""
 
     def __init__(self) -> None:
-        self.numbers = array("I")
-        self.found = {"symbols": array("f"), "repetition": array("f")}
+        self.numbers, self.shares = array("I"), array("f")
 
     def add(self, number: int, text: str) -> None:
         """Takes all texts of a row."""
         self.numbers.append(number)
-        self.found["symbols"].append(symbols(text))
-        self.found["repetition"].append(repetition(text))
+        self.shares.append(repetition(text))
 
 
-def outliers_find(facts: Facts, ratios: Ratios) -> list[dict[str, Any]]:
+def outliers_find(facts: Facts, repetitions: Repetitions) -> list[dict[str, Any]]:
     """Of each kind (`short`, `long`, `symbols`, `repetition`, `language`) its bound, how many rows
     are beyond it, of how many `looked` at, and the most unusual. Flags these rows in the facts.
 
@@ -77,10 +75,12 @@ def outliers_find(facts: Facts, ratios: Ratios) -> list[dict[str, Any]]:
     if len(usable) < ROWS_MIN:
         return []
     found = _by_length(np.frombuffer(facts.characters, dtype=np.uint32), usable)
-    numbers = np.frombuffer(ratios.numbers, dtype=np.uint32)
+    shares = np.frombuffer(facts.symbols, dtype=np.float32)
+    found += _by_ratio("symbols", usable, shares[usable])
+    numbers = np.frombuffer(repetitions.numbers, dtype=np.uint32)
     counts = flags[numbers] & DROPPED == 0
-    for kind, values in ratios.found.items():
-        found += _by_ratio(kind, numbers[counts], np.frombuffer(values, dtype=np.float32)[counts])
+    shares = np.frombuffer(repetitions.shares, dtype=np.float32)
+    found += _by_ratio("repetition", numbers[counts], shares[counts])
     told = np.flatnonzero(flags & (LOOKED | DROPPED) == LOOKED)
     found += _by_language(np.frombuffer(facts.languages, dtype=np.uint8), told)
     for one in found:

@@ -3,6 +3,7 @@
 import io
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -11,8 +12,10 @@ from arro3.io import write_ipc, write_ipc_stream
 from docx import Document
 
 
-def pdf(pages: list[str], *, locked: bool = False) -> bytes:
-    """A PDF with a line of text on each page; locked ones ask for a password."""
+def pdf(pages: Sequence[str | bytes], *, locked: bool = False) -> bytes:
+    """A PDF with a line of text on each page, or what draws it, packed; locked ones ask for a
+    password.
+    """
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
@@ -20,11 +23,14 @@ def pdf(pages: list[str], *, locked: bool = False) -> bytes:
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
     for number, text in enumerate(pages):
-        drawn = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET" if text else ""
+        if isinstance(text, bytes):
+            drawn, how = text.decode("latin-1"), "/Filter /FlateDecode "
+        else:
+            drawn, how = (f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET" if text else ""), ""
         look = "/MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >>"
         objects += [
             f"<< /Type /Page /Parent 2 0 R {look} /Contents {5 + 2 * number} 0 R >>",
-            f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream",
+            f"<< {how}/Length {len(drawn)} >>\nstream\n{drawn}\nendstream",
         ]
     lock = ""
     if locked:
@@ -114,10 +120,17 @@ def member_locked(archive: bytes, name: str) -> bytes:
     return bytes(told)
 
 
-def tarred(parts: dict[str, bytes], *, mode: str = "w:gz", link: str = "") -> bytes:
+def tarred(
+    parts: dict[str, bytes],
+    *,
+    mode: str = "w:gz",
+    link: str = "",
+    encoding: str = "utf-8",
+    form: int = tarfile.DEFAULT_FORMAT,
+) -> bytes:
     """A tar file, if wanted with a link that leads out of it."""
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as archive:
+    with tarfile.open(fileobj=file, mode=mode, encoding=encoding, format=form) as archive:
         for name, data in parts.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)

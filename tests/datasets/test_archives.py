@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -238,11 +239,24 @@ def test_zstd_that_cannot_be_opened(tmp_path: Path) -> None:
         assert refusal(tmp_path, data, "a.jsonl.zst").code == code
 
 
-def test_chinese_names_of_older_programs(tmp_path: Path) -> None:
+def zipped_by_older_programs(name: str) -> bytes:
     """Which write GBK and do not say so."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("xxxx.txt"), "words")
-    data = file.getvalue().replace(b"xxxx.txt", "说明".encode("gb18030") + b".txt")
-    _contents, rows = ingest(tmp_path, data, "a.zip")
-    assert rows[0]["document"] == "说明.txt"
+        archive.writestr(zipfile.ZipInfo("x" * len(name.encode("gbk"))), jsonl(GOOD))
+    return file.getvalue().replace(b"x" * len(name.encode("gbk")), name.encode("gbk"))
+
+
+@pytest.mark.parametrize("name", ["说明/客户問答.jsonl", "长" * 60 + ".jsonl"])
+def test_chinese_names_of_older_programs(tmp_path: Path, name: str) -> None:
+    """In zip and tar files of each form."""
+    forms = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT) if "/" in name else (tarfile.GNU_FORMAT,)
+    tars = [
+        samples.tarred({name: jsonl(GOOD)}, mode=mode, encoding="gbk", form=form)
+        for form in forms
+        for mode in ("w", "w:gz")
+    ]
+    for data in [zipped_by_older_programs(name), *tars]:
+        contents, rows = ingest(tmp_path, data, "a")
+        assert rows == GOOD
+        assert [file["name"] for file in contents.files] == [name]

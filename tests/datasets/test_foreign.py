@@ -4,8 +4,10 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -259,3 +261,37 @@ def test_damaged_pages_are_named(tmp_path: Path) -> None:
     alone.mkdir()
     book = samples.page_broken(samples.page_broken(samples.pdf(["One.", "Two."]), 1), 2)
     assert "(pages: 2, damaged: 1, 2)" in refusal(alone, book, "a.pdf").message
+
+
+def test_damaged_pages_are_told_from_empty_ones(tmp_path: Path) -> None:
+    """Which describe nothing, only how to draw, spaces, or white on white."""
+    drawn = zlib.compress(b"BT /F1 12 Tf 72 720 Td (Gone.) Tj ET")
+    damaged = [
+        drawn[:12] + b"\xff" * 9 + drawn[21:],
+        drawn[: len(drawn) // 2],
+        b"\xfe" * 50,
+        zlib.compress(random.Random(1).randbytes(500)),
+        zlib.compress(b"no words of the language"),
+    ]
+    empty = [
+        "",
+        b"",
+        zlib.compress(b" \n"),
+        zlib.compress(b"q\n1 0 0 1 0 0 cm\nQ\n"),
+        zlib.compress(b"q\nQ\n")[:-4],
+        zlib.compress(b"/P <</ActualText (\xfe\xff\x00\xa0)>> BDC EMC"),
+        zlib.compress(b"BT /F1 12 Tf 72 720 Td (   ) Tj ET"),
+        zlib.compress(b"1 1 1 rg 0 0 612 792 re f"),
+    ]
+    contents, rows = ingest(tmp_path, samples.pdf(["One.", *damaged, *empty]), "a.pdf")
+    assert [row["place"] for row in rows] == [1]
+    said = str(load(contents.files[0]["problem"]))
+    assert said == (
+        "5 of 14 pages are damaged and left out: 2, 3, 4, 5, 6. Save the document anew from the"
+        " program that made it."
+    )
+    contents, _rows = ingest(tmp_path, samples.pdf(["One.", *empty]), "a.pdf")
+    assert contents.files == []
+    seen = [zlib.compress(b"0 0 9 9 re S"), zlib.compress(b"1 0 0 rg 0 0 9 9 re f")]
+    contents, _rows = ingest(tmp_path, samples.pdf(["One.", *seen]), "a.pdf")
+    assert "2 of 3 pages hold pictures" in str(load(contents.files[0]["problem"]))

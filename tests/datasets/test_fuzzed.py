@@ -4,6 +4,7 @@ import io
 import random
 import shutil
 import tempfile
+import zlib
 from functools import cache
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def seeds() -> dict[str, bytes]:
         "a.arrow": samples.arrow(as_file=True),
         "a.xlsx": samples.xlsx({"A": [["a", "b"], [1, "x"]], "B": [["a", "b"], ["y", 2.5]]}),
         "a.ods": samples.ods([["a"], ["b"]]),
-        "a.pdf": samples.pdf(["Page one.", "Page two."]),
+        "a.pdf": samples.pdf(["Page one.", zlib.compress(b"q Q"), b"\xfe", ""]),
         "a.docx": samples.docx(),
         "a.epub": samples.epub(),
         "a.html": b"<html><body><h1>A</h1><p>b<table><tr><td>c</table></body></html>",

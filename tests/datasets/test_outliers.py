@@ -76,6 +76,21 @@ def test_rows_that_are_alike_have_no_outliers(make) -> None:
     assert _counted(make(ROWS[-8:], name="few").latest) == {}
 
 
+def test_signs_are_counted_in_all_rows_of_a_big_version(make, monkeypatch, client, people) -> None:
+    """Repetition in a sample, which the page says."""
+    monkeypatch.setattr("datasets.statistics.counting.SAMPLE_BYTES", 3000)
+    rows = [*ROWS[:20], {"text": ODD["symbols"]}, *ROWS[20:60], {"text": ODD["symbols"] + "*"}]
+    version = make(rows, name="big").latest
+    found = _counted(version)
+    assert (found["symbols"]["rows"], found["symbols"]["looked"]) == (2, len(rows))
+    looked = version.statistics["looked"]
+    assert found["repetition"]["looked"] == looked < len(rows)
+    client.force_login(people.owner)
+    url = reverse("datasets:version_statistics", args=[version.dataset_id, version.pk])
+    said = f"Repetition and languages are estimated from {looked} of {len(rows)} rows"
+    assert said in client.get(url).content.decode()
+
+
 def test_page(make, client, people) -> None:
     """Counts, examples, all of the rows, and a recipe step that drops them."""
     version = make(ROWS).latest
