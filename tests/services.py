@@ -1,7 +1,7 @@
 """Which parts that tests need are reachable here, and what to say of those that are not.
 
-A test marked `engine`, `browser`, `postgres`, `redis` or `docker` runs where that part is there.
-With TRAINER_REQUIRE_ALL=1 a missing part fails the run.
+A test marked `engine`, `browser`, `postgres`, `redis`, `docker` or `machines` runs where that
+part is there. With TRAINER_REQUIRE_ALL=1 a missing part fails the run.
 """
 
 import os
@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIRE_ALL = os.environ.get("TRAINER_REQUIRE_ALL") == "1"
 POSTGRES_URL = os.environ.get("TRAINER_TEST_POSTGRES", "")
 REDIS_URL = os.environ.get("TRAINER_TEST_REDIS", "")
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 DOCKER_DIR = os.environ.get("TRAINER_TEST_DOCKER", "")  # see tests/dockerd.py
 
 
@@ -59,6 +60,8 @@ def missing(part: str) -> str:
         return "" if _listens(REDIS_URL, 6379) else "no Redis at TRAINER_TEST_REDIS"
     if part == "docker":
         return _lacks_docker()
+    if part == "machines":
+        return _lacks_machines()
     raise ValueError(part)
 
 
@@ -74,7 +77,16 @@ def _lacks_docker() -> str:
     return "" if found else f"no image {BASE} there: import one that has /usr/bin/python3"
 
 
-PARTS = ("engine", "browser", "postgres", "redis", "docker")
+def _lacks_machines() -> str:
+    if os.geteuid():
+        return "namespaces need root"
+    if not FAKETIME.exists() or not shutil.which("redis-server"):
+        return "no libfaketime or no redis-server: install them"
+    found = list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return "" if found else "no PostgreSQL server: install it"
+
+
+PARTS = ("engine", "browser", "postgres", "redis", "docker", "machines")
 DATABASE = {"db", "transactional_db", "django_db_setup"}  # fixtures
 AGAIN = "TRAINER_TEST_AGAIN"  # set where all tests run elsewhere, too, on another database
 

@@ -21,7 +21,7 @@ class Watch:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._since: dict[tuple[str, str], float] = {}
+        self._since: dict[tuple[str, str], float] = {}  # what was left behind, and since when
         self.seen: set[str] = set()  # the workloads that it saw running
         self.orphaned: set[tuple[str, str]] = set()
         self.doubled: set[str] = set()
@@ -44,6 +44,10 @@ class Watch:
         now = time.monotonic()
         self._since = {} if not quiet else {one: self._since.get(one, now) for one in left}
         self.orphaned |= {one for one, since in self._since.items() if now - since > ORPHAN_SECONDS}
+
+    def sees_left(self) -> bool:
+        """Whether something of what has ended was still there at the last look."""
+        return bool(self._since)
 
     def _runs(self) -> Iterator[tuple[str, str, bool]]:
         """Node, workload and whether it lives, of all containers and supervisors."""

@@ -118,8 +118,8 @@ def silence(world: World, chance: Random) -> Iterator[tuple[str, float]]:
 
 @blow
 def power(world: World, chance: Random) -> Iterator[tuple[str, float]]:
-    """A whole node."""
-    yield from _without_power(world, chance.choice(world.engines), chance)
+    """A whole node; not the one that trains, which is hit on its own."""
+    yield from _without_power(world, chance.choice(world.engines or world.nodes), chance)
 
 
 def _without_power(world: World, node: Machine, chance: Random) -> Iterator[tuple[str, float]]:
@@ -175,18 +175,31 @@ def clock(world: World, chance: Random) -> Iterator[tuple[str, float]]:
 
 @blow
 def messages(world: World, chance: Random) -> Iterator[tuple[str, float]]:
-    """Old messages come again, and to nodes that they do not concern."""
+    """All messages of what runs come again, and some old ones, also to the wrong nodes."""
     from django_q.tasks import async_task
 
     from nodes.models import Node, Workload
 
-    queues = [node.queue for node in Node.objects.all()]
-    rows = list(Workload.objects.values_list("pk", "epoch"))
-    for pk, epoch in chance.sample(rows, min(12, len(rows))):
-        for task in ("workload_start", "workload_stop"):
-            number = max(0, epoch - chance.choice((0, 0, 1)))
-            async_task(f"nodes.tasks.{task}", str(pk), number, cluster=chance.choice(queues))
-    yield "messages doubled and late", 1
+    rows = Workload.objects.values_list("pk", "epoch")
+    old = list(rows.filter(state="ended"))
+    old = [*rows.exclude(state="ended"), *chance.sample(old, min(12, len(old)))]
+    for node in Node.objects.all():
+        for pk, epoch in old:
+            for number in {epoch, max(0, epoch - 1)}:
+                for task in ("workload_start", "workload_stop"):
+                    async_task(f"nodes.tasks.{task}", str(pk), number, cluster=node.queue)
+    yield "messages doubled", 1
+
+
+@blow
+def late(world: World, chance: Random) -> Iterator[tuple[str, float]]:
+    """Messages come when the agents have long done what they say: all queues stood still."""
+    workers = [node.parts["node_worker"] for node in world.nodes]
+    for part in workers:
+        part.kill()
+    yield "messages late", chance.uniform(5, 15)
+    for part in workers:
+        part.start()
 
 
 @blow

@@ -21,11 +21,10 @@ from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 from tests.e2e.running import MANAGE
-from tests.services import ROOT
+from tests.services import FAKETIME, ROOT
 
 BRIDGE, GATEWAY = "cluster", "10.99.0.1"
 SMALL_DISK, LARGE_DISK = 400 * 2**20, 2 * 2**30
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 WITH_US = ("setpriv", "--pdeathsig", "KILL")  # ends with whoever started it
 FIRST = """
 import os, time
@@ -57,6 +56,13 @@ def network() -> None:
     call("ip", "link", "add", BRIDGE, "type", "bridge")
     call("ip", "addr", "add", f"{GATEWAY}/24", "dev", BRIDGE)
     call("ip", "link", "set", BRIDGE, "up")
+
+
+def _is_of_workload(process: psutil.Process) -> bool:
+    """Whether it is a supervisor or who starts it."""
+    with contextlib.suppress(psutil.Error):
+        return "TRAINER_WORKLOAD" in process.environ()
+    return False
 
 
 @dataclass
@@ -99,8 +105,8 @@ class Part:
         return found
 
     def kill(self) -> None:
-        """All of it at once."""
-        gone = self.tree()
+        """All of it at once, but no workload that it just starts: those live apart from it."""
+        gone = [process for process in self.tree() if not _is_of_workload(process)]
         for process in gone:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -203,6 +209,7 @@ class Machine:
                 "FAKETIME_TIMESTAMP_FILE": str(self.clock),
                 "FAKETIME_CACHE_DURATION": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "PYTHONPATH": str(Path(__file__).with_name("clocked")),
             }
         command = self.command(*MANAGE, name)
         made = Part(f"{name} of {self.name}", command, env, self.folder / f"{name}.log")
@@ -273,12 +280,20 @@ class Machine:
         call("ip", "link", "set", f"node{self.number}", "up")
 
     def processes(self) -> list[dict[str, str]]:
-        """What the environments of its processes say of workloads, of each supervisor once."""
-        found = []
+        """What the environments of supervisors say of their workloads, of each supervisor once.
+
+        While one begins, who begins it waits for it, and what will be the engine bears its name.
+        """
+        parents, found = {}, {}
         for entry in self.seen(Path("/proc")).iterdir():
+            with contextlib.suppress(OSError):
+                if b"shim.py" in (entry / "cmdline").read_bytes():
+                    stat = (entry / "stat").read_text()
+                    parents[entry] = entry.with_name(stat.rpartition(")")[2].split()[1])
+        for entry in parents:
             with contextlib.suppress(OSError):
                 words = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
                 labels = dict(word.split("=", 1) for word in words if word.startswith("TRAINER_"))
                 if "TRAINER_WORKLOAD" in labels and b"shim.py" in (entry / "cmdline").read_bytes():
-                    found.append(labels)
-        return found
+                    found[entry] = labels
+        return [labels for entry, labels in found.items() if parents[entry] not in found]

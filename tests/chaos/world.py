@@ -1,7 +1,8 @@
-"""An installation on PostgreSQL and Redis with three machines as nodes, and work for them.
+"""An installation on PostgreSQL and Redis with some machines as nodes, and work for them.
 
-Two nodes run containers, each with a Docker Engine of its own; the third runs the real engine as
-processes. None of them shares a directory with the control plane.
+Usually two nodes run containers, each with a Docker Engine of its own, and a third runs the real
+engine as processes; where none has containers, all run the small engine as processes. None of them
+shares a directory with the control plane.
 """
 
 import json
@@ -33,13 +34,13 @@ from tests.chaos.machines import (
 )
 from tests.dockerd import BASE, built
 from tests.e2e.running import Platform
-from tests.services import engines_dir
+from tests.services import ROOT, engines_dir
 
 LOST_SECONDS = 75
 WEB, POSTGRES, REDIS = 8000, 5432, 6379
+SMALL_ENGINE = "tests/nodes/small_engine.py"
 SLOTS = 2  # workloads that one node holds at once
 WAITING = 4  # that many shall wait at any time
-STEP_SECONDS = 0.5
 SLEEPER = "sleeper"
 
 
@@ -59,10 +60,17 @@ class Excuse:
 
 
 class World:
-    """All of it. Must be made before Django is set up, whose settings it puts in place."""
+    """All of it. Must be made before Django is set up, whose settings it puts in place.
 
-    def __init__(self) -> None:
+    `contained` and `bare` name the nodes with a Docker Engine and those without, by a letter each;
+    `sleeps` says how many seconds the work of its load takes, at least and at most.
+    """
+
+    def __init__(
+        self, contained: str = "ab", bare: str = "c", sleeps: tuple[float, float] = (8, 30)
+    ) -> None:
         network()
+        self.sleeps = sleeps
         self.folder = Path(tempfile.mkdtemp(prefix="chaos-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.home = self.folder / "control"
@@ -75,7 +83,7 @@ class World:
         self.env = {
             **kept,
             "TRAINER_HOME": str(self.home),
-            "TRAINER_ENGINES_DIR": str(engines_dir()),
+            "TRAINER_ENGINES_DIR": str(engines_dir() if contained else self._small_engine()),
             "TRAINER_SECRET_KEY": secrets.token_urlsafe(32),
             "TRAINER_DATABASE_URL": f"postgres://trainer@{GATEWAY}:{POSTGRES}/postgres",
             "TRAINER_REDIS_URL": f"redis://{GATEWAY}:{REDIS}/0",
@@ -91,7 +99,10 @@ class World:
         listen = ["--host", "0.0.0.0", "--port", str(WEB)]
         self.web = self._part("web", [python, *asgi, *listen], ready=lambda: listens(WEB))
         self.control = self._part("control worker", [python, "manage.py", "qcluster"])
-        self.nodes = [self._machine(number, name) for number, name in enumerate("abc")]
+        self.nodes = [
+            self._machine(number, name, contained=name in contained)
+            for number, name in enumerate(contained + bare)
+        ]
 
     def _part(
         self, name: str, command: list[str], ready: Callable[[], object] = lambda: True
@@ -101,8 +112,16 @@ class World:
         log = self.folder / f"{name}.log"
         return Part(name, command, env, log, ready=ready)
 
-    def _machine(self, number: int, name: str) -> Machine:
-        folder, contained = self.folder / name, name != "c"
+    def _small_engine(self) -> Path:
+        """An engine environment: this Python with the small engine's script."""
+        folder = self.folder / "engines" / "small"
+        folder.mkdir(parents=True)
+        command = [sys.executable, "-I", "-S", str(ROOT / SMALL_ENGINE)]
+        (folder / "engine.json").write_text(json.dumps({"name": "small", "command": command}))
+        return folder.parent
+
+    def _machine(self, number: int, name: str, *, contained: bool) -> Machine:
+        folder = self.folder / name
         env = {
             **self.env,
             "TRAINER_HOME": str(folder / "disk"),
@@ -164,25 +183,29 @@ class World:
         self.postgres.start()
         self.redis.start()
         self.platform.manage("migrate", "--verbosity", "0")
-        for command in ("createcachetable", "catalogue_import", "demo_model_create"):
-            self.platform.manage(command)
         self.web.start()
         self.control.start()
-        images = self._images()
+        images = self._images() if self.engines else None
         for node in self.nodes:
             node.make()
-        for node in self.engines:
             node.boot()
-            call("docker", "--host", node.docker_host, "load", "--quiet", "--input", str(images))
-        self.trainer.boot()
-        images.unlink()
+            if images and node.contained:
+                load = ["load", "--quiet", "--input", str(images)]
+                call("docker", "--host", node.docker_host, *load)
+        if images:
+            images.unlink()
+
+    def furnish(self) -> None:
+        """What a training needs."""
+        for command in ("catalogue_import", "demo_model_create"):
+            self.platform.manage(command)
 
     def _images(self) -> Path:
         """The small engine's image, listed for the nodes, as a file to load."""
         from nodes import services
         from tests.nodes.contained import DOCKERFILE, SMALL, listed
 
-        small = Path("tests/nodes/small_engine.py").read_text("utf-8")
+        small = Path(SMALL_ENGINE).read_text("utf-8")
         facts = json.dumps({"name": "small", "version": "1"})
         files = {"Dockerfile": DOCKERFILE, "small_engine.py": small, "engine.json": facts}
         built(docker.from_env(), SMALL, files)
@@ -198,8 +221,9 @@ class World:
 
         waiting = Workload.objects.filter(state="waiting", name=SLEEPER).count()
         for _number in range(WAITING - waiting):
-            seconds = chance.uniform(8, 30)
-            config = {"steps": int(seconds / STEP_SECONDS), "seconds": STEP_SECONDS, "weigh": 32000}
+            step = self.sleeps[0] / 16  # seconds
+            steps = int(chance.uniform(*self.sleeps) / step)
+            config = {"steps": steps, "seconds": step, "weigh": 32000}
             self.submit(SLEEPER, config, cpus=2 / SLOTS - 0.01)
 
     def submit(
@@ -260,6 +284,10 @@ class World:
     def job_path(self) -> str:
         """Where the API tells of the training."""
         return f"/api/v1/jobs/{self.job['id']}/"
+
+    def forget(self) -> None:
+        """What was submitted and struck until now is of no interest any more."""
+        self.submitted, self.expected, self.excuses = [], {}, []
 
     def excuse(self, node: Machine, *outcomes: str, since: datetime | None = None) -> None:
         """What stands on the node now, or has done so since then, may end so."""

@@ -13,8 +13,10 @@ from django.db import connection
 
 from common import store
 from nodes.models import Workload
+from nodes.runners.description import LABEL
 from nodes.services import reach, route_to
 from tests.nodes.conftest import until
+from tests.nodes.contained import listed
 from tests.nodes.disks import enlarge, fill, small_disk
 from tests.nodes.far import far_platform, free_port
 from tests.s3 import bucket
@@ -103,6 +105,37 @@ def test_the_whole_way(far, submit, home) -> None:
     until(lambda: not left.exists(), 40)  # the last thing that goes when the node tidies up
     assert not on_node(node, workload).exists()
     assert not (node.home / "logs" / f"{workload.pk}.log").exists()
+
+
+@pytest.mark.docker
+def test_the_whole_way_in_a_container(docker_host, far, submit, home) -> None:
+    """What was fetched is seen inside; log, curve and outputs come home, and nothing stays."""
+    listed()
+    control, node, _other = far
+    weights = random.Random(5).randbytes(2**20 + 3)
+    model(home, weights=weights)
+    node.env["TRAINER_RUNNER"] = "docker"
+    node.agent()
+    node.worker()
+    node.ready()
+    config = {"steps": 30, "seconds": 0.1, "read": True, "save": 10, "weigh": 64000}
+    workload = submit(config, inputs={"model": "models/m"})
+    label = {"label": f"{LABEL}workload={workload.pk}"}
+    until(lambda: docker_host.containers.list(filters=label), 60)
+    ended(workload, control, node)
+    assert (workload.outcome, workload.reason, workload.epoch) == ("ok", "", 1)
+    lines = workload.log_path.read_text().splitlines()
+    assert lines[lines.index("started train") + 1 :] == [
+        f"input inputs/model/weights {hashlib.sha256(weights).hexdigest()}",
+        *(f"step {step}" for step in range(1, 31)),
+    ]
+    assert steps_of(workload.metrics_path) == list(range(1, 31))
+    output = workload.directory / "output"
+    kept = {path.name for path in output.iterdir()}
+    assert kept == {"checkpoint-20", "checkpoint-30", "model.bin"}
+    assert (output / "model.bin").stat().st_size == 64000
+    until(lambda: not docker_host.containers.list(all=True, filters=label), 60)
+    until(lambda: not on_node(node, workload).exists(), 60)
 
 
 def test_inputs_are_fetched_once(far, submit, home) -> None:
