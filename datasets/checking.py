@@ -19,7 +19,7 @@ from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.refusals import BadFile
 from datasets.shapes.engine import DATE, as_conversations, engine_row, info_entry
 from datasets.shapes.examples import example_of
-from datasets.shapes.families import template_named
+from datasets.shapes.families import template_named, ways_with_tools
 from datasets.shapes.findings import Dropped, Finding
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
@@ -98,6 +98,7 @@ class Outcome:
     characters: Spread = field(default_factory=Spread)
     entry: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=dict)
+    stops: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def report(self) -> dict[str, Any]:
         """The report that is kept with the version."""
@@ -110,6 +111,7 @@ class Outcome:
             "findings": self.first,
             "characters": self.characters.summary(),
             "tokens": self.tokens,
+            "stops": self.stops,
             "entry": self.entry,
         }
 
@@ -121,6 +123,29 @@ class Counting:
     name: str
     tokenizer_dir: Path
     template: str
+
+
+class _Stops:
+    """Counts the rows at which the engine would stop the training, by chat template."""
+
+    def __init__(self) -> None:
+        self._ways = ways_with_tools()
+        self._found: dict[int, dict[str, Any]] = {}
+
+    def add(self, example: Example, number: int) -> None:
+        """Looks at a usable row; only what has to do with tools can stop the engine then."""
+        sides = [*example.turns, example.chosen, example.rejected]
+        if not example.tools and not any(turn and turn.role == "function" for turn in sides):
+            return
+        for place, (template, _names) in enumerate(self._ways):
+            if why := template.stops_at(example):
+                first = {"rows": 0, "row": number, "why": why}
+                self._found.setdefault(place, first)["rows"] += 1
+
+    def found(self) -> dict[str, dict[str, Any]]:
+        """By template how many `rows`, the number of the first `row`, and `why` at that."""
+        ways = [(self._ways[place][1], found) for place, found in self._found.items()]
+        return {name: found for names, found in ways for name in names}
 
 
 class _DateRuns:
@@ -194,11 +219,11 @@ def _findings_write(
     rows: Path, target: Path, mapping: Mapping, dates: _DateRuns, progress: Progress
 ) -> Outcome:
     outcome = Outcome()
-    reader = IndexedReader(rows)
+    reader, stops = IndexedReader(rows), _Stops()
     with IndexedWriter(target / FINDINGS) as findings:
         for number, line, value in reader.all():
             outcome.rows += 1
-            found = _look_at(value, mapping, outcome, dates)
+            found = _look_at(value, mapping, outcome, dates, stops)
             outcome.with_findings += bool(found)
             for finding in found:
                 outcome.counts[finding.code] += 1
@@ -207,10 +232,13 @@ def _findings_write(
                 if len(outcome.first) < REPORTED:
                     outcome.first.append(entry)
             progress("checking", 0.5 * outcome.rows / reader.count)
+    outcome.stops = stops.found()
     return outcome
 
 
-def _look_at(value: Any, mapping: Mapping, outcome: Outcome, dates: _DateRuns) -> list[Finding]:
+def _look_at(
+    value: Any, mapping: Mapping, outcome: Outcome, dates: _DateRuns, stops: _Stops
+) -> list[Finding]:
     try:
         example = example_of(value, mapping)
     except Dropped as dropped:
@@ -218,6 +246,7 @@ def _look_at(value: Any, mapping: Mapping, outcome: Outcome, dates: _DateRuns) -
     outcome.usable += 1
     outcome.characters.add(example.characters)
     dates.add(example)
+    stops.add(example, outcome.rows)
     return example.warnings
 
 

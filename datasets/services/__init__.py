@@ -107,6 +107,7 @@ from datasets.services.uses import (
     stages_of,
     storage_used,
     version_cut_count,
+    version_stop,
     version_unfit,
 )
 
@@ -218,6 +219,7 @@ __all__ = [
     "version_remap",
     "version_restore",
     "version_statistics",
+    "version_stop",
     "version_unfit",
     "versions_materialise",
 ]

@@ -9,7 +9,7 @@ from django.db.models import Sum
 from django.utils.translation import gettext_lazy
 
 from accounts.models import Project
-from common.phrases import either
+from common.phrases import either, ngettext
 from common.phrases import gettext as _
 from datasets.checking import LENGTHS
 from datasets.models import DatasetVersion
@@ -51,6 +51,30 @@ def version_unfit(version: DatasetVersion, *, stage: str) -> str:
         "stage": STAGE_NAMES.get(stage, stage),
         "shapes": either(fitting) if fitting else _("nothing"),
     }
+
+
+_STOPS = {
+    "tools": gettext_lazy("this template cannot write its tools"),
+    "call": gettext_lazy("this template cannot read its tool call"),
+    "calls": gettext_lazy("this template takes only one tool call at once"),
+}
+
+
+def version_stop(version: DatasetVersion, *, template: str) -> str:
+    """Why the engine would stop at rows of the version under a chat template; empty: it does not.
+
+    Versions checked before this was looked for say nothing.
+    """
+    found = version.report.get("stops", {}).get(template)
+    if not found:
+        return ""
+    return ngettext(
+        "The engine would stop at %(rows)s row under the chat template “%(template)s”: at row"
+        " %(row)s %(why)s. Leave it out, or choose another template.",
+        "The engine would stop at %(rows)s rows under the chat template “%(template)s”, first at"
+        " row %(row)s: %(why)s. Leave them out, or choose another template.",
+        found["rows"],
+    ) % {**found, "template": template, "why": str(_STOPS[found["why"]])}
 
 
 def stages_of(version: DatasetVersion) -> list[tuple[str, str, str]]:

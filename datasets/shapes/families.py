@@ -118,6 +118,19 @@ def is_known(name: str) -> bool:
     return name in _known()
 
 
+def ways_with_tools() -> list[tuple[Template, list[str]]]:
+    """One template of each way in which rows with tools can stop the engine, and all names."""
+    ways: dict[bytes, tuple[Template, list[str]]] = {}
+    for name, template in _known().items():
+        words = template.tool_words
+        said = (words.names_tools, words.tool == "arguments", words.tool == "verbatim")
+        called = (*map(bool, (words.call, words.calls, words.argument)),)
+        around = (words.thoughts, words.marks, template.thought_words)
+        way = orjson.dumps((bool(words.tools), said, called, around))
+        ways.setdefault(way, (template, []))[1].append(name)
+    return list(ways.values())
+
+
 def _known() -> Mapping[str, Template]:
     path = engine_folder("llamafactory") / "templates.json"
     try:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -80,6 +80,25 @@ class Template:
             for ending in answers or [found]:
                 ending.append((marks.eos, True))
         return found, answers
+
+    def stops_at(self, example: Example) -> str:
+        """At what of this row the engine stops the whole training; empty when it takes the row.
+
+        `tools`, `call`, or `calls` where one call is taken and several at once are not.
+        """
+        words = self.tool_words
+        if words.stops_at_tools(example.tools):
+            return "tools"
+        told = [(turn, example.learns(place)) for place, turn in enumerate(example.turns)]
+        told += [(turn, True) for turn in (example.chosen, example.rejected) if turn]
+        for turn, is_learnt in told:
+            if turn.role != "function":
+                continue
+            content = turn.content if is_learnt else self._without_thoughts(turn.content)
+            if words.stops_at_call(content):
+                alone = replace(words, calls=words.calls or ("", "", ""))
+                return "call" if alone.stops_at_call(content) else "calls"
+        return ""
 
     def _said(
         self, turn: Turn, marks: Marks, is_learnt: bool, begins: Example | None = None

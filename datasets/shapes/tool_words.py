@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -45,24 +45,36 @@ class ToolWords:
 
     def tools_said(self, text: str) -> str:
         """Descriptions of tools, given as JSON. As they are where the engine would stop at them."""
-        if not text or not self.tools:
-            return text
-        if self.tool == "verbatim":
-            return text.join((self.tools[0], self.tools[-1]))
         try:
-            return self._tools_said(json.loads(text))
+            return self._tools_said(text)
         except _STOPS:
             return text
 
-    def _tools_said(self, tools: list[dict[str, Any]]) -> str:
+    def stops_at_tools(self, text: str) -> bool:
+        """Whether the engine stops the whole training at these descriptions of tools."""
+        return _stops(self._tools_said, text)
+
+    @property
+    def names_tools(self) -> bool:
+        """Whether tools are named outside their JSON: all of them need a name there then."""
+        return any("{{name" in words for words in self.tools)
+
+    def _tools_said(self, text: str) -> str:
+        if not text or not self.tools:
+            return text
         begin, between, end = self.tools
-        bare = [_function(tool) for tool in tools]
+        if self.tool == "verbatim":
+            return text.join((begin, end))
+        tools = json.loads(text)
+        bare = [_function(tool, needed=self.names_tools) for tool in tools]
         said = []
         for number, (tool, inner) in enumerate(zip(tools, bare, strict=True)):
-            values = {"name": inner["name"], "description": inner.get("description", "")}
+            values = {"description": inner.get("description", "")}
             values["date"] = time.strftime("%d %b %Y")
+            if self.names_tools:
+                values["name"] = inner["name"]
             said += [_filled(between if number else begin, values), self._written(tool, inner)]
-        names = ", ".join(inner["name"] for inner in bare)
+        names = ", ".join(inner["name"] for inner in bare) if self.names_tools else ""
         return "".join([*said, _filled(end, {"names": names})])
 
     def _written(self, tool: Mapping[str, Any], inner: Mapping[str, Any]) -> str:
@@ -77,14 +89,21 @@ class ToolWords:
         """Calls of tools, given as JSON with thoughts or marks around them. As they are where the
         engine would stop at them.
         """
+        try:
+            return self._call_said(text)
+        except _STOPS:
+            return text
+
+    def stops_at_call(self, text: str) -> bool:
+        """Whether the engine stops the whole training at these calls of tools."""
+        return _stops(self._call_said, text)
+
+    def _call_said(self, text: str) -> str:
         if not self.call:
             return text
         before, found = self._parted(text)
-        try:
-            calls = json.loads(found)
-            return before + self._calls_said(calls if isinstance(calls, list) else [calls])
-        except _STOPS:
-            return text
+        calls = json.loads(found)
+        return before + self._calls_said(calls if isinstance(calls, list) else [calls])
 
     def _parted(self, text: str) -> tuple[str, str]:
         """What stands around the JSON of calls, and that."""
@@ -95,8 +114,8 @@ class ToolWords:
         return "", text
 
     def _calls_said(self, calls: list[Any]) -> str:
-        if not calls:
-            raise ValueError
+        if not calls and self.calls:
+            return "[]"  # as it is: the engine takes it, too
         if len(calls) == 1:
             begin, between, end = self.call[0], "", self.call[1]
         else:
@@ -119,9 +138,19 @@ class ToolWords:
         )
 
 
-def _function(tool: dict[str, Any]) -> dict[str, Any]:
-    """The tool without what wraps it."""
-    return tool.get("function", tool) if tool.get("type") == "function" else tool
+def _stops(write: Callable[[str], str], text: str) -> bool:
+    try:
+        write(text)
+    except _STOPS:
+        return True
+    return False
+
+
+def _function(tool: dict[str, Any], *, needed: bool) -> dict[str, Any]:
+    """The tool without what wraps it; KeyError where that is `needed` and lacks."""
+    if tool.get("type") != "function":
+        return tool
+    return dict(tool["function"] if needed else tool.get("function", tool))
 
 
 def _arguments(parameters: Mapping[str, Any]) -> str:
@@ -131,7 +160,7 @@ def _arguments(parameters: Mapping[str, Any]) -> str:
         kind = f"{told.get('type', '')}" + ", required" * (name in parameters.get("required", []))
         line = f"  - {name} ({kind}): {told.get('description', '')}"
         if told.get("enum"):
-            line += f", should be one of [{', '.join(map(str, told['enum']))}]"
+            line += f", should be one of [{', '.join(told['enum'])}]"
         if told.get("items"):
             line += f", where each item should be {told['items'].get('type', '')}"
         lines.append(f"{line}\n")

@@ -13,7 +13,7 @@ from accounts.models import Project, User
 from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.models import DatasetVersion
-from datasets.services import dataset_name, version_unfit
+from datasets.services import dataset_name, version_stop, version_unfit
 from jobs.engines import engine_named
 from jobs.engines.base import Engine, Estimate, Order, Source
 from jobs.models import Job
@@ -141,6 +141,22 @@ def _unfit(version: DatasetVersion, stage: str) -> str:
     return version_unfit(version, stage=stage)
 
 
+def _stops_check(draft: Draft, order: Order) -> None:
+    """Refuses rows at which the engine would stop under the job's chat template."""
+    told = order.overrides.get("template") or order.settings.get("template")
+    template = str(told or order.source.template)
+    for name in ("dataset_versions", "eval_dataset_versions", "after_dataset_versions"):
+        for version in getattr(draft, name):
+            if reason := version_stop(version, template=template):
+                raise DomainError(
+                    _("“%(data)s” cannot be used here: %(reason)s")
+                    % {"data": version, "reason": reason},
+                    field=name,
+                    code="data_stops",
+                    data={"dataset_version": str(version.pk)},
+                )
+
+
 def _model_check(draft: Draft) -> None:
     version = draft.model_version
     if not ModelVersion.objects.usable_in(draft.project).filter(pk=version.pk).exists():
@@ -227,6 +243,7 @@ def draft_check(draft: Draft, *, by: User | None = None) -> Checked:
         )
     order = draft_order(draft)
     _data_check(draft)
+    _stops_check(draft, order)
     _visible_check(draft, by)
     engine = engine_named(ENGINE)
     return Checked(draft, order, engine, engine.estimate(order), cpus_of(order))

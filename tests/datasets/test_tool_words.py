@@ -21,7 +21,7 @@ TWO = {
     "description": "the second",
     "parameters": {
         "properties": {
-            "place": {"type": "string", "description": "where", "enum": ["here", 2]},
+            "place": {"type": "string", "description": "where", "enum": ["here", "2"]},
             "days": {"type": "array", "items": {"type": "integer"}},
         },
         "required": ["place"],
