@@ -99,6 +99,7 @@ def newer_database(transactional_db) -> Iterator[Callable[[], None]]:
         cursor.execute("ALTER TABLE nodes_workload DROP COLUMN later")
 
 
+@pytest.mark.grown
 def test_one_part_after_the_other(
     engine, home, settings, submit, tmp_path_factory, newer_database
 ) -> None:
