@@ -15,6 +15,10 @@ from datasets.recipes.patterns import fits
 from datasets.recipes.ratios import repetition, symbols
 from datasets.recipes.rows import Row, Work, texts_change, texts_of
 from datasets.recipes.spool import Spool
+from datasets.shapes.examples import example_of
+from datasets.shapes.families import template_named
+from datasets.shapes.findings import Dropped
+from datasets.shapes.templates import Template
 
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
@@ -23,7 +27,7 @@ _LINES = re.compile(r"\n{3,}")
 
 def clean(rows: Iterator[Row], work: Work, parameters: Mapping[str, Any]) -> Iterator[Row]:
     """Each row with its texts repaired, unless it is dropped: too_short, too_long, repetitive,
-    symbols, language, pattern. Lengths are characters of all texts of the row.
+    symbols, language, pattern, stops. Lengths are characters of all texts of the row.
 
     DomainError when the pattern takes too long.
     """
@@ -105,6 +109,8 @@ class _Reasons:
         self._given = parameters
         self._pattern = regex.compile(parameters["pattern"]) if parameters["pattern"] else None
         self._recogniser = Recogniser() if parameters["languages"] else None
+        named = parameters["template"]
+        self._template = template_named(named) if named else None
 
     def of(self, row: Row) -> str:
         """The reason; empty when the row stays."""
@@ -114,7 +120,16 @@ class _Reasons:
             return "too_short"
         if self._given["max_chars"] is not None and length > self._given["max_chars"]:
             return "too_long"
+        if self._template is not None and self._stops(self._template, row.value):
+            return "stops"
         return self._of_whole("\n".join(texts), row.number)
+
+    def _stops(self, template: Template, value: Any) -> bool:
+        """Whether the engine would stop at it; what it drops does not stop it."""
+        try:
+            return bool(template.stops_at(example_of(value, self._mapping)))
+        except Dropped:
+            return False
 
     def _of_whole(self, whole: str, number: int) -> str:
         limit = self._given["max_repetition"]

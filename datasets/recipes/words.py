@@ -21,6 +21,7 @@ REASONS: dict[str, Text] = {
     "symbols": gettext_lazy("too many signs"),
     "language": gettext_lazy("another language"),
     "pattern": gettext_lazy("by the pattern"),
+    "stops": gettext_lazy("the engine would stop at them"),
     "duplicate": gettext_lazy("said before"),
     "near_duplicate": gettext_lazy("nearly said before"),
     "elsewhere": gettext_lazy("said in another dataset"),

@@ -108,6 +108,7 @@ from datasets.services.uses import (
     storage_used,
     version_cut_count,
     version_stop,
+    version_stops,
     version_unfit,
 )
 
@@ -220,6 +221,7 @@ __all__ = [
     "version_restore",
     "version_statistics",
     "version_stop",
+    "version_stops",
     "version_unfit",
     "versions_materialise",
 ]

@@ -2,7 +2,9 @@
 
 import hashlib
 from array import array
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.db.models import Sum
@@ -53,11 +55,34 @@ def version_unfit(version: DatasetVersion, *, stage: str) -> str:
     }
 
 
-_STOPS = {
-    "tools": gettext_lazy("this template cannot write its tools"),
-    "call": gettext_lazy("this template cannot read its tool call"),
-    "calls": gettext_lazy("this template takes only one tool call at once"),
-}
+@dataclass(frozen=True)
+class Stop:
+    """Rows at which the engine would stop a training, and the chat templates with which it would.
+
+    `row` is the number of the first one, `why` what is wrong with that.
+    """
+
+    templates: list[str]
+    rows: int
+    row: int
+    why: str
+
+
+def version_stops(version: DatasetVersion) -> list[Stop]:
+    """What in the version would stop the engine, most rows first; templates alike in it as one."""
+    alike: dict[tuple[int, int, str], list[str]] = defaultdict(list)
+    for template, found in version.report.get("stops", {}).items():
+        alike[found["rows"], found["row"], found["why"]].append(template)
+    stops = [Stop(names, rows, row, _why(why)) for (rows, row, why), names in alike.items()]
+    return sorted(stops, key=lambda stop: (-stop.rows, stop.row))
+
+
+def _why(code: str) -> str:
+    return {
+        "tools": _("this template cannot write its tools"),
+        "call": _("this template cannot read its tool call"),
+        "calls": _("this template takes only one tool call at once"),
+    }[code]
 
 
 def version_stop(version: DatasetVersion, *, template: str) -> str:
@@ -70,11 +95,13 @@ def version_stop(version: DatasetVersion, *, template: str) -> str:
         return ""
     return ngettext(
         "The engine would stop at %(rows)s row under the chat template “%(template)s”: at row"
-        " %(row)s %(why)s. Leave it out, or choose another template.",
+        " %(row)s %(why)s. Leave it out with a recipe (clean, chat template), or choose another"
+        " template.",
         "The engine would stop at %(rows)s rows under the chat template “%(template)s”, first at"
-        " row %(row)s: %(why)s. Leave them out, or choose another template.",
+        " row %(row)s: %(why)s. Leave them out with a recipe (clean, chat template), or choose"
+        " another template.",
         found["rows"],
-    ) % {**found, "template": template, "why": str(_STOPS[found["why"]])}
+    ) % {**found, "template": template, "why": _why(found["why"])}
 
 
 def stages_of(version: DatasetVersion) -> list[tuple[str, str, str]]:

@@ -131,6 +131,7 @@ def _outlook(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
         "tokens": tokens,
         "spread": spread,
         "bars": _bars(spread),
+        "stops": services.version_stops(version),
         "findings": [
             {
                 "code": code,

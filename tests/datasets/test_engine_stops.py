@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from common.errors import DomainError
 from datasets.checking import rows_check
 from datasets.ingest import contents_ingest
+from datasets.recipes.kinds import steps_checked
+from datasets.recipes.pipeline import apply
 from datasets.shapes.detect import guess
 from datasets.shapes.examples import example_of
 from datasets.shapes.families import template_named
@@ -132,3 +135,19 @@ def test_the_check_counts_them_by_template(asked, engine_tells, tmp_path) -> Non
         first = stops.index(True) + 1 if any(stops) else None
         if template not in OWN_FORM:
             assert (told["rows"], told["row"]) == (sum(stops), first), template
+
+
+def test_a_recipe_leaves_out_where_the_engine_stops(asked, engine_tells, tmp_path) -> None:
+    """Those rows and no others."""
+    rows, stopping = list(_rows().values()), 0
+    for template, stops in engine_tells["stops"].items():
+        if template in OWN_FORM:
+            continue
+        steps = steps_checked([{"kind": "clean", "parameters": {"template": template}}])
+        kept, outcomes = apply(rows, steps, mapping=guess(rows).mapping, seed=1, folder=tmp_path)
+        assert [row.number for row in kept] == [n for n, stop in enumerate(stops) if not stop]
+        assert outcomes[0].dropped.get("stops", 0) == sum(stops), template
+        stopping += sum(stops)
+    assert stopping
+    with pytest.raises(DomainError, match="There is no chat template “nobody's”"):
+        steps_checked([{"kind": "clean", "parameters": {"template": "nobody's"}}])

@@ -14,3 +14,18 @@ def test_such_data_is_refused(submit, data) -> None:
         submit(settings={"template": "glm4"})
     assert refused.value.code == "data_stops"
     submit(settings={"template": "qwen"})
+
+
+def test_the_page_of_the_data_tells_them(client, people, data) -> None:
+    """Templates alike in it as one."""
+    found = {"rows": 2, "row": 7, "why": "calls"}
+    data.alpaca.report["stops"] = {"glm4": found, "chatglm3": found}
+    data.alpaca.save(update_fields=["report"])
+    client.force_login(data.alpaca.created_by)
+    page = client.get(
+        f"/datasets/{data.alpaca.dataset_id}/versions/{data.alpaca.pk}/"
+    ).content.decode()
+    assert page.count("2 rows would stop a training with some chat templates") == 1
+    assert "glm4, chatglm3" in page
+    assert "Row 7: this template takes only one tool call at once." in page
+    assert "Every row can be learnt from." not in page

@@ -21,16 +21,21 @@ from datasets.recipes.parameters import (
     Rules,
     Several,
     Versions,
+    Written,
 )
 from datasets.recipes.words import MASKED
+from datasets.shapes.families import is_known
 
 GUESSED = ("name", "address")  # found by their context: not masked unless that is asked for
 
 
-def _lengths_check(given: Mapping[str, Any]) -> None:
+def _clean_check(given: Mapping[str, Any]) -> None:
     least, most = given["min_chars"], given["max_chars"]
     if least is not None and most is not None and least > most:
         raise Refused("max_chars", _("The most cannot be less than the fewest."))
+    if given["template"] and not is_known(given["template"]):
+        words = {"name": given["template"]}
+        raise Refused("template", _("There is no chat template “%(name)s”.") % words)
 
 
 def _mask_check(given: Mapping[str, Any]) -> None:
@@ -130,9 +135,18 @@ CLEAN = Kind(
                 ("others", gettext_lazy("rows that do not have it")),
             ),
         ),
+        Written(
+            "template",
+            gettext_lazy("Chat template"),
+            "",
+            gettext_lazy(
+                "Its name. Rows go whose tools or tool calls it cannot write: the engine would stop"
+                " the training at them."
+            ),
+        ),
     ),
     clean,
-    _lengths_check,
+    _clean_check,
 )
 
 DEDUPLICATE = Kind(
