@@ -82,6 +82,12 @@ class FileForm(forms.Form):
         super().__init__(*args, **kwargs)
         self._user = user
 
+    def add_error(self, field: str | None, error: Any) -> None:
+        """What is wrong with pasted rows stands beside them."""
+        has_files = bool(self.files or self.data.get("uploads"))
+        is_pasted = field == "file" and bool(self.data.get("text", "").strip()) and not has_files
+        super().add_error("text" if is_pasted else field, error)
+
     def clean(self) -> dict[str, Any]:
         """Files, resumable uploads and pasted rows as one upload."""
         data = super().clean() or {}

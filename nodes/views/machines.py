@@ -64,8 +64,10 @@ def node_detail(request: HtmxRequest, node_id: uuid.UUID) -> HttpResponse:
     user = actor(request)
     node = get_object_or_404(Node.objects.visible_to(user), pk=node_id)
     context = _node_context(request, node, NoteForm(initial={"note": node.note}))
-    fragment = wants_fragment(request.htmx)
-    name = "nodes/_node_now.html" if fragment else "nodes/node_detail.html"
+    name = "nodes/node_detail.html"
+    if wants_fragment(request.htmx):
+        is_head = request.GET.get("part") == "head"
+        name = "nodes/_node_head.html" if is_head else "nodes/_node_now.html"
     return render(request, name, context)
 
 

@@ -5,7 +5,7 @@
 //   Modules      An element with data-chart, data-log or data-markdown loads charts.js, terminal.js, markdown.js by itself.
 //                An own module: put static/src/NAME.js there (it is built by itself) and data-module="NAME" on an element.
 //                It may listen for `trainer:scan` on document, fired with detail.root at load and after each htmx swap.
-//   Dialogs      <button data-dialog="ID"> opens <dialog id="ID"> (see c-confirm); [data-close] inside closes it.
+//   Dialogs      <button data-dialog="ID"> opens <dialog id="ID"> (see c-confirm); [data-close] inside closes it. One that comes open is shown.
 //   Menus        data-bs-toggle="dropdown" / "collapse" as in Bootstrap.
 //   Copy         <button data-copy="text"> or data-copy-from="#selector".
 //   Rows         <table class="list" data-rows>: arrow keys move through rows whose first link Enter opens; a click opens too.
@@ -48,6 +48,12 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 document.addEventListener("htmx:after:swap", () => scan(document.body));
+document.addEventListener("DOMContentLoaded", () => {
+  // What was wrong in a dialog is told in it.
+  const dialog = document.querySelector("dialog[open]");
+  dialog?.close();
+  dialog?.showModal();
+});
 
 // --- nothing jumps ---------------------------------------------------------------------------
 // A part that polls is left alone while the reader has a menu or dialog of it open.

@@ -332,6 +332,8 @@ def test_several_files_and_pasted_rows(client, people) -> None:
     text = '{"instruction": "a", "output": "b"}'
     url = reverse("datasets:version_list", args=[dataset.pk])
     assert client.post(url, {"text": text}).status_code == 302
+    refused = client.post(url, {"text": text + "\n{'a'"}, follow=True)
+    assert (refused.status_code, b'id="id_text_error"' in refused.content) == (422, True)
     api = APIClient()
     api.force_authenticate(people.member)
     url = f"/api/v1/datasets/{dataset.pk}/versions/"

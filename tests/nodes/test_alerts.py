@@ -237,6 +237,7 @@ def test_operators_change_rules_and_places(people, client) -> None:
     refused = client.post(rule, {**good, "clear": "90"})
     assert refused.status_code == 422
     assert b"at most 80" in refused.content
+    assert b'aria-labelledby="edit-heat-title" open>' in refused.content
     heat = client.get("/api/v1/alert-rules/heat/").json()
     assert (heat["threshold"], heat["unit"]) == (80, "°C")
     url, kind = "/api/v1/alert-rules/heat/", "application/json"

@@ -74,6 +74,16 @@ def test_pages_as_fragments(node, people, client) -> None:
         assert "HX-Request" in whole["Vary"]
 
 
+def test_the_heads_of_pages_are_renewed(node, people, client) -> None:
+    """A node that falls silent says so in its head, and the list counts it."""
+    client.force_login(people.viewer)
+    headers = {"HX-Request": "true"}
+    detail = reverse("nodes:node_detail", args=[node.pk])
+    assert "<h1>" in client.get(f"{detail}?part=head", headers=headers).content.decode()
+    assert "<h1>" not in client.get(detail, headers=headers).content.decode()
+    assert "<h1>" in client.get(reverse("nodes:node_list"), headers=headers).content.decode()
+
+
 def test_detail_shows_the_address_to_operators_only(node, people, client) -> None:
     url = reverse("nodes:node_detail", args=[node.pk])
     for user, sees in ((people.viewer, False), (people.operator, True)):
