@@ -98,7 +98,9 @@ def test_left_overs_of_a_killed_one_are_ended(env, home) -> None:
         for child in psutil.Process(served.process.pid).children()
         if "qcluster" in " ".join(child.cmdline())
     ]
-    for pid in [served.process.pid, *workers]:
+    # Held first: it would start the workers again, and its end asks them to end as well.
+    served.process.send_signal(signal.SIGSTOP)
+    for pid in [*workers, served.process.pid]:
         os.kill(pid, signal.SIGKILL)
     served.process.wait(10)
     served.log.write_text("")
