@@ -2,10 +2,11 @@
 
 import django_filters
 
+from common.filters import FilterSet
 from jobs.models import Job, JobQuerySet
 
 
-class JobFilter(django_filters.FilterSet):
+class JobFilter(FilterSet):
     """Filters of the list; `search` looks at name, model and data."""
 
     search = django_filters.CharFilter(method="find")
