@@ -109,7 +109,7 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
     project_name = serializers.CharField(source="project.name", read_only=True)
     created_by = serializers.CharField(source="created_by.username", read_only=True, default=None)
     latest_version = VersionBriefSerializer(source="latest", read_only=True, allow_null=True)
-    version_count = serializers.SerializerMethodField()
+    version_count = serializers.IntegerField(read_only=True)
 
     class Meta:
         model = Dataset
@@ -127,10 +127,6 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
             "updated_at",
         )
         read_only_fields = fields
-
-    def get_version_count(self, dataset: Dataset) -> int:
-        """How many versions there are."""
-        return len(dataset.versions.all())
 
 
 class KeepSerializer(serializers.Serializer[Any]):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import django_filters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -27,7 +27,7 @@ from datasets.api.rows import COUNT, FROM, PAGE_MAX, RowsMixin, number_of
 from datasets.api.sharing import SharesMixin
 from datasets.api.statistics import DATASET, StatisticsMixin
 from datasets.downloads import FORMS, version_file
-from datasets.models import Dataset, DatasetVersion
+from datasets.models import Dataset, DatasetQuerySet, DatasetVersion
 from datasets.reading.indexed import IndexedReader
 from datasets.serializers import (
     DatasetChangeSerializer,
@@ -52,9 +52,7 @@ class DatasetFilter(django_filters.FilterSet):
     """Datasets by project, shape, whether public, and words in name or remark."""
 
     project = django_filters.UUIDFilter()
-    shape = django_filters.ChoiceFilter(
-        field_name="versions__shape", choices=DatasetVersion.Shape.choices, distinct=True
-    )
+    shape = django_filters.ChoiceFilter(method="with_shape", choices=DatasetVersion.Shape.choices)
     is_public = django_filters.BooleanFilter()
     shared = django_filters.BooleanFilter(
         method="shared_with_me", label="Shared with you or one of your projects."
@@ -67,9 +65,13 @@ class DatasetFilter(django_filters.FilterSet):
         model = Dataset
         fields = ("project", "shape", "is_public", "shared", "name", "search")
 
-    def with_words(self, found: QuerySet[Dataset], name: str, value: str) -> QuerySet[Dataset]:
+    def with_shape(self, found: DatasetQuerySet, name: str, value: str) -> QuerySet[Dataset]:
+        """Datasets of which some version has the shape."""
+        return found.of_shape(value)
+
+    def with_words(self, found: DatasetQuerySet, name: str, value: str) -> QuerySet[Dataset]:
         """Datasets whose name or remark has the words."""
-        return found.filter(Q(name__icontains=value) | Q(remark__icontains=value))
+        return found.with_words(value)
 
     def shared_with_me(self, found: QuerySet[Dataset], name: str, value: bool) -> QuerySet[Dataset]:
         """Only those of other projects that are shared with the caller, or only all others."""
@@ -135,7 +137,8 @@ class DatasetViewSet(
         services.dataset_delete(instance.pk, by=actor(self.request))
 
     def _shown(self, dataset: Dataset) -> Any:
-        return DatasetSerializer(dataset, context=self.get_serializer_context()).data
+        found = Dataset.objects.with_latest().get(pk=dataset.pk)
+        return DatasetSerializer(found, context=self.get_serializer_context()).data
 
 
 @extend_schema_view(

@@ -21,7 +21,7 @@ from common.phrases import gettext as _
 from common.texts import whole
 from datasets import services
 from datasets.generation.asking import Limits
-from datasets.models import DatasetVersion, Recipe, RecipeRun
+from datasets.models import DatasetVersion, Recipe, RecipeQuerySet, RecipeRun
 from datasets.recipes.kinds import KINDS
 from datasets.recipes.pipeline import Preview, RowChange, Stretch
 from datasets.serializers import (
@@ -51,9 +51,9 @@ class RecipeFilter(django_filters.FilterSet):
         model = Recipe
         fields = ("project", "search")
 
-    def with_words(self, found: QuerySet[Recipe], name: str, value: str) -> QuerySet[Recipe]:
+    def with_words(self, found: RecipeQuerySet, name: str, value: str) -> QuerySet[Recipe]:
         """Recipes whose name or remark has the words."""
-        return found.filter(pk__in=Recipe.objects.with_words(value).values("pk"))
+        return found.with_words(value)
 
 
 class RecipeViewSet(

@@ -7,7 +7,7 @@ from datasets.models.counts import TokenCount
 from datasets.models.edits import Revision, RowDecision
 from datasets.models.imports import Import, PublicSource
 from datasets.models.providers import Provider
-from datasets.models.recipes import Recipe, RecipeRun
+from datasets.models.recipes import Recipe, RecipeQuerySet, RecipeRun
 from datasets.models.retention import RemovedVersion, RetentionRule
 from datasets.models.sharing import DatasetShare
 from datasets.models.uploads import Arriving, Upload
@@ -32,6 +32,7 @@ __all__ = [
     "Provider",
     "PublicSource",
     "Recipe",
+    "RecipeQuerySet",
     "RecipeRun",
     "RemovedVersion",
     "RetentionRule",

@@ -36,15 +36,19 @@ class DatasetQuerySet(ProjectOwnedQuerySet["Dataset"]):
         rows = super().editable_by(user)
         return rows if user.is_authenticated and user.is_staff else rows.filter(is_public=False)
 
+    def with_words(self, words: str) -> Self:
+        """Datasets whose name or remark has the words."""
+        return self.filter(models.Q(name__icontains=words) | models.Q(remark__icontains=words))
+
+    def of_shape(self, shape: str) -> Self:
+        """Datasets of which some version has the shape; whoever counts versions counts them all."""
+        return self.filter(pk__in=DatasetVersion.objects.filter(shape=shape).values("dataset"))
+
     def with_latest(self) -> Self:
-        """With the newest version at hand as `latest`, without a query for each dataset."""
+        """With the newest version at hand as `latest`, and `version_count`, for all at once."""
+        newest = DatasetVersion.objects.without_counts()[:1]
         return (
-            self.prefetch_related(
-                models.Prefetch(
-                    "versions",
-                    DatasetVersion.objects.defer("statistics", "overlaps").order_by("-number"),
-                )
-            )
+            self.prefetch_related(models.Prefetch("versions", newest, to_attr="newest"))
             .annotate(version_count=models.Count("versions", distinct=True))
             .order_by("-updated_at", "name")  # a query that counts forgets the model's own order
         )
@@ -65,7 +69,8 @@ class Dataset(ProjectOwned):
     @property
     def latest(self) -> "DatasetVersion | None":
         """The newest version."""
-        return next(iter(self.versions.all()), None)
+        newest = getattr(self, "newest", None)  # a list brings it along
+        return next(iter(self.versions.all()[:1] if newest is None else newest), None)
 
     class Meta:
         ordering = ("-updated_at",)
@@ -97,6 +102,10 @@ class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
     def ready(self) -> Self:
         """Versions that can be trained on."""
         return self.filter(state=DatasetVersion.State.READY)
+
+    def without_counts(self) -> Self:
+        """Without what takes the most room in a row, and no list of versions shows."""
+        return self.defer("statistics", "overlaps")
 
 
 class DatasetVersion(models.Model):

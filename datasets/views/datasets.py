@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -33,9 +33,9 @@ def _filtered(request: HttpRequest, datasets: DatasetQuerySet) -> dict[str, Any]
     search = text_of(request.GET, "q")
     shape = request.GET.get("shape", "")
     if search:
-        datasets = datasets.filter(Q(name__icontains=search) | Q(remark__icontains=search))
+        datasets = datasets.with_words(search)
     if shape in DatasetVersion.Shape.values:
-        datasets = datasets.filter(versions__shape=shape).distinct()
+        datasets = datasets.of_shape(shape)
     rows = (
         datasets.select_related("project")
         .with_latest()
@@ -175,8 +175,8 @@ def dataset_update(request: HtmxRequest, dataset_id: uuid.UUID) -> HttpResponse:
     context = dataset_context(request, dataset, "settings") | {
         "form": form,
         "version": dataset.latest,
-        "storage": sum(version.stored_bytes for version in dataset.versions.all()),
     }
+    context["storage"] = sum(version.stored_bytes for version in context["versions"])
     return render(
         request, "datasets/dataset_update.html", context, status=422 if form.is_bound else 200
     )

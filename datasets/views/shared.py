@@ -67,7 +67,7 @@ def dataset_context(request: HttpRequest, dataset: Dataset, tab: str) -> dict[st
     role = dataset.project.role_of(user)
     return {
         "dataset": dataset,
-        "versions": list(dataset.versions.all()),
+        "versions": list(dataset.versions.without_counts()),
         "may_edit": Dataset.objects.editable_by(user).filter(pk=dataset.pk).exists(),
         "is_member": role > 0,
         "is_shared": dataset.shares.exists(),

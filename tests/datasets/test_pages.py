@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import override
 from rest_framework.test import APIClient
 
+from datasets import services
 from datasets.models import Dataset, DatasetVersion
 from tests.datasets.conftest import GOOD, jsonl, upload
 
@@ -261,10 +262,19 @@ def test_list_filters(client, people, make) -> None:
     assert names(is_public="true") == set()
 
 
+def test_a_filtered_list_counts_all_versions(client, people, make) -> None:
+    """Also those that have another format than the one that is looked for."""
+    dataset = make()
+    services.version_add(dataset.pk, by=people.owner, upload=upload([{"text": "plain"}] * 5))
+    client.force_login(people.viewer)
+    listed = client.get(reverse("datasets:dataset_list"), {"scope": "all", "shape": "alpaca"})
+    shown = client.get("/api/v1/datasets/", {"shape": "alpaca"}).json()["results"]
+    assert [one.version_count for one in listed.context["page"]] == [2]
+    assert [(one["version_count"], one["latest_version"]["number"]) for one in shown] == [(2, 2)]
+
+
 def test_the_page_of_a_check_that_runs(client, people, make, monkeypatch) -> None:
     """Shows how far it is, and asks for the page anew when it is over."""
-    from datasets import services
-
     monkeypatch.setattr(services.uploads, "SMALL", 10)
     dataset = make()
     version = dataset.latest
