@@ -3,7 +3,6 @@ checksum. See https://tus.io/protocols/resumable-upload.
 """
 
 import base64
-import binascii
 from typing import Any, BinaryIO, cast
 
 from django.conf import settings
@@ -182,7 +181,7 @@ def _metadata(header: str) -> dict[str, str]:
         name, _space, value = pair.strip().partition(" ")
         try:
             text = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise DomainError(
                 _("Upload-Metadata must hold its values in Base64 of UTF-8."), code="metadata"
             ) from error

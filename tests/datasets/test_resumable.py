@@ -81,6 +81,7 @@ def test_names_with_any_space_are_kept(member, people, name: str) -> None:
         (named(filename="a\u202efdp.csv"), "“a\\u202efdp.csv” cannot be kept under this name"),
         (named(filename="a\nb.csv"), "“a\\nb.csv” cannot be kept under this name"),
         ("filename ???", "Base64"),
+        ("filename é===", "Base64"),
     ],
 )
 def test_names_that_cannot_be_kept_are_told(member, people, metadata: str, said: str) -> None:
