@@ -109,7 +109,7 @@ def version_remap(version_id: uuid.UUID, *, by: User, wish: Wish) -> DatasetVers
             _("Version %(number)s is %(state)s; its columns cannot be named now.")
             % {"number": version.number, "state": DatasetVersion.State(version.state).label}
         )
-    copied = _version_copy(version, fields, by=by)
+    copied = _version_copy(version, "remapped", fields, by=by)
     return check_run(copied, by=by, wait=version.bytes < SMALL)
 
 
@@ -129,13 +129,8 @@ def version_restore(version_id: uuid.UUID, *, by: User) -> DatasetVersion:
         )
     if not version.dataset.versions.filter(number__gt=version.number).exists():
         raise Conflict(_("%(version)s is the newest one already.") % {"version": version})
-    lineage = {
-        "kind": "restored",
-        "source": str(version),
-        "part": version.lineage.get("part", ""),  # a test part stays one
-    }
     fields = {"shape": version.shape, "columns": version.columns, "tags": version.tags}
-    copied = _version_copy(version, {**fields, "lineage": lineage}, by=by)
+    copied = _version_copy(version, "restored", fields, by=by)
     return check_run(copied, by=by, wait=version.bytes < SMALL)
 
 
@@ -287,9 +282,9 @@ def next_number(dataset: Dataset) -> int:
 
 @transaction.atomic
 def _version_copy(
-    version: DatasetVersion, fields: Mappings[str, Any], *, by: User
+    version: DatasetVersion, kind: str, fields: Mappings[str, Any], *, by: User
 ) -> DatasetVersion:
-    """A version of the same files with other names for its columns."""
+    """A further version of the same files, with these names for its columns; `kind` says why."""
     project_hold(version.dataset.project_id)
     dataset = Dataset.objects.select_for_update().get(pk=version.dataset_id)
     copied = DatasetVersion.objects.create(
@@ -303,6 +298,11 @@ def _version_copy(
         files=version.files,
         bytes=version.bytes,
         sha256=version.sha256,
+        lineage={
+            "kind": kind,
+            "source": str(version),
+            "part": version.lineage.get("part", ""),  # a test part stays one
+        },
         created_by=by,
         **fields,
     )

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from common.errors import DomainError
 from datasets import services
@@ -119,6 +120,20 @@ def test_a_ready_version_never_changes(make, people) -> None:
     assert other.original.samefile(version.original)
     assert other.train_path.read_text() != version.train_path.read_text()
     assert not version.original.stat().st_mode & 0o222
+
+
+@pytest.mark.parametrize("part", ["test", ""])
+def test_a_version_with_other_columns_says_where_it_comes_from(client, make, people, part) -> None:
+    """One of a test part stays an evaluation set."""
+    version = make().latest
+    DatasetVersion.objects.update(lineage={"part": part} if part else {})
+    wish = Wish("alpaca", {"prompt": "output", "response": "instruction"})
+    version.refresh_from_db()
+    other = services.version_remap(version.pk, by=people.member, wish=wish)
+    assert other.lineage == {"kind": "remapped", "source": "data v1", "part": part}
+    client.force_login(people.viewer)
+    use = client.get(reverse("datasets:version_use", args=[other.dataset_id, other.pk]))
+    assert "its columns named anew" in use.content.decode()
 
 
 @pytest.mark.parametrize(
