@@ -165,6 +165,17 @@ class AlertChannel(models.Model):
         return self.target
 
 
+class AlertDeliveryQuerySet(models.QuerySet["AlertDelivery"]):
+    """What was told where."""
+
+    def newest(self) -> Self:
+        """The last one of each channel."""
+        last = AlertDelivery.objects.filter(channel=models.OuterRef("pk")).order_by("-created_at")
+        return self.filter(
+            pk__in=AlertChannel.objects.values_list(models.Subquery(last.values("pk")[:1]))
+        )
+
+
 class AlertDelivery(models.Model):
     """One telling of one alert's beginning or end to one channel, until it succeeded or gave up."""
 
@@ -194,6 +205,8 @@ class AlertDelivery(models.Model):
     error = PhraseField(_("last error"), blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(_("sent"), null=True)
+
+    objects = AlertDeliveryQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at",)

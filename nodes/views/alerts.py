@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -13,11 +14,12 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.http import actor, operator_required
 from accounts.models import User
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from nodes import services
 from nodes.forms import AlertChannelForm, AlertRuleForm
-from nodes.models import Alert, AlertChannel, AlertRule
+from nodes.models import Alert, AlertChannel, AlertDelivery, AlertRule
 from nodes.services.rules import BOUNDS
 from nodes.services.sentences import alert_text
 
@@ -54,7 +56,9 @@ def _page(user: User, *, rule: AlertRuleForm | None = None, kind: str = "") -> d
             }
             for each in services.rules()
         ],
-        "channels": AlertChannel.objects.visible_to(user).prefetch_related("deliveries"),
+        "channels": AlertChannel.objects.visible_to(user).prefetch_related(
+            Prefetch("deliveries", AlertDelivery.objects.newest())
+        ),
         "channel_form": AlertChannelForm(),
         "is_operator": user.is_staff,
     }
@@ -76,7 +80,7 @@ def alert_rule_set(request: HttpRequest, kind: str) -> HttpResponse:
         try:
             services.rule_set(kind, by=actor(request), **form.cleaned_data)
         except DomainError as refused:
-            form.add_error(refused.field, refused.message)
+            add_refusal(form, refused)
         else:
             messages.success(request, _("The rule holds from the next measurement on."))
             return redirect("nodes:alert_list")
@@ -95,7 +99,7 @@ def alert_channel_create(request: HttpRequest) -> HttpResponse:
         try:
             channel, secret = services.channel_create(by=by, **form.cleaned_data)
         except DomainError as refused:
-            form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+            add_refusal(form, refused)
     if channel is not None and not secret:
         return redirect("nodes:alert_list")
     page = _page(by) | {"channel": channel, "secret": secret}

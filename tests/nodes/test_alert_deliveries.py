@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 from aiosmtpd.controller import Controller
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
@@ -349,3 +350,17 @@ def test_a_secret_that_cannot_be_read_any_more(people, receiver, settings) -> No
     AlertChannel.objects.update(secret_sealed="nonsense")
     assert not services.delivery_send(AlertDelivery.objects.get().pk)
     assert "secret" in AlertDelivery.objects.get().error
+
+
+def test_the_page_reads_one_message_of_each_channel(client, people) -> None:
+    first, second = (
+        services.channel_create(kind="email", target=f"{n}@example.org", by=people.operator)[0]
+        for n in "ab"
+    )
+    for _ in range(3):
+        services.channel_test(first.pk, by=people.operator)
+    last = services.channel_test(first.pk, by=people.operator)
+    client.force_login(people.operator)
+    page = client.get(reverse("nodes:alert_list"))
+    shown = {channel: list(channel.deliveries.all()) for channel in page.context["channels"]}
+    assert shown == {first: [last], second: []}
