@@ -15,7 +15,7 @@ from accounts import services
 from accounts.forms import InvitationFilterForm, InvitationForm
 from accounts.http import actor, operator_required
 from accounts.models import Invitation
-from accounts.views.shared import accepted
+from common.forms import accepted
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 

@@ -17,8 +17,8 @@ from accounts import services
 from accounts.forms import ApiKeyForm, EmailForm, ProfileForm
 from accounts.http import actor
 from accounts.models import ApiKey, Membership
-from accounts.views.shared import accepted
 from common.errors import DomainError
+from common.forms import accepted
 from common.phrases import gettext as _
 
 

@@ -27,8 +27,8 @@ from accounts.forms import (
 )
 from accounts.http import actor, project_of, work_in
 from accounts.models import Event, Membership, Project, Role, User
-from accounts.views.shared import accepted
 from common.acting import acted
+from common.forms import accepted
 from common.phrases import gettext as _
 from common.texts import text_of
 

@@ -11,6 +11,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.texts import whole
 from datasets import services
@@ -18,7 +19,6 @@ from datasets.comparing import CHANGED, KINDS
 from datasets.differences import compared_rows
 from datasets.edit_forms import CompareForm
 from datasets.models import Comparison
-from datasets.views.shared import add_refusal
 
 ROWS_PER_PAGE = 10
 

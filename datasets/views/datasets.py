@@ -17,6 +17,7 @@ from accounts.http import actor, project_of
 from accounts.models import Event, Role
 from common.acting import acted
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from common.texts import text_of
@@ -25,7 +26,7 @@ from datasets.forms import FileForm, SettingsForm, UploadForm
 from datasets.models import Dataset, DatasetQuerySet, DatasetVersion, Import, Revision, Upload
 from datasets.views.imports import ways
 from datasets.views.rows import version_rows
-from datasets.views.shared import add_refusal, dataset_context, open_uploads
+from datasets.views.shared import dataset_context, open_uploads
 
 
 def _filtered(request: HttpRequest, datasets: DatasetQuerySet) -> dict[str, Any]:

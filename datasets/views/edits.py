@@ -16,6 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.http import actor
 from common.acting import acted
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
@@ -27,7 +28,7 @@ from datasets.recipes.pipeline import RowChange, TextChange, changes
 from datasets.recipes.rows import plain
 from datasets.views.reviews import review_context
 from datasets.views.rows import rows_context
-from datasets.views.shared import add_refusal, version_context, version_or_404
+from datasets.views.shared import version_context, version_or_404
 
 DECISIONS_PER_PAGE = 20
 

@@ -20,12 +20,12 @@ from accounts.http import actor, operator_required, project_of
 from accounts.models import Event, Role
 from common.acting import acted
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
 from datasets.import_forms import FORMS, ResumeForm
 from datasets.models import Dataset, DatasetVersion, Import
-from datasets.views.shared import add_refusal
 
 _SHOWN = ("project", "created_by", "dataset")
 

@@ -14,11 +14,11 @@ from accounts.http import actor, project_of
 from accounts.models import Project, Role
 from common.acting import acted
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.phrases import gettext as _
 from datasets import services
 from datasets.models import Provider
 from datasets.provider_forms import ProviderForm
-from datasets.views.shared import add_refusal
 
 
 @require_GET

@@ -18,6 +18,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.http import actor, project_of
 from accounts.models import Project, Role, User
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from common.texts import text_of, whole
@@ -32,7 +33,6 @@ from datasets.recipes.kinds.grouping import GROUP
 from datasets.recipes.kinds.shaping import CONVERT
 from datasets.recipes.parameters import Number, Several
 from datasets.recipes.words import PARTS, REASONS
-from datasets.views.shared import add_refusal
 
 OFFERED = 200  # versions to choose from
 RUNS_SHOWN = 8

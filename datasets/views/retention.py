@@ -11,11 +11,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.http import actor, project_of
 from accounts.models import Role
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest
 from common.phrases import gettext as _
 from datasets import services
 from datasets.forms import RetentionForm
-from datasets.views.shared import add_refusal, version_or_404
+from datasets.views.shared import version_or_404
 
 SHOWN = 200
 

@@ -14,6 +14,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.http import actor
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.texts import text_of, whole
 from datasets import services
@@ -24,7 +25,7 @@ from datasets.models import Revision, RowDecision
 from datasets.models.edits import SETTLING
 from datasets.previews import ShownRow, mapping_of, value_shown
 from datasets.recipes.rows import plain
-from datasets.views.shared import add_refusal, version_context, version_or_404
+from datasets.views.shared import version_context, version_or_404
 
 VERDICTS = {
     "accept": RowDecision.Verdict.ACCEPTED,

@@ -13,6 +13,7 @@ from accounts.http import actor
 from accounts.models import Event
 from common.acting import acted
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from datasets import services
@@ -20,7 +21,6 @@ from datasets.forms import LimitsForm, RunForm
 from datasets.lineage import steps_shown
 from datasets.models import DatasetVersion, Recipe, RecipeRun
 from datasets.views.recipes import recipe_page
-from datasets.views.shared import add_refusal
 
 
 @require_POST

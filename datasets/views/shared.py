@@ -5,14 +5,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.models import Project, Role
-from common.errors import DomainError
 from common.htmx import HtmxRequest
 from common.phrases import gettext as _
 from common.texts import whole
@@ -26,11 +24,6 @@ from datasets.statistics.tokenizers import Tokenizer
 
 LISTED = 100  # files and folders on their way; those after them come when some have gone
 CUTOFFS = (512, 1024, 2048, 4096, 8192)
-
-
-def add_refusal(form: Form, refused: DomainError) -> None:
-    field = refused.field if refused.field in form.fields else None
-    form.add_error(field, refused.message)
 
 
 def open_uploads(request: HttpRequest, project: Project) -> list[Arriving]:

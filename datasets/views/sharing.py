@@ -11,12 +11,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.http import actor
 from accounts.models import Project
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest
 from common.phrases import gettext as _
 from datasets import services
 from datasets.forms import ShareForm
 from datasets.models import Dataset, DatasetShare
-from datasets.views.shared import add_refusal, dataset_context
+from datasets.views.shared import dataset_context
 
 
 @require_http_methods(["GET", "POST"])

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.http import actor
 from common.acting import acted
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest
 from common.phrases import gettext as _
 from common.texts import whole
@@ -27,7 +28,6 @@ from datasets.recipes.words import PARTS
 from datasets.shapes.findings import words
 from datasets.shapes.mapping import Mapping
 from datasets.views.shared import (
-    add_refusal,
     version_context,
     version_or_404,
     version_page,

@@ -14,6 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.http import actor, project_of
 from accounts.models import Project, Role, User
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from common.texts import text_of
@@ -114,7 +115,7 @@ def conversation_settings(request: HtmxRequest, conversation_id: uuid.UUID) -> H
                 sampling=form.sampling,
             )
         except DomainError as refused:
-            form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+            add_refusal(form, refused)
     if form.is_valid() and not wants_fragment(request.htmx):
         return redirect("inference:conversation_detail", conversation.pk)
     context = _page(request, user, conversation) | {"form": form, "saved": form.is_valid()}

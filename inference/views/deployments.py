@@ -16,6 +16,7 @@ from accounts.models import Event, Project, Role
 from common.acting import acted
 from common.downloads import Download
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from inference import services
@@ -75,8 +76,7 @@ def deployment_create(request: HttpRequest) -> HttpResponse:
                 idle_seconds=form.cleaned_data["idle_minutes"] * 60,
             )
         except DomainError as refused:
-            field = refused.field if refused.field in form.fields else None
-            form.add_error(field, refused.message)
+            add_refusal(form, refused)
         else:
             return redirect("inference:deployment_detail", deployment.pk)
     mine = Deployment.objects.active().filter(created_by=user).select_related("project")

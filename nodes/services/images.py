@@ -71,7 +71,9 @@ def _checked(reference: str) -> str:
     if Image.objects.filter(
         reference=reference, state__in=(State.WAITING, State.FETCHING)
     ).exists():
-        raise Conflict(_("%(name)s is being fetched already.") % {"name": reference})
+        raise Conflict(
+            _("%(name)s is being fetched already.") % {"name": reference}, field="reference"
+        )
     return reference
 
 

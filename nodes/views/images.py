@@ -12,6 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts.http import actor
 from common.acting import acted
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from nodes import services
 from nodes.forms import ImageForm
@@ -54,7 +55,7 @@ def image_add(request: HttpRequest) -> HttpResponse:
         try:
             services.image_add(form.cleaned_data["reference"], by=actor(request))
         except DomainError as refused:
-            form.add_error("reference", refused.message)
+            add_refusal(form, refused)
         else:
             return redirect("nodes:image_list")
     return render(request, "nodes/image_list.html", context, status=422)

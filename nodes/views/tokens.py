@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.http import actor, operator_required
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.phrases import gettext as _
 from nodes import services
 from nodes.forms import NodeTokenForm
@@ -27,7 +28,7 @@ def node_token_list(request: HttpRequest) -> HttpResponse:
         try:
             made, token = services.node_token_create(by=actor(request), **form.cleaned_data)
         except DomainError as refused:
-            form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+            add_refusal(form, refused)
     page = {
         "nav": "nodes",
         "form": NodeTokenForm() if made else form,

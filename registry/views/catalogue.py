@@ -12,12 +12,12 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.http import actor, operator_required
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from registry import services
 from registry.forms import BaseModelAddForm, BaseModelForm, CatalogueFilterForm, ImportForm
 from registry.models import Model
-from registry.views.models import refused
 
 PER_PAGE = 50
 
@@ -88,7 +88,7 @@ def base_model_edit(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
         try:
             services.base_model_update(model.pk, by=actor(request), **form.cleaned_data)
         except DomainError as error:
-            refused(form, error)
+            add_refusal(form, error)
         else:
             messages.success(request, _("Saved."))
             return redirect("registry:catalogue")
@@ -106,7 +106,7 @@ def base_model_add(request: HttpRequest) -> HttpResponse:
         try:
             model = services.base_model_add(by=actor(request), **form.cleaned_data)
         except DomainError as error:
-            refused(form, error)
+            add_refusal(form, error)
         else:
             return redirect("registry:model_detail", model.pk)
     context = {"nav": "models", "model": None, "form": form}
@@ -123,7 +123,7 @@ def model_import(request: HttpRequest) -> HttpResponse:
         try:
             version = services.folder_import(by=actor(request), **form.cleaned_data)
         except DomainError as error:
-            refused(form, error)
+            add_refusal(form, error)
         else:
             return redirect("registry:model_detail", version.model_id)
     context = {"nav": "models", "form": form}

@@ -17,6 +17,7 @@ from accounts.http import actor, project_of
 from accounts.models import Event
 from common.acting import acted
 from common.errors import DomainError
+from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
 from registry import downloads, presentation, services
@@ -25,11 +26,6 @@ from registry.models import Evaluation, Model, ModelVersion
 
 PER_PAGE = 30
 ORDERS = {"-newest": ("-newest", "name"), "name": ("name",), "-size": ("-size", "name")}
-
-
-def refused(form: Any, error: DomainError) -> None:
-    """Puts a refusal beside the field that is to blame, else above the form."""
-    form.add_error(error.field if error.field in form.fields else None, error.message)
 
 
 @login_required
@@ -172,7 +168,7 @@ def model_edit(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
         try:
             services.model_update(model.pk, by=user, **form.cleaned_data)
         except DomainError as error:
-            refused(form, error)
+            add_refusal(form, error)
         else:
             return redirect("registry:model_detail", model.pk)
     context = {"nav": "models", "model": model, "form": form}
