@@ -1,5 +1,7 @@
 """Steps, what they did, and where versions come from, as people read it."""
 
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,22 +106,39 @@ def _counts(did: dict[str, Any]) -> list[tuple[Text, int]]:
     return found + [(PARTS[part], count) for part, count in did["parts"].items()]
 
 
-def lineage_seen(version: DatasetVersion, user: User | AnonymousUser) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Sources:
+    """What somebody sees of where versions come from: the names of versions by their ids, and the
+    ids of projects as whose member.
+    """
+
+    names: dict[str, str]
+    projects: set[uuid.UUID]
+
+
+def sources_seen(versions: Iterable[DatasetVersion], user: User | AnonymousUser) -> Sources:
+    """Asked for all these versions at once; they come with their projects."""
+    made = [version for version in versions if version.lineage]
+    inputs = [one["version"] for version in made for one in version.lineage.get("inputs", ())]
+    parents = [str(version.parent_id) for version in made if version.parent_id]
+    projects = {version.dataset.project for version in made}
+    members = {project.pk for project in projects if project.role_of(user)}
+    return Sources(_names([*parents, *inputs], user), members)
+
+
+def lineage_seen(
+    version: DatasetVersion, user: User | AnonymousUser, sources: Sources | None = None
+) -> dict[str, Any]:
     """Where the rows come from; names of versions only for those who may see them, of people only
-    for members of the project.
+    for members of the project. `sources` are those of `sources_seen`, where they are known.
     """
     lineage = dict(version.lineage)
-    if lineage and not _sees_source(version, user):
-        del lineage["source"]
-    if "people" in lineage and not version.dataset.project.role_of(user):
-        del lineage["people"]
+    sources = sources or sources_seen([version], user)
+    is_member = version.dataset.project_id in sources.projects
+    if not (str(version.parent_id) in sources.names if version.parent_id else is_member):
+        lineage.pop("source", None)
+    if not is_member:
+        lineage.pop("people", None)
     if inputs := lineage.get("inputs"):
-        names = _names([one["version"] for one in inputs], user)
-        lineage["inputs"] = [one for one in inputs if one["version"] in names]
+        lineage["inputs"] = [one for one in inputs if one["version"] in sources.names]
     return lineage
-
-
-def _sees_source(version: DatasetVersion, user: User | AnonymousUser) -> bool:
-    if version.parent_id is None:
-        return version.dataset.project.role_of(user) > 0
-    return DatasetVersion.objects.visible_to(user).filter(pk=version.parent_id).exists()

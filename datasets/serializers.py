@@ -78,7 +78,8 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
         see them.
         """
         request = self.context.get("request")
-        return lineage_seen(version, request.user if request else AnonymousUser())
+        user = request.user if request else AnonymousUser()
+        return lineage_seen(version, user, self.context.get("sources"))
 
     @extend_schema_field(serializers.JSONField())
     def get_report(self, version: DatasetVersion) -> dict[str, Any]:

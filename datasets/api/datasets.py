@@ -27,6 +27,7 @@ from datasets.api.rows import COUNT, FROM, PAGE_MAX, RowsMixin, number_of
 from datasets.api.sharing import SharesMixin
 from datasets.api.statistics import DATASET, StatisticsMixin
 from datasets.downloads import FORMS, version_file
+from datasets.lineage import sources_seen
 from datasets.models import Dataset, DatasetQuerySet, DatasetVersion
 from datasets.reading.indexed import IndexedReader
 from datasets.serializers import (
@@ -171,6 +172,13 @@ class VersionViewSet(
         if self.action == "list":
             get_object_or_404(Dataset.objects.visible_to(self.request.user), pk=dataset_id)
         return versions.filter(dataset__pk=dataset_id)
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """Of a list all sources are asked for at once."""
+        if kwargs.get("many"):
+            sources = sources_seen(args[0], self.request.user)
+            kwargs["context"] = {**self.get_serializer_context(), "sources": sources}
+        return super().get_serializer(*args, **kwargs)
 
     @extend_schema(
         parameters=[DATASET],

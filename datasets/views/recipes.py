@@ -56,7 +56,7 @@ def recipe_list(request: HtmxRequest) -> HttpResponse:
     page = Paginator(counted, 25).get_page(request.GET.get("page"))
     context = {
         "page": page,
-        "rows": [(recipe, steps_shown(recipe.steps, reader=user)) for recipe in page.object_list],
+        "rows": [(recipe, [KINDS[step["kind"]] for step in recipe.steps]) for recipe in page],
         "search": search,
         "project": project,
         "runs": runs.select_related("created_by")[:RUNS_SHOWN],

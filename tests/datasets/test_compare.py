@@ -5,6 +5,8 @@ import random
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -273,3 +275,20 @@ def test_an_older_version_is_restored_without_a_copy(client, people, two) -> Non
     DatasetVersion.objects.filter(pk=second.pk).update(state="broken")
     with pytest.raises(Conflict):
         services.version_restore(second.pk, by=people.member)
+
+
+@pytest.mark.django_db
+def test_a_list_asks_once_where_all_its_versions_come_from(
+    client, people, two, django_assert_num_queries
+) -> None:
+    first, _second = two
+    client.force_login(people.viewer)
+    url = f"/api/v1/datasets/{first.dataset_id}/versions/"
+    services.version_restore(first.pk, by=people.member)
+    with CaptureQueriesContext(connection) as few:
+        client.get(url)
+    for _ in range(3):
+        services.version_restore(first.pk, by=people.member)
+    with django_assert_num_queries(len(few)):
+        sources = [one["lineage"].get("source") for one in client.get(url).json()["results"]]
+    assert sources == [*["data v1"] * 4, None, None]
