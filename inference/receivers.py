@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.dispatch import receiver
+from django.urls import reverse
 
 from accounts.models import Project, User
 from accounts.signals import Stage, project_contents, project_emptying, project_working
@@ -17,8 +18,8 @@ from common.phrases import ngettext
 from datasets.signals import deployment_opening, deployments_offered
 from inference import services
 from inference.generation import DeploymentDoor, deployment_door
-from inference.models import Conversation, Deployment
-from nodes.signals import agent_tick, workload_changed
+from inference.models import Conversation, Deployment, Replica
+from nodes.signals import agent_tick, workload_changed, workloads_linked
 from registry.models import ModelVersion
 from registry.signals import version_deleting
 
@@ -51,6 +52,16 @@ def _sweep(node_id: uuid.UUID) -> None:
         logger.exception("sweeping deployments failed; the next tick tries again")
     finally:
         _sweeping.release()
+
+
+@receiver(workloads_linked, dispatch_uid="inference.workloads_linked")
+def link(sender: object, *, workload_ids: list[uuid.UUID], **kwargs: Any) -> dict[uuid.UUID, str]:
+    """The pages of deployments."""
+    found = Replica.objects.filter(workload__in=workload_ids).values_list("workload", "deployment")
+    return {
+        workload: reverse("inference:deployment_detail", args=[deployment])
+        for workload, deployment in found
+    }
 
 
 @receiver(project_working, dispatch_uid="inference.project_working")

@@ -1,11 +1,14 @@
 """What jobs does on news from below."""
 
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import F, Q
 from django.dispatch import receiver
+from django.urls import reverse
+from django.utils import timezone
 from django_q.tasks import async_task
 
 from accounts.models import Project, User
@@ -30,9 +33,16 @@ from datasets.statistics.tokenizers import Tokenizer
 from jobs import services
 from jobs.models import Attempt, Job, JobDataset
 from jobs.services import checkpoints_refresh, metrics_take_in, workload_follow
+from jobs.services.reading import remainings
 from nodes.models import Workload
 from nodes.services import files_are_here
-from nodes.signals import workload_changed, workload_progressed, workload_staged
+from nodes.signals import (
+    workload_changed,
+    workload_progressed,
+    workload_staged,
+    workloads_foreseen,
+    workloads_linked,
+)
 from registry.models import Evaluation, ModelVersion
 from registry.signals import version_deleting
 
@@ -64,6 +74,30 @@ def look_for_checkpoints(sender: object, *, workload_id: uuid.UUID, **kwargs: An
     if attempt is not None:
         metrics_take_in(attempt.pk)
         checkpoints_refresh(attempt)
+
+
+@receiver(workloads_linked, dispatch_uid="jobs.workloads_linked")
+def link(sender: object, *, workload_ids: list[uuid.UUID], **kwargs: Any) -> dict[uuid.UUID, str]:
+    """The pages of jobs."""
+    found = Attempt.objects.filter(workload__in=workload_ids).values_list("workload", "job")
+    return {workload: reverse("jobs:job_detail", args=[job]) for workload, job in found}
+
+
+@receiver(workloads_foreseen, dispatch_uid="jobs.workloads_foreseen")
+def foresee(
+    sender: object, *, workload_ids: list[uuid.UUID], **kwargs: Any
+) -> dict[uuid.UUID, datetime]:
+    """By the steps that are left."""
+    progress = ("workload", "job__state", "job__kind", "job__step", "job__total_steps")
+    found = Attempt.objects.filter(workload__in=workload_ids).select_related("job").only(*progress)
+    attempts = list(found)
+    left = remainings(attempt.job for attempt in attempts)
+    now = timezone.now()
+    return {
+        attempt.workload_id: now + timedelta(seconds=left[attempt.job_id].seconds)
+        for attempt in attempts
+        if attempt.job_id in left
+    }
 
 
 @receiver(evaluation_sets, dispatch_uid="jobs.evaluation_sets")

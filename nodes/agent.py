@@ -10,7 +10,7 @@ import logging
 import socket
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Set
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -64,6 +64,7 @@ class Agent(Follower):
         super().__init__(name, runner(settings.NODE_RUNNER, services.installation_id(name)))
         self.machine = Machine(Path(settings.TRAINER_HOME))
         self.engines: list[str] = []
+        self.missing_images: Set[uuid.UUID] = frozenset()
         self.orphans: dict[tuple[uuid.UUID, int], float] = {}
         self.witness = services.Witness()
         self.shares_home = True
@@ -140,6 +141,7 @@ class Agent(Follower):
             node = Node.objects.filter(pk=self.node_id).first()
             if node is not None and not self.trouble:
                 fetcher.step(node)
+                self.missing_images = fetcher.missing
 
         return step
 
@@ -148,7 +150,7 @@ class Agent(Follower):
         try:
             facts = self.driver.check()
             if self.is_contained:
-                engines, images = services.images_offer()
+                engines, images = services.images_offer(self.missing_images)
                 facts |= images
             else:
                 engines = services.engines_installed()

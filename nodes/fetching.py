@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 MOST = 4  # at a time
 SILENT_SECONDS = 10.0  # without a word; then another one may begin
+MISSING_SECONDS = 600.0  # so long what only other nodes have is left to them
 
 
 class Fetch:
@@ -42,6 +43,18 @@ class Fetch:
     def is_silent(self) -> bool:
         """Whether nothing was heard of it for a while."""
         return time.monotonic() - self.heard_at > SILENT_SECONDS
+
+    @property
+    def reason(self) -> str:
+        """Why it could not be had."""
+        why = _("The image %(name)s could not be fetched: %(error)s")
+        return why % {"name": self.image, "error": self.error}
+
+    def lies_elsewhere(self, node: Node) -> bool:
+        """Whether its registry has lost what lies on another node than this one."""
+        if not self.is_listed or not isinstance(self.error, CannotFetch):
+            return False
+        return bool({*services.images_on_nodes([self.image])[self.image.pk]} - {node.name})
 
     def _work(self) -> None:
         name = self.image.digest if self.is_listed else self.image.reference
@@ -81,6 +94,13 @@ class Fetcher:
 
     def __init__(self) -> None:
         self.fetches: list[Fetch] = []
+        self._missing: dict[UUID, float] = {}  # images of the list, and since when
+
+    @property
+    def missing(self) -> Set[UUID]:
+        """Images that other nodes have, and that this one could not fetch lately."""
+        now = time.monotonic()
+        return {pk for pk, since in self._missing.items() if now - since < MISSING_SECONDS}
 
     def step(self, node: Node) -> None:
         """Notes how far the present ones are, ends those that are over, and begins the next."""
@@ -94,10 +114,19 @@ class Fetcher:
                 _note(one, waiting.get(one.image, []))
             else:
                 self.fetches.remove(one)
-                _end(node, one, waiting.get(one.image, []))
+                self._end(node, one, waiting.get(one.image, []))
         if len(self.fetches) < MOST and all(one.is_silent for one in self.fetches):
             image = self._lacking(waiting, placed.here) or services.image_claim(node)
             self.fetches += [Fetch(image)] if image is not None else []
+
+    def _end(self, node: Node, ended: Fetch, waiting: list[Workload]) -> None:
+        """What waits for an image that only other nodes have goes to one of them."""
+        if not ended.lies_elsewhere(node):
+            _end(node, ended, waiting)
+            return
+        self._missing[ended.image.pk] = time.monotonic()
+        for workload in waiting:
+            follow.workload_return_without_image(workload, ended.reason, self.missing)
 
     def _lacking(self, waiting: dict[Image, list[Workload]], here: Set[UUID]) -> Image | None:
         """The first image that a placed workload waits for and nobody brings yet."""
@@ -125,13 +154,11 @@ def _end(node: Node, ended: Fetch, waiting: list[Workload]) -> None:
     elif not ended.is_listed:
         services.image_failed(ended.image.pk, str(ended.error))
     elif ended.error is not None:
-        why = _("The image %(name)s could not be fetched: %(error)s")
-        reason = why % {"name": ended.image, "error": ended.error}
         for workload in waiting:
             if isinstance(ended.error, NoRoom):
-                follow.workload_return(workload.pk, workload.epoch, reason=reason)
+                follow.workload_return(workload.pk, workload.epoch, reason=ended.reason)
             else:
-                follow.workload_refuse(workload.pk, workload.epoch, reason=reason)
+                follow.workload_refuse(workload.pk, workload.epoch, reason=ended.reason)
     else:
         for workload in waiting:
             nudge(workload, node)

@@ -38,6 +38,8 @@ class NodeTokenForm(forms.Form):
 class DrainForm(forms.Form):
     """How a node is emptied."""
 
+    suffix = ""  # of the ids of its dialogs, on a page with several nodes
+
     mode = forms.ChoiceField(
         label=_("What runs there"),
         choices=[choice for choice in Node.Drain.choices if choice[0]],

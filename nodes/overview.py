@@ -1,6 +1,7 @@
 """What the node pages show, as plain facts for one reader."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,6 @@ from django.utils import timezone
 from accounts.models import User
 from common.phrases import gettext as _
 from nodes.models import Alert, AlertRule, Gpu, Lease, Node, NodeSample, Workload
-from nodes.services.reasons import NEVER
 from nodes.services.sentences import (
     alert_text,
     exclusion_text,
@@ -24,12 +24,11 @@ from nodes.services.sentences import (
     start_trouble,
     throttle_text,
 )
+from nodes.signals import workloads_linked
 
 FRESH = timedelta(seconds=30)
-QUEUE_SHOWN = 20
 TENANTS_SHOWN = 2  # of a node among others
 NEEDS = ("gpus", "gpu_memory_bytes", "cpus", "memory_bytes")
-QUEUED = ("name", "project__name", "reason", "waits_for", "queued_at")
 TENANT = ("name", "project__name", "state", "since", "exited_at")
 # Which alerts say that something is broken; the others say that somebody should look.
 GRAVE = {
@@ -51,7 +50,8 @@ class Tenant:
     """A workload on a node, named only to those who may see it, and what it asked for."""
 
     name: str
-    url_id: str
+    url: str  # of the page of what it is for
+    is_mine: bool
     project: str
     state: str
     comes_home: bool  # its process has ended, and what it wrote is on its way
@@ -230,44 +230,6 @@ class Card:
         return self.percent(self.sample.disk_used_bytes if self.sample else 0, self.node.disk_bytes)
 
 
-@dataclass(slots=True)
-class QueueRow:
-    """A waiting workload."""
-
-    place: int
-    name: str
-    project: str
-    is_mine: bool
-    workload: Workload
-    reason: str
-    is_never: bool
-    since: datetime
-
-
-def queue_of(user: User) -> list[QueueRow]:
-    """The queue; other projects' workloads have a place and needs, but no name."""
-    rows = []
-    queue = Workload.objects.waiting().select_related("project")
-    waiting = list(queue.only(*QUEUED, *NEEDS)[:QUEUE_SHOWN])
-    shown = Workload.objects.filter(pk__in=[workload.pk for workload in waiting])
-    mine = set(shown.visible_to(user).values_list("pk", flat=True))
-    for place, workload in enumerate(waiting, 1):
-        is_mine = workload.pk in mine
-        rows.append(
-            QueueRow(
-                place=place,
-                name=workload.name if is_mine else _("another project's"),
-                project=workload.project.name if is_mine else "",
-                is_mine=is_mine,
-                workload=workload,
-                reason=workload.reason,
-                is_never=workload.waits_for.get("code") in NEVER,
-                since=workload.queued_at,
-            )
-        )
-    return rows
-
-
 def cards_of(user: User, nodes: list[Node], *, most: int | None = None) -> list[Card]:
     """The nodes as the user may see them, asked for all at once.
 
@@ -316,6 +278,7 @@ def _fill_tenants(
     )
     seen = Workload.objects.filter(pk__in=[row[0] for row in rows]).visible_to(user)
     mine = set(seen.values_list("pk", flat=True))
+    urls = pages_of(mine)
     names = {}
     for pk, node_id, rank, beside, taken, name, project, state, since, exited, *needs in rows:
         is_mine = pk in mine
@@ -323,11 +286,21 @@ def _fill_tenants(
         card = cards[node_id]
         card.active, card.cpus_in_use = beside, taken or 0.0
         if most is None or rank <= most:
-            url_id, whose = (str(pk), project) if is_mine else ("", "")
-            comes_home = exited is not None
-            tenant = Tenant(names[pk], url_id, whose, state, comes_home, since, *needs)
+            whose, comes_home = project if is_mine else "", exited is not None
+            tenant = Tenant(
+                names[pk], urls.get(pk, ""), is_mine, whose, state, comes_home, since, *needs
+            )
             card.tenants.append(tenant)
     return names
+
+
+def pages_of(workloads: Collection[UUID]) -> dict[UUID, str]:
+    """Where to read about each of these, which the reader may see."""
+    found: dict[UUID, str] = {}
+    if workloads:
+        for _receiver, pages in workloads_linked.send(None, workload_ids=list(workloads)):
+            found |= pages
+    return found
 
 
 def _shares(load: dict[str, Any], names: dict[str, str]) -> list[Share]:

@@ -35,7 +35,8 @@ class Machine:
     """A node: what it has, and whether it takes work.
 
     `engines` is None where it is not known, `gpu_engines` where all of them can use GPUs. One that
-    does not give its GPUs takes only what needs none.
+    does not give its GPUs takes only what needs none. What asks for one of its `missing_images` it
+    cannot start.
     """
 
     key: UUID
@@ -47,6 +48,7 @@ class Machine:
     engines: frozenset[str] | None = None
     gpu_engines: frozenset[str] | None = None
     gives_gpus: bool = True
+    missing_images: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Request:
     gpu_memory_bytes: int = 0
     cpus: float = 1.0
     memory_bytes: int = 0
+    image: UUID | None = None  # that it asks for; else any of its engine's
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Wait:
 Decision = Placement | Wait
 
 
-Shape = tuple[str, int, int, float, int]
+Shape = tuple[str, int, int, float, int, UUID | None]
 
 
 def shape_of(request: Request) -> Shape:
@@ -113,6 +116,7 @@ def shape_of(request: Request) -> Shape:
         request.gpu_memory_bytes,
         request.cpus,
         request.memory_bytes,
+        request.image,
     )
 
 
@@ -344,6 +348,8 @@ def _has_engine(room: _Room, request: Request) -> bool:
     engines = machine.engines
     if request.gpus and machine.gpu_engines is not None:
         engines = machine.gpu_engines
+    if str(request.image) in machine.missing_images:
+        return False
     return engines is None or request.engine in engines
 
 

@@ -1,5 +1,6 @@
 """Workloads over REST."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -26,6 +27,7 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
     node = serializers.SlugRelatedField[Node](slug_field="name", read_only=True)
     place = serializers.SerializerMethodField()
     waits_because = serializers.SerializerMethodField()
+    expected_start = serializers.SerializerMethodField()
 
     class Meta:
         model = Workload
@@ -48,6 +50,7 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
             "reason",
             "place",
             "waits_because",
+            "expected_start",
             "node",
             "exit_code",
             "queued_at",
@@ -68,6 +71,14 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
     def get_waits_because(self, workload: Workload) -> str:
         """Why it waits; empty when it does not."""
         return workload.reason if workload.state == Workload.State.WAITING else ""
+
+    def get_expected_start(self, workload: Workload) -> datetime | None:
+        """About when it starts; null when it does not wait, or nobody can say."""
+        if workload.state != Workload.State.WAITING:
+            return None
+        starts = self.context.get("starts")
+        start = (services.starts_foreseen() if starts is None else starts).get(workload.pk)
+        return start.at if start else None
 
 
 class StopSerializer(serializers.Serializer[Any]):
@@ -105,7 +116,11 @@ class WorkloadViewSet(
         """Of a list all places are asked for at once."""
         if kwargs.get("many"):
             places = services.queue_places(args[0])
-            kwargs["context"] = {**self.get_serializer_context(), "places": places}
+            kwargs["context"] = {
+                **self.get_serializer_context(),
+                "places": places,
+                "starts": services.starts_foreseen() if places else {},
+            }
         return super().get_serializer(*args, **kwargs)
 
     def get_queryset(self) -> QuerySet[Workload]:

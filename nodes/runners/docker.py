@@ -307,10 +307,13 @@ class DockerRunner:
         """Takes the container away: its end stands in the database now."""
         self.remove(place.workload, place.epoch, force=True)
 
-    def firewall_script(self) -> str:
-        """Closes the node's own network, by a shell of the machine with the right to."""
+    def firewall_script(self, *, at_start: bool = False) -> str:
+        """Closes the node's own network, by a shell of the machine with the right to; or has that
+        done at each of the machine's starts.
+        """
         with self._engine() as engine:
-            return firewall.script(networks.own(engine, self.installation))
+            network = networks.own(engine, self.installation)
+        return firewall.at_start(network) if at_start else firewall.script(network)
 
     def leave(self) -> None:
         """Takes the node's own network away."""

@@ -72,6 +72,38 @@ done
 """
 
 
+def at_start(network_id: str) -> str:
+    """A shell script that has systemd run `script` now and at each start of the machine.
+
+    With DESTDIR it only writes the files, below that.
+    """
+    name = f"llm-cloud-trainer-firewall-{network_id[:12]}"
+    rules_file, unit = f"/usr/local/lib/{name}.sh", f"/etc/systemd/system/{name}.service"
+    return f"""set -e
+mkdir -p "$DESTDIR/usr/local/lib" "$DESTDIR/etc/systemd/system"
+cat >"$DESTDIR{rules_file}" <<'SCRIPT'
+{script(network_id)}SCRIPT
+cat >"$DESTDIR{unit}" <<'UNIT'
+[Unit]
+Description=What containers of LLM Cloud Trainer reach
+After=docker.service firewalld.service
+PartOf=docker.service firewalld.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh {rules_file}
+
+[Install]
+WantedBy=multi-user.target docker.service
+UNIT
+test -z "$DESTDIR" || exit 0
+systemctl daemon-reload
+systemctl enable {name}
+systemctl restart {name}
+"""
+
+
 def forget(network_id: str) -> None:
     """Takes the rules of a network that goes away again."""
     if not may_close():

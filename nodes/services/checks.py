@@ -96,7 +96,7 @@ def facts(value: object) -> dict[str, Any]:
             % {"longest": MOST_FACTS},
             field="facts",
         )
-    for name in ("images", "gpu_engines"):
+    for name in ("images", "missing_images", "gpu_engines"):
         for entry in listed(f"facts.{name}", found.get(name, []), most=MOST_IMAGES):
             text(f"facts.{name}", entry, longest=40)
     return found

@@ -125,16 +125,24 @@ def _taken(images: list[Image], nodes: Iterable[Node]) -> Iterator[Image]:
             yield image
 
 
-def images_offer() -> tuple[list[str], dict[str, Any]]:
-    """Engines that containers on this machine can run, and facts: those that can use GPUs, and the
-    images that lie here. Raises `Unreachable`.
+def images_offer(missing: Set[uuid.UUID] = frozenset()) -> tuple[list[str], dict[str, Any]]:
+    """Engines that containers on this machine can run, and facts: those that can use GPUs, the
+    images that lie here, and those that are missing. Raises `Unreachable`.
+
+    `missing` could not be fetched lately: what would run with these is for other nodes.
     """
     here, engines = images_here(), _by_engine()
+    lacks = missing - here
 
     def able(*, on_gpus: bool) -> list[str]:
-        return sorted(name for name in engines if choose(engines[name], here, on_gpus=on_gpus))
+        found = {name: choose(images, here, on_gpus=on_gpus) for name, images in engines.items()}
+        return sorted(name for name, image in found.items() if image and image.pk not in lacks)
 
-    facts = {"gpu_engines": able(on_gpus=True), "images": sorted(map(str, here))}
+    facts = {
+        "gpu_engines": able(on_gpus=True),
+        "images": sorted(map(str, here)),
+        "missing_images": sorted(map(str, lacks)),
+    }
     return able(on_gpus=False), facts
 
 

@@ -5,7 +5,7 @@ Every write carries the epoch of its writer; a writer of an older epoch changes 
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,7 +131,7 @@ def workload_launch(workload: Workload, inputs: Mapping[str, Path] | None = None
         workload_end(workload.pk, workload.epoch, outcome=Outcome.ERROR, reason=why % facts)
         return False
     except ImageRefused as error:
-        _return_without_image(workload, error)
+        workload_return_without_image(workload, str(error))
         return False
     except NoRoom as error:
         why = _("It could not be started: %(error)s") % {"error": error}
@@ -145,12 +145,14 @@ def workload_launch(workload: Workload, inputs: Mapping[str, Path] | None = None
     return True
 
 
-def _return_without_image(workload: Workload, error: ImageRefused) -> None:
-    """Its node lost its images since it was placed, and is known by what it has now."""
+def workload_return_without_image(
+    workload: Workload, reason: str, missing: Set[uuid.UUID] = frozenset()
+) -> None:
+    """Its node has no image for it, and is known by what it has, and can have, from now on."""
     with suppress(Unreachable):  # the agent takes the start over once there is an answer
-        engines, facts = images_offer()
+        engines, facts = images_offer(missing)
         facts = {**facts, "engines": engines}
-        workload_return(workload.pk, workload.epoch, reason=str(error), facts=facts)
+        workload_return(workload.pk, workload.epoch, reason=reason, facts=facts)
 
 
 def _has_image(workload_id: uuid.UUID, epoch: int) -> bool:

@@ -19,7 +19,8 @@ from nodes.services.moves import move
 from nodes.services.reasons import reason_text
 
 State = Workload.State
-SHAPE = ("engine", "gpus", "gpu_memory_bytes", "cpus", "memory_bytes")  # as `scheduler.shape_of`
+# As `scheduler.shape_of`.
+SHAPE = ("engine", "gpus", "gpu_memory_bytes", "cpus", "memory_bytes", "image_id")
 FEW = 8
 TURN = 0x706C616E  # the advisory lock of whoever plans; any number that nothing else here uses
 
@@ -101,10 +102,10 @@ def _plan(nodes: list[Node]) -> tuple[list[Head], list[scheduler.Decision]]:
     heads = _heads(depth)
     if not heads:
         return [], []
-    tenants, machines = _tenants(), _machines(nodes)
+    running, places = tenants(), machines(nodes)
     while True:
         requests = [head.request for head in heads]
-        decisions = scheduler.plan(requests, tenants, machines, database_now())
+        decisions = scheduler.plan(requests, running, places, database_now())
         lasting = {
             one.request for one in decisions if isinstance(one, scheduler.Wait) and one.lasting
         }
@@ -130,13 +131,14 @@ def _heads(depth: int) -> list[Head]:
     ]
 
 
-def _tenants() -> list[scheduler.Tenant]:
+def tenants() -> list[scheduler.Tenant]:
+    """What holds a place now."""
     held: dict[uuid.UUID, set[int]] = {}
     for workload_id, gpu_id in Lease.objects.filter(released_at=None).values_list(
         "workload_id", "gpu_id"
     ):
         held.setdefault(workload_id, set()).add(gpu_id)
-    tenants = Workload.objects.occupying().filter(node__isnull=False)
+    holders = Workload.objects.occupying().filter(node__isnull=False)
     return [
         scheduler.Tenant(
             key=key,
@@ -147,14 +149,15 @@ def _tenants() -> list[scheduler.Tenant]:
             devices=frozenset(held.get(key, ())),
             is_service=is_service,
         )
-        for key, node, placed_at, queued_at, cpus, memory_bytes, is_service in tenants.values_list(
+        for key, node, placed_at, queued_at, cpus, memory_bytes, is_service in holders.values_list(
             "id", "node_id", "placed_at", "queued_at", "cpus", "memory_bytes", "is_service"
         )
         if node is not None
     ]
 
 
-def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
+def machines(nodes: list[Node]) -> list[scheduler.Machine]:
+    """These nodes, as the planner sees them."""
     devices: dict[uuid.UUID, list[scheduler.Device]] = {}
     for gpu in Gpu.objects.usable().order_by("node_id", "index"):
         devices.setdefault(gpu.node_id, []).append(scheduler.Device(gpu.pk, gpu.memory_bytes))
@@ -169,6 +172,7 @@ def _machines(nodes: list[Node]) -> list[scheduler.Machine]:
             engines=_engines(node, "engines"),
             gpu_engines=_engines(node, "gpu_engines"),
             gives_gpus=node.facts.get("docker_gives_gpus", True),
+            missing_images=frozenset(node.facts.get("missing_images", ())),
         )
         for node in nodes
     ]

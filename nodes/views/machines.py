@@ -15,7 +15,7 @@ from accounts.models import Event
 from common.acting import acted
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
-from nodes import curves, overview, services
+from nodes import curves, overview, services, waiting
 from nodes.forms import DrainForm, NoteForm
 from nodes.models import Node, Workload
 
@@ -40,9 +40,9 @@ def node_list(request: HtmxRequest) -> HttpResponse:
     free = sum(not device.holder for device in open_devices)
     context = {
         "nav": "nodes",
-        "cards": cards,
+        "cards": [(card, _drain_form(card.node, f"-{card.node.pk}")) for card in cards],
         "notices": overview.notices_of(user, nodes),
-        "queue": overview.queue_of(user),
+        "queue": waiting.queue_of(user),
         "waiting": Workload.objects.waiting().count(),
         "devices": len(devices),
         "devices_used": used,
@@ -79,13 +79,20 @@ def _node_context(request: HttpRequest, node: Node, note_form: NoteForm) -> dict
         "card": overview.cards_of(user, [node])[0],
         "notices": overview.notices_of(user, [node]),
         "note_form": note_form,
-        "drain_form": DrainForm(initial={"mode": node.drain or Node.Drain.WAIT}),
+        "drain_form": _drain_form(node),
         "events": Event.objects.of(node).visible_to(user).order_by("-id")[:12],
         "span": span if span in curves.SPANS else "hour",
         "curves": _curves_of(node),
         "spans": (("hour", _("Hour")), ("day", _("Day")), ("month", _("Month"))),
         "is_operator": user.is_staff,
     }
+
+
+def _drain_form(node: Node, suffix: str = "") -> DrainForm:
+    """`suffix` tells the fields and dialogs of several nodes on one page apart."""
+    form = DrainForm(initial={"mode": node.drain or Node.Drain.WAIT}, auto_id=f"id_%s{suffix}")
+    form.suffix = suffix
+    return form
 
 
 def _curves_of(node: Node) -> list[tuple[str, str, str]]:

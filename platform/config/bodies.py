@@ -1,17 +1,19 @@
 """How much a request may bring: what comes is kept in a file before anybody looks who sent it."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.urls import Resolver404, resolve
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
+from common.api import refusal
 from common.disks import DiskFull, disk_full_told
 from common.errors import DomainError
 from common.languages import accepted, spoken
@@ -78,8 +80,8 @@ def bounded(application: Application) -> Application:
             wish = headers.get(b"accept-language", b"").decode("latin-1")
             with override(spoken(accepted(wish))):
                 refused = DiskFull() if isinstance(error, DiskFull) else _too_large(*limit())
-            is_api = scope["path"].startswith("/api/")
-            await _refuse(refused, is_api=is_api, receive=receive, send=send)
+                answer = _answer(refused, path=scope["path"], by_htmx=b"hx-request" in headers)
+            await _refuse(answer, receive=receive, send=send)
 
     return within
 
@@ -111,19 +113,28 @@ def _too_large(limit: int, why: Any) -> DomainError:
     return DomainError(str(why) % {"limit": limit >> 20}, code="too_large")
 
 
-async def _refuse(refused: DomainError, *, is_api: bool, receive: Any, send: Any) -> None:
+def _answer(refused: DomainError, *, path: str, by_htmx: bool) -> HttpResponse:
+    """JSON for the API, the words alone for a page that shows them itself, else a page."""
+    status, title = (507, _("No room")) if isinstance(refused, DiskFull) else (413, _("Too much"))
+    if path.startswith("/api/"):
+        return JsonResponse(refusal(refused), status=status)
+    if by_htmx:
+        return HttpResponse(
+            refused.message, status=status, content_type="text/plain; charset=utf-8"
+        )
+    facts = {"status": status, "title": title, "text": refused.message}
+    return HttpResponse(render_to_string("refused.html", facts), status=status)
+
+
+async def _refuse(answer: HttpResponse, *, receive: Any, send: Any) -> None:
     """Says why, and ends the connection: nobody may go on sending."""
-    body = str(refused.message)
-    if is_api:
-        body = json.dumps({"code": refused.code, "detail": body, "field": None})
-    status = 507 if isinstance(refused, DiskFull) else 413
     fields = [
-        (b"content-type", b"application/json" if is_api else b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body.encode())).encode()),
+        (b"content-type", answer["Content-Type"].encode()),
+        (b"content-length", str(len(answer.content)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body.encode(), "more_body": True})
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": fields})
+    await send({"type": "http.response.body", "body": answer.content, "more_body": True})
     # Closed at once, a client that still sends would lose the answer. What it sends is not kept.
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):

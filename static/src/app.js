@@ -59,7 +59,7 @@ document.addEventListener("DOMContentLoaded", () => {
 // A part that polls is left alone while the reader has a menu or dialog of it open.
 document.addEventListener("htmx:before:request", event => {
   const element = event.target;
-  if (element.matches?.("[data-live]") && element.querySelector(".dropdown-menu.show, dialog[open], :popover-open")) event.preventDefault();
+  if (element.matches?.("[data-live], [hx-trigger*=every]") && element.querySelector(".dropdown-menu.show, dialog[open], :popover-open")) event.preventDefault();
 });
 htmx.registerExtension("trainer-morph", {
   // What the reader unfolded, typed or scrolled stays when a live part is renewed around it.
@@ -134,6 +134,14 @@ document.addEventListener("submit", event => {
   event.submitter?.classList.add("is-busy");
 });
 addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(form => { delete form.dataset.sent; form.querySelector(".is-busy")?.classList.remove("is-busy"); }));
+
+// --- what was refused before any page saw it: too much, or no room for it ----------------------
+document.addEventListener("htmx:after:request", event => {
+  const { response, text } = event.detail.ctx;
+  if (![413, 507].includes(response.status)) return;
+  event.preventDefault();  // the page stays as it is
+  notice(text, "bad");
+});
 
 // --- htmx could not reach the server -----------------------------------------------------------
 let told = 0;

@@ -37,10 +37,11 @@ function smooth(values, weight) {
   });
 }
 
-/** Moments of an axis: the time of day, or the day when the axis spans several. */
+/** Moments of an axis: the time of day, with seconds where it is short, or the day when the axis spans several. */
 function clock(values) {
   const days = values.length > 1 && values[values.length - 1] - values[0] > 2 * 86400;
-  const format = new Intl.DateTimeFormat(language, days ? { month: "numeric", day: "numeric" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const brief = values.length > 1 && values[1] - values[0] < 60;
+  const format = new Intl.DateTimeFormat(language, days ? { month: "numeric", day: "numeric" } : { hour: "2-digit", minute: "2-digit", second: brief ? "2-digit" : undefined, hourCycle: "h23" });
   return values.map(value => format.format(new Date(value * 1000)));
 }
 
@@ -128,7 +129,8 @@ class Chart {
   draw(anew = false) {
     const facts = this.facts, x = facts.x || [];
     const lines = this.lines();
-    if (!x.length || !lines.length) return this.nothing();
+    const time = (this.set.x || facts.x_kind) === "time";
+    if (x.length < (time ? 2 : 1) || !lines.length) return this.nothing();  // one moment makes no axis
     const data = [x, ...lines.map(line => this.log ? line.data.map(value => value > 0 ? value : null) : line.data)];
     const shape = JSON.stringify([lines.map(line => [line.label, line.width, line.fill]), this.log, x.length < 3]);
     if (this.plot && !anew && shape === this.shape) {
@@ -145,7 +147,6 @@ class Chart {
     this.box.replaceChildren(); this.box.style.height = "";
     const unit = this.set.unit || facts.unit || "";
     const axis = { stroke: token("--muted"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif" };
-    const time = (this.set.x || facts.x_kind) === "time";
     this.plot = new uPlot({
       width: Math.max(80, this.box.clientWidth), height: this.height, legend: { show: false },
       cursor: { y: false, drag: { x: true, y: false, setScale: true }, points: { size: 6 } },

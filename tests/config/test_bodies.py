@@ -133,6 +133,28 @@ def test_a_body_without_room_is_refused(served: Control, home: Path, method, pat
         connection.close()
 
 
+@pytest.mark.parametrize(
+    ("headers", "kind", "words"),
+    [
+        ({"Accept-Language": "zh-hans"}, "text/html; charset=utf-8", '<p class="code">507</p>'),
+        ({"HX-Request": "true"}, "text/plain; charset=utf-8", "The disk is full. Ask"),
+    ],
+)
+def test_a_page_says_that_there_is_no_room(
+    served: Control, home: Path, headers: dict[str, str], kind: str, words: str
+) -> None:
+    """As a page, or as the words alone to one that is shown already."""
+    with small_disk(home / "temp"):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        connection.request("POST", "/account/login/", bytes(5 * MB), headers)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+        assert (answer.status, answer.getheader("content-type")) == (507, kind)
+        assert words in body
+        assert ("磁盘" in body) is ("Accept-Language" in headers)
+        connection.close()
+
+
 def test_a_connection_is_used_again_after_a_body(served: Control) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
     connection.connect()

@@ -223,3 +223,48 @@ def slow_fetch(reference: str, tell, told: list[str]) -> Found:
     while not told:
         time.sleep(0.02)
     return fetch(reference, tell)
+
+
+def lost(workload: Workload, node: Node, fetcher: Fetcher, simulated) -> Workload:
+    """The registry does not have the image of what is placed on the node, which says so."""
+    simulated.unpulled = ["manifest unknown"]
+
+    def is_back() -> bool:
+        workload.refresh_from_db()
+        return workload.node != node
+
+    assert workload.node == node
+    stepped(fetcher, node, lambda: is_back() or workload.state == Workload.State.ENDED)
+    return workload
+
+
+@pytest.mark.parametrize("named", [{}, {"image": "lab/small:1"}])
+def test_what_its_registry_lost_runs_where_it_lies(
+    simulated, settings, submit, monkeypatch, named
+) -> None:
+    """Named or by default: other nodes have it, and this one is left alone with it for a while."""
+    settings.NODE_RUNNER = "docker"
+    monkeypatch.setattr("nodes.runners.images.AGAIN_SECONDS", ())
+    image = ready("lab/small:1", 1, digest="lab/small@sha256:1")
+    node, fetcher = node_with("a"), Fetcher()
+    Node.objects.filter(pk=node.pk).update(facts={"engines": ["small"], "images": []})
+    first = submit({}, **named)
+    other = node_with("b", image)
+    assert lost(first, node, fetcher, simulated).node == other
+    assert submit({}, **named).node == other
+    assert Node.objects.get(pk=node.pk).facts["missing_images"] == [str(image.pk)]
+    Node.objects.filter(pk=other.pk).update(state=Node.State.CORDONED)
+    assert submit({}, **named).state == Workload.State.WAITING
+    monkeypatch.setattr("nodes.fetching.MISSING_SECONDS", 0)
+    assert fetcher.missing == set()
+
+
+def test_what_lies_on_no_node_ends(simulated, settings, submit, monkeypatch) -> None:
+    settings.NODE_RUNNER = "docker"
+    monkeypatch.setattr("nodes.runners.images.AGAIN_SECONDS", ())
+    ready("lab/small:1", 1, digest="lab/small@sha256:1")
+    node = node_with("a")
+    Node.objects.filter(pk=node.pk).update(facts={"engines": ["small"], "images": []})
+    ended = lost(submit({}), node, Fetcher(), simulated)
+    assert (ended.state, ended.outcome) == (Workload.State.ENDED, "error")
+    assert "manifest unknown" in ended.reason

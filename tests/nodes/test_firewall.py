@@ -1,6 +1,7 @@
 """What containers of a node's own network reach, and what pages say where nobody sees to it."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -66,6 +67,17 @@ def test_ways_are_the_proxies_and_mirrors(settings, monkeypatch) -> None:
 def test_a_bridge_that_is_not_here_cannot_be_closed() -> None:
     with pytest.raises(firewall.Open):
         firewall.close(NETWORK)
+
+
+def test_the_machine_sets_the_rules_at_each_start(tmp_path) -> None:
+    """The unit runs the very script that sets them once."""
+    env = {**os.environ, "DESTDIR": str(tmp_path)}
+    words = ("sh", "-c", firewall.at_start(NETWORK))
+    subprocess.run(words, env=env, check=True)
+    (unit,) = (tmp_path / "etc/systemd/system").iterdir()
+    (found,) = (tmp_path / "usr/local/lib").iterdir()
+    assert f"ExecStart=/bin/sh /usr/local/lib/{found.name}\n" in unit.read_text()
+    assert found.read_text() == firewall.script(NETWORK)
 
 
 @pytest.mark.docker
