@@ -49,7 +49,7 @@ def started(monkeypatch) -> Callable[..., psutil.Process]:
         before = set(psutil.Process().children())
         task(str(row.pk))
         (process,) = set(psutil.Process().children()) - before
-        assert str(row.pk) in process.cmdline()
+        until(lambda: str(row.pk) in process.cmdline())  # it is empty until the kernel set it up
         return process
 
     return go

@@ -140,12 +140,13 @@ def deploy_and_chat(page: Page, platform: Platform) -> None:
     if page.locator("#ask").count() == 0:
         page.locator("main form button.btn-primary").first.click()
     row = json.loads(DATA.read_text("utf-8").splitlines()[0])
-    page.evaluate("document.querySelector('[data-side=settings]')?.hidden")
+    expect(page.locator("#ask")).to_be_visible()
+    page.wait_for_load_state("load")
     temperature = page.locator("[name=temperature]")
-    temperature.evaluate(
-        "node => { node.value = 0; node.dispatchEvent(new Event('change', {bubbles: true})) }"
-    )
-    page.wait_for_timeout(500)
+    with page.expect_response(re.compile("/settings/$")):
+        temperature.evaluate(
+            "node => { node.value = 0; node.dispatchEvent(new Event('change', {bubbles: true})) }"
+        )
     page.fill("#ask textarea", row["instruction"])
     page.press("#ask textarea", "Enter")
     answer = page.locator("[data-role=assistant] .words").last

@@ -66,7 +66,7 @@ def make_room(workload) -> None:
 
 
 def test_is_held_and_let_go_on(small_disk, agent, submit, settings) -> None:
-    settings.NODE_LOST_SECONDS = 5
+    settings.NODE_LOST_SECONDS = 4
     workload = start(submit({"code": WAITS}))
     engine = psutil.Process(process_facts(workload)["pgid"])
 
