@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from running import Failed, Platform, platform, run, verdict
 
-from tests.e2e.running import free_port
+from tests.ports import free_port
 
 DEPLOY = """
 from django.db import transaction

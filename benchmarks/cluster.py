@@ -18,7 +18,8 @@ import psutil
 import psycopg
 from running import GUARD, ROOT, Failed, Platform
 
-from tests.e2e.running import MANAGE, free_port
+from tests.e2e.running import MANAGE
+from tests.ports import free_port
 from tests.services import engines_dir, missing
 
 CONNECTIONS = 12  # to the database, of one node at most

@@ -4,19 +4,22 @@ Where TRAINER_TEST_POSTGRES (postgres://…) and TRAINER_TEST_REDIS (redis://…
 servers, what needs neither browser nor engine runs on both, at the same time; what uses no database
 runs on the fresh one alone, and what needs containers on the grown one, whose Engine it may kill,
 as does what PostgreSQL is stricter about (marker `grown`).
-The fresh one, which has less to do, goes on with what needs browser or engine. Arguments are handed
-to pytest, which then runs once, as a fresh installation stands.
+Whichever is done first goes on with what needs browser or engine, as a fresh installation stands,
+and the other one with the last of it. Arguments are handed to pytest, which then runs once, in that
+way, too.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST = [sys.executable, "-m", "pytest"]
 QUICK, HEAVY = "not browser and not engine", "browser or engine"
+TOGETHER = ("tests/e2e", "tests/docs", "tests/inference", "tests/jobs")  # share one platform
 FRESH = f"{QUICK} and not docker and not grown"  # where the grown one runs beside it
 sys.path.insert(0, str(ROOT))
 
@@ -44,23 +47,34 @@ def fresh(*arguments: str) -> int:
 
 
 def on_both() -> int:
-    """Everything on SQLite, and at the same time what is quick on PostgreSQL and Redis."""
-    env = os.environ | {
+    """What is quick on SQLite and, at the same time, on PostgreSQL and Redis; then the rest."""
+    grown = {
         "TRAINER_DATABASE_URL": services.POSTGRES_URL,
         "TRAINER_REDIS_URL": services.REDIS_URL,
         services.AGAIN: "1",
     }
+    others = [f"--ignore={folder}" for folder in TOGETHER]
+    with ThreadPoolExecutor(2) as lanes:
+        # A red one hides nothing: the others are run all the same.
+        ended = [
+            lanes.submit(told, "On PostgreSQL and Redis", "-m", QUICK, **grown),
+            lanes.submit(told, "On SQLite", "-m", FRESH),
+            lanes.submit(told, "With browser or engine", "-m", HEAVY, *TOGETHER),
+            lanes.submit(told, "With the engine alone", "-m", HEAVY, *others),
+        ]
+    return max(abs(one.result()) for one in ended)
+
+
+def told(what: str, *arguments: str, **settings: str) -> int:
+    """Runs pytest and prints what it said when it has ended, for another runs beside it."""
+    command = [*PYTEST, "-p", "no:cacheprovider", *arguments]
     with tempfile.TemporaryFile("w+") as said:
-        command = [*PYTEST, "-p", "no:cacheprovider", "-m", QUICK]
-        grown = subprocess.Popen(command, cwd=ROOT, env=env, stdout=said, stderr=said)
-        try:
-            # A red one hides nothing: the others are run all the same.
-            ended = [fresh("-m", FRESH), fresh("-m", HEAVY), grown.wait()]
-        finally:
-            grown.kill()
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | settings, stdout=said, stderr=said, check=False
+        )
         said.seek(0)
-        print(f"\nThe same on PostgreSQL and Redis:\n{said.read()}", flush=True)
-    return max(map(abs, ended))
+        print(f"\n{what}:\n{said.read()}", flush=True)
+    return done.returncode
 
 
 if __name__ == "__main__":

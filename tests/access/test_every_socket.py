@@ -7,13 +7,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.test import Client
 
 from config.routing import websocket_urlpatterns
 from tests.access.objects import everything
 from tests.access.table import PEOPLE, RANK
+from tests.sockets import Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio]
 VIEWERS = {who for who in PEOPLE if RANK[who] >= 10}
@@ -42,8 +42,8 @@ def cookie(people: SimpleNamespace, who: str) -> list[tuple[bytes, bytes]]:
 
 async def listens(address: str, headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether the socket opens and is not closed at once."""
-    socket = WebsocketCommunicator(application, address, headers)
-    opened, _code = await socket.connect(5)
+    socket = Socket(application, address, headers)
+    opened, _code = await socket.connect()
     if opened:
         while not await socket.receive_nothing(0.3):
             if (await socket.receive_output())["type"] == "websocket.close":

@@ -41,7 +41,7 @@ def test_a_key_costs_one_query_and_a_second_once_a_minute(
     with django_assert_num_queries(2):
         user_for_key(secret)
     key.refresh_from_db()
-    assert timezone.now() - key.last_used_at < timedelta(seconds=10)
+    assert timezone.now() - key.last_used_at < timedelta(seconds=61)
 
 
 @pytest.mark.parametrize("secret", ["lct_wrong", "", "lct_\udcff", "x" * 10_000])

@@ -62,16 +62,16 @@ def test_nothing_is_left(
         text=True,
     )
     try:
-        until(lambda: list(tmp_path.glob("trainer-bench-*")) or benchmark.poll() is not None, 60)
+        until(lambda: list(tmp_path.glob("trainer-bench-*")) or benchmark.poll() is not None)
         (home,) = tmp_path.glob("trainer-bench-*")
         # The engine runs in the middle of a round, beside all parts of the platform.
-        until(lambda: "trainer_runtime" in _lines(belonging(home)), 180)
+        until(lambda: "trainer_runtime" in _lines(belonging(home)))
         assert "uvicorn" in _lines(belonging(home))
         cut(benchmark, home)
         _out, errors = benchmark.communicate(timeout=90)
         assert benchmark.returncode == code
         assert ("failed: " in errors) is (code == 1)
-        until(lambda: not home.exists(), 60)  # of a killed one the guard goes on alone
+        until(lambda: not home.exists())  # of a killed one the guard goes on alone
         assert _lines(belonging(home)) == ""
     finally:
         benchmark.kill()

@@ -91,12 +91,12 @@ def running(people, home, engines, settings) -> Iterator[SimpleNamespace]:
     machine = Machine(home, environment(home, database_url(), engines))
     try:
         start(machine)
-        until(lambda: Node.objects.filter(name="here").exists(), 60)
+        until(lambda: Node.objects.filter(name="here").exists())
         job = jobs.job_submit(
             project=people.team, created_by=people.member, kind="train", stage="sft", method="lora",
             name="a job", model_version=base, dataset_versions=[dataset.versions.get()],
         )  # fmt: skip
-        until(lambda: Checkpoint.objects.filter(job=job, step__gte=30).exists(), 90)
+        until(lambda: Checkpoint.objects.filter(job=job, step__gte=30).exists())
         yield SimpleNamespace(machine=machine, job=job, dataset=dataset, home=home)
     except AssertionError as error:
         raise AssertionError(machine.said()) from error
@@ -188,7 +188,7 @@ def test_backup_and_restore_while_a_training_runs(running, fresh, tmp_path, caps
     assert "restored from a backup" in first[2]
     assert second[0] == "waiting"
     start(fresh)
-    until(lambda: asked(fresh, rows)[1][0] == "running", 60)
+    until(lambda: asked(fresh, rows)[1][0] == "running")
     facts = asked(
         fresh,
         "[(a.number, a.is_automatic, a.resumed_from and a.resumed_from.step,"
@@ -197,7 +197,7 @@ def test_backup_and_restore_while_a_training_runs(running, fresh, tmp_path, caps
     assert [row[:2] for row in facts] == [[1, False], [2, True]]
     assert facts[1][2] >= 15
     folder = Path(facts[1][3])
-    until((folder / "metrics.jsonl").exists, 30)
+    until((folder / "metrics.jsonl").exists)
     assert folder.is_relative_to(fresh.home)
     checkpoint = (folder / "inputs" / "checkpoint").resolve()
     assert checkpoint.is_relative_to(fresh.home)

@@ -14,7 +14,8 @@ import pytest
 from config import bodies
 from tests.access.addresses import addresses
 from tests.nodes.disks import small_disk
-from tests.nodes.far import Control, database_url, free_port
+from tests.nodes.far import Control, database_url
+from tests.ports import free_port
 
 MB = 2**20
 LOGIN = "/api/v1/login/"
@@ -45,7 +46,7 @@ def served(home: Path, settings, transactional_db: None) -> Iterator[Control]:
 
 def begun(server: Control, method: str, path: str, field: str) -> socket.socket:
     """A connection on which a request was begun."""
-    line = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    line = socket.create_connection(("127.0.0.1", server.port), timeout=180)
     line.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n".encode())
     return line
 
@@ -111,7 +112,7 @@ def test_how_large_files_may_be(
     said: str,
 ) -> None:
     """Larger than other bodies, when somebody says who sends them; a piece is no whole file."""
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=180)
     connection.request(*request_line, bytes(taken * MB), headers)
     answer = connection.getresponse()
     assert (answer.status in {401, 403}, bool(answer.read())) == (True, True)
@@ -126,7 +127,7 @@ def test_how_large_files_may_be(
 @pytest.mark.parametrize(("method", "path"), [FILE, PIECE])
 def test_a_body_without_room_is_refused(served: Control, home: Path, method, path) -> None:
     with small_disk(home / "temp"):
-        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=180)
         connection.request(method, path, bytes(5 * MB))
         answer = connection.getresponse()
         assert (answer.status, json.loads(answer.read())["code"]) == (507, "disk_full")
@@ -156,7 +157,7 @@ def test_a_page_says_that_there_is_no_room(
 
 
 def test_a_connection_is_used_again_after_a_body(served: Control) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=180)
     connection.connect()
     first = connection.sock
     for size in (1, MB, 7 * MB):

@@ -51,7 +51,7 @@ def test_two_runs_at_once_keep_the_providers_pace(home, make, provider, start) -
         for process in processes:
             process.stdin.write("go\n")
             process.stdin.flush()
-        assert [process.wait(120) for process in processes] == [0, 0]
+        assert [process.wait(180) for process in processes] == [0, 0]
     for run in runs:
         run.refresh_from_db()
         assert (run.state, run.problem) == ("succeeded", "")
@@ -70,7 +70,7 @@ def test_a_killed_run_gives_its_places_back(home, make, provider, start) -> None
         asked = provider(server, parallel=1, timeout=600)
         first = start(asked, make(texts(4)).latest, [{"kind": "generate"}])
         process = child(first)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not server.requests and time.monotonic() < deadline:
             time.sleep(0.01)
         process.kill()

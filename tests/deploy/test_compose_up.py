@@ -18,8 +18,9 @@ import pytest
 
 from tests.dockerd import BASE
 from tests.docs.test_commands import commands
-from tests.e2e.running import Platform, Upload, free_port
+from tests.e2e.running import Platform, Upload
 from tests.inference.parts import until
+from tests.ports import free_port
 from tests.services import DOCKER_DIR, ROOT
 
 pytestmark = pytest.mark.docker
@@ -171,7 +172,7 @@ def test_it_trains_and_answers(composed, tmp_path) -> None:
         "POST", "/api/v1/deployments/", {"version": job["output_version"]["id"]}, key
     )
     path = f"/api/v1/deployments/{deployment['id']}/"
-    deployment = composed.until(path, key, {"ready", "failed", "stopped"}, 120)
+    deployment = composed.until(path, key, {"ready", "failed", "stopped"})
     assert deployment["state"] == "ready", deployment
     asked = {
         "model": deployment["name"],
@@ -182,5 +183,5 @@ def test_it_trains_and_answers(composed, tmp_path) -> None:
     assert answer["choices"][0]["message"]["role"] == "assistant"
     assert answer["usage"]["completion_tokens"] > 0
 
-    until(lambda: any(name.endswith("/model.safetensors") for name in composed.kept()), 90)
+    until(lambda: any(name.endswith("/model.safetensors") for name in composed.kept()))
     composed.call("POST", f"{path}stop/", key=key)

@@ -50,7 +50,7 @@ def test_the_command_does_what_the_page_says(platform: Platform, line: str, page
         env=platform.env | {"TRAINER_OPERATOR_PASSWORD": "a-long-Passw0rd"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         stdin=subprocess.DEVNULL,
         check=False,
     )

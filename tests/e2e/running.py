@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,16 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.ports import free_port
 from tests.services import ROOT, engines_dir
 
+PATIENCE = 600_000.0  # milliseconds; for what a browser has to show, however busy the machine is
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -69,7 +63,7 @@ class Platform:
             stdout=log,
             stderr=log,
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             assert self.process.poll() is None, (self.home / "serve.log").read_text()[-4000:]
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/account/login/"):
@@ -81,7 +75,7 @@ class Platform:
         """Ends it as Ctrl-C does, and what outlives that: trainings and models in service."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(30)
+            self.process.wait(180)
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if Path(process.cwd()).is_relative_to(self.home / "output"):

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.e2e.running import Platform
+from tests.e2e.running import PATIENCE, Platform
 from tests.services import ROOT, chromium
 
 pytestmark = [pytest.mark.engine, pytest.mark.browser]
+expect.set_options(timeout=PATIENCE)
 DATA = ROOT / "deploy" / "demo" / "dataset.jsonl"
 RECIPE = json.loads((ROOT / "deploy" / "demo" / "train.json").read_text("utf-8"))
 SHOTS = os.environ.get("TRAINER_SCREENSHOTS", "")  # a folder, when pictures are wanted
@@ -37,7 +38,7 @@ def page(browser: Browser, platform: Platform) -> Iterator[Page]:
     """A page that fails the test when the site's own scripts fail or its policy is broken."""
     context = browser.new_context(base_url=platform.url, viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(
@@ -108,20 +109,20 @@ def start_training(page: Page) -> None:
 def watch(page: Page) -> None:
     """The log fills, the curve moves and a reload loses nothing, while it trains."""
     log = page.locator("[data-log]").first
-    expect(log).to_contain_text(re.compile(r"\S{4,}"), timeout=90_000)
+    expect(log).to_contain_text(re.compile(r"\S{4,}"))
     chart = page.locator("[data-chart] canvas").first
-    expect(chart).to_be_visible(timeout=120_000)
+    expect(chart).to_be_visible()
     first = chart.evaluate("node => node.toDataURL()")
     # Not wait_for_function: it evaluates text in the page, which the site's policy forbids.
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while chart.evaluate("node => node.toDataURL()") == first:
         assert time.monotonic() < deadline, "the curve stands still"
         page.wait_for_timeout(500)
     shoot(page, "job-running")
     page.reload()
-    expect(page.locator("[data-log]").first).to_contain_text(re.compile(r"\S{4,}"), timeout=30_000)
+    expect(page.locator("[data-log]").first).to_contain_text(re.compile(r"\S{4,}"))
     expect(page.locator(".head .state, #job-head .state").first).to_contain_text(
-        "done", ignore_case=True, timeout=600_000
+        "done", ignore_case=True
     )
     shoot(page, "job-done")
 
@@ -133,22 +134,23 @@ def deploy_and_chat(page: Page, platform: Platform) -> None:
     chosen = next(text for text in options if "browser" in text)
     page.select_option("[name=version]", label=chosen)
     page.click("button:has-text('Deploy')")
-    expect(page.get_by_text("ready", exact=False).first).to_be_visible(timeout=90_000)
+    expect(page.get_by_text("ready", exact=False).first).to_be_visible()
     shoot(page, "deployment")
     page.goto("/playground/")
     if page.locator("#ask").count() == 0:
         page.locator("main form button.btn-primary").first.click()
     row = json.loads(DATA.read_text("utf-8").splitlines()[0])
-    page.evaluate("document.querySelector('[data-side=settings]')?.hidden")
+    expect(page.locator("#ask")).to_be_visible()
+    page.wait_for_load_state("load")
     temperature = page.locator("[name=temperature]")
-    temperature.evaluate(
-        "node => { node.value = 0; node.dispatchEvent(new Event('change', {bubbles: true})) }"
-    )
-    page.wait_for_timeout(500)
+    with page.expect_response(re.compile("/settings/$")):
+        temperature.evaluate(
+            "node => { node.value = 0; node.dispatchEvent(new Event('change', {bubbles: true})) }"
+        )
     page.fill("#ask textarea", row["instruction"])
     page.press("#ask textarea", "Enter")
     answer = page.locator("[data-role=assistant] .words").last
-    expect(answer).to_contain_text(row["output"].strip(), timeout=60_000)
+    expect(answer).to_contain_text(row["output"].strip())
     shoot(page, "playground")
     page.reload()
     expect(page.locator("[data-role=assistant] .words").last).to_contain_text(row["output"].strip())

@@ -81,7 +81,10 @@ def workload_of(deployment: Deployment) -> Workload:
 
 
 class SimulatedEngine:
-    """Says `words`, one a chunk. `behaviour` is ok, slow, crash (mid-stream), refuse or fail."""
+    """Says `words`, one a chunk; the last one only when it `may_end`.
+
+    `behaviour` is ok, slow, crash (mid-stream), refuse or fail.
+    """
 
     def __init__(self, deployment: Deployment) -> None:
         workload = workload_of(deployment)
@@ -92,6 +95,8 @@ class SimulatedEngine:
         self.pause = 0.0
         self.requests: list[dict[str, Any]] = []
         self.sent = 0
+        self.may_end = threading.Event()
+        self.may_end.set()
         self.gone = threading.Event()  # the client left before the end
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -149,7 +154,10 @@ class SimulatedEngine:
             raw = f"data: {text}\n\n".encode()
             await send({"type": "http.response.body", "body": raw, "more_body": more})
 
-        for word in self.words:
+        for place, word in enumerate(self.words, start=1):
+            ends = place == len(self.words)
+            while ends and not (self.may_end.is_set() or self.gone.is_set()):
+                await asyncio.sleep(0.01)
             if self.gone.is_set():
                 return
             delta = {"index": 0, "delta": {"content": word}, "finish_reason": None}
@@ -189,7 +197,7 @@ def serving(application: Any, *, sock: socket.socket) -> Iterator[None]:
         yield
     finally:
         server.should_exit = server.force_exit = True
-        thread.join(10)
+        thread.join(180)
         sock.close()
 
 
@@ -212,7 +220,7 @@ def web() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def until(true: Callable[[], Any], seconds: float = 10) -> Any:
+def until(true: Callable[[], Any], seconds: float = 180) -> Any:
     """Waits for something to become true and gives it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

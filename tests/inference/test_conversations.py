@@ -8,7 +8,6 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
@@ -23,6 +22,7 @@ from inference.routing import websocket_urlpatterns
 from inference.services import NotReady
 from inference.upstream import sessions_close
 from tests.inference.parts import make_deployment, simulated_engine, until
+from tests.sockets import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 application = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
@@ -53,16 +53,16 @@ def cookie(user) -> bytes:
     return f"{name}={client.cookies[name].value}; django_language=en".encode()
 
 
-async def open_socket(user, conversation) -> WebsocketCommunicator:
+async def open_socket(user, conversation) -> Socket:
     headers = [(b"cookie", await sync_to_async(cookie)(user))] if user else []
-    return WebsocketCommunicator(application, f"/ws/chat/{conversation.pk}/", headers)
+    return Socket(application, f"/ws/chat/{conversation.pk}/", headers)
 
 
 async def hear(socket, kind: str) -> list[dict]:
     """Messages up to the first of this kind."""
     heard = []
     while not heard or heard[-1]["type"] != kind:
-        heard.append(await socket.receive_json_from(5))
+        heard.append(await socket.receive_json_from())
     return heard
 
 
@@ -104,7 +104,8 @@ async def test_an_answer_comes_in_pieces_and_stays(people, conversation, engine)
 
 @pytest.mark.asyncio
 async def test_stop_keeps_what_was_written(people, conversation, engine) -> None:
-    engine.words, engine.pause = ["x "] * 100, 0.05
+    engine.words = ["x "] * 100
+    engine.may_end.clear()
     socket = await open_socket(people.developer, conversation)
     await socket.connect()
     await socket.send_json_to({"type": "ask", "text": "go on"})
@@ -113,7 +114,7 @@ async def test_stop_keeps_what_was_written(people, conversation, engine) -> None
     end = (await hear(socket, "end"))[-1]
     assert end["answer"]["state"] == "stopped"
     assert end["answer"]["content"].startswith("x ")
-    assert await asyncio.to_thread(engine.gone.wait, 2)
+    assert await asyncio.to_thread(engine.gone.wait, 180)
     await socket.disconnect()
     await sessions_close()
 
@@ -122,13 +123,14 @@ async def test_stop_keeps_what_was_written(people, conversation, engine) -> None
 async def test_a_browser_that_closes_stops_the_model_and_keeps_the_text(
     people, conversation, engine
 ) -> None:
-    engine.words, engine.pause = ["x "] * 100, 0.05
+    engine.words = ["x "] * 100
+    engine.may_end.clear()
     socket = await open_socket(people.developer, conversation)
     await socket.connect()
     await socket.send_json_to({"type": "ask", "text": "go on"})
     await hear(socket, "piece")
     await socket.disconnect()
-    assert await asyncio.to_thread(engine.gone.wait, 2)
+    assert await asyncio.to_thread(engine.gone.wait, 180)
     role, content, state = (await sync_to_async(rows)(conversation))[-1]
     assert (role, state) == ("assistant", "stopped")
     assert content
@@ -183,9 +185,9 @@ async def test_nonsense_on_the_socket_is_ignored(people, conversation, engine) -
     await socket.send_json_to({"type": "stop"})
     assert await socket.receive_nothing(0.3)
     await socket.send_json_to({"type": "ask", "text": "  "})
-    assert (await socket.receive_json_from(3))["code"] == "empty"
+    assert (await socket.receive_json_from())["code"] == "empty"
     await socket.send_json_to({"type": "ask", "text": " \0 "})
-    assert (await socket.receive_json_from(3))["code"] == "empty"
+    assert (await socket.receive_json_from())["code"] == "empty"
     await socket.disconnect()
 
 
@@ -195,7 +197,7 @@ async def test_an_unloaded_model_is_refused_with_the_way_out(people, conversatio
     socket = await open_socket(people.developer, conversation)
     await socket.connect()
     await socket.send_json_to({"type": "ask", "text": "hm"})
-    refused = await socket.receive_json_from(3)
+    refused = await socket.receive_json_from()
     assert (refused["type"], refused["code"], refused["deploy"]) == ("refused", "stopped", True)
     assert not await conversation.messages.aexists()
     await socket.disconnect()
@@ -206,12 +208,12 @@ async def test_the_socket_is_the_owners_alone(people, conversation) -> None:
     for who in (None, people.stranger, people.owner, people.operator):
         socket = await open_socket(who, conversation)
         await socket.connect()
-        closed = await socket.receive_output(3)
+        closed = await socket.receive_output()
         assert (closed["type"], closed["code"]) == ("websocket.close", 4404)
     await Membership.objects.filter(user=people.developer, project=people.team).adelete()
     socket = await open_socket(people.developer, conversation)
     await socket.connect()
-    assert (await socket.receive_output(3))["code"] == 4404
+    assert (await socket.receive_output())["code"] == 4404
 
 
 def test_one_answer_at_a_time_and_abandoned_ones_are_settled(people, conversation) -> None:
@@ -378,12 +380,14 @@ def test_a_long_answer_is_kept_while_it_is_written(people, conversation, engine,
     import threading
 
     engine.words, engine.pause = ["x "] * 30, 0.1
+    engine.may_end.clear()
     client.force_login(people.developer)
     url = reverse("inference:conversation_ask", args=[conversation.pk])
     asking = threading.Thread(target=client.post, args=(url, {"text": "long"}))
     asking.start()
-    until(lambda: Message.objects.filter(state="writing", content__startswith="x ").exists(), 8)
-    asking.join(15)
+    until(lambda: Message.objects.filter(state="writing", content__startswith="x ").exists())
+    engine.may_end.set()
+    asking.join(180)
     assert Message.objects.get(role="assistant").state == "done"
 
 

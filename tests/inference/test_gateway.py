@@ -3,7 +3,6 @@
 import http.client
 import json
 import threading
-import time
 from urllib.parse import urlsplit
 
 import openai
@@ -48,7 +47,7 @@ def key_of(user, scope: str = "chat") -> str:
 
 
 def client_of(address: str, key: str, retries: int = 0) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=retries, timeout=20)
+    return openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=retries, timeout=180)
 
 
 @pytest.fixture
@@ -82,21 +81,19 @@ def test_a_stream_with_usage(client, engine) -> None:
 
 
 def test_a_stream_comes_as_it_is_made(client, engine) -> None:
-    engine.pause = 0.3
-    began = time.monotonic()
+    engine.may_end.clear()
     stream = iter(client.chat.completions.create(model="helpdesk-v3", messages=ASK, stream=True))
     next(stream)
-    assert time.monotonic() - began < 0.3 + 0.5
+    engine.may_end.set()
     assert len(list(stream)) > 2
 
 
 def test_a_client_that_leaves_stops_the_engine(client, engine) -> None:
-    engine.words, engine.pause = ["x"] * 200, 0.05
+    engine.may_end.clear()
     stream = client.chat.completions.create(model="helpdesk-v3", messages=ASK, stream=True)
     next(iter(stream))
     stream.close()
-    assert engine.gone.wait(2)
-    assert engine.sent < 30
+    assert engine.gone.wait(180)
 
 
 def test_a_client_that_leaves_before_a_whole_answer_stops_the_engine(
@@ -110,7 +107,7 @@ def test_a_client_that_leaves_before_a_whole_answer_stops_the_engine(
     connection.request("POST", "/v1/chat/completions", body, headers)
     until(lambda: engine.requests)
     connection.close()
-    assert engine.gone.wait(3)
+    assert engine.gone.wait(180)
 
 
 def test_an_engine_that_dies_in_the_middle_is_told_in_the_stream(client, engine) -> None:
@@ -238,14 +235,14 @@ def test_the_own_deployment_wins_among_equal_names(people, client, deployment) -
 def test_a_stream_keeps_the_deployment_in_use(client, engine, deployment, monkeypatch) -> None:
     monkeypatch.setattr("inference.activity.TOUCH_SECONDS", 0.2)
     Deployment.objects.update(last_used_at=timezone.now() - timezone.timedelta(hours=1))
-    engine.words, engine.pause = ["x"] * 6, 0.2
+    engine.words, engine.pause = ["x"] * 10_000, 0.1
     stream = client.chat.completions.create(model="helpdesk-v3", messages=ASK, stream=True)
     seen = set()
-    for _chunk in stream:
+    while len(seen) < 3:
+        next(iter(stream))
         deployment.refresh_from_db()
         seen.add(deployment.last_used_at)
-    assert len(seen) >= 3
-    assert timezone.now() - max(seen) < timezone.timedelta(seconds=1)
+    stream.close()
 
 
 def test_a_request_does_not_begin_on_what_was_just_unloaded(client, engine, deployment) -> None:

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.test import Client
 from django.utils.translation import override
@@ -23,6 +22,7 @@ from inference.services.lifecycle import deployment_sync
 from inference.upstream import broken
 from nodes.models import Workload
 from tests.inference.parts import make_deployment, simulated_engine, web
+from tests.sockets import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ENGLISH, CHINESE = "en", "zh-hans"
@@ -205,10 +205,10 @@ async def test_a_socket_speaks_like_the_page(
     cookies = await sync_to_async(session_of)(people.developer)
     cookies += f"; {settings.LANGUAGE_COOKIE_NAME}={cookie}" if cookie else ""
     headers = [(b"cookie", cookies.encode()), (b"accept-language", header.encode())]
-    socket = WebsocketCommunicator(sockets, f"/ws/chat/{conversation.pk}/", headers)
+    socket = Socket(sockets, f"/ws/chat/{conversation.pk}/", headers)
     assert (await socket.connect())[0]
     await socket.send_json_to({"type": "ask", "text": "hi"})
-    refused = await socket.receive_json_from(5)
+    refused = await socket.receive_json_from()
     assert refused["message"].startswith(starts)
     await socket.disconnect()
 

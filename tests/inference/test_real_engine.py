@@ -23,7 +23,7 @@ def key(platform: Platform) -> str:
 def deployment(platform: Platform, key: str) -> dict:
     base = platform.call("GET", "/api/v1/model-versions/?kind=base&source=demo", key=key)
     row = platform.call("POST", "/api/v1/deployments/", {"version": base["results"][0]["id"]}, key)
-    return platform.until(f"/api/v1/deployments/{row['id']}/", key, {"ready"}, 180)
+    return platform.until(f"/api/v1/deployments/{row['id']}/", key, {"ready"})
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_killed_engine_is_started_again_once(platform, key, client, deployment
         assert row["state"] not in {"failed", "stopped"}, row
         return row["state"] == "ready" and row["ready_at"] != before
 
-    until(again, 120)
+    until(again)
     assert client.chat.completions.create(
         model=deployment["name"], messages=ASK, max_tokens=2
     ).choices
@@ -108,7 +108,7 @@ def test_a_stopped_model_says_deploy_again(platform, key, client, deployment) ->
     path = f"/api/v1/deployments/{deployment['id']}/"
     others = len(_serving(platform)) - 1  # other tests may have models in service
     platform.call("POST", f"{path}stop/", key=key)
-    platform.until(path, key, {"stopped"}, 60)
+    platform.until(path, key, {"stopped"})
     with pytest.raises(openai.ConflictError) as refused:
         client.chat.completions.create(model=deployment["name"], messages=ASK)
     assert refused.value.code == "model_not_deployed"

@@ -127,11 +127,11 @@ def test_a_billion_laughs_cost_nothing():
     text = "a0: &a0 [x]\n" + "\n".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20)
     )
-    began = time.perf_counter()
+    began = time.process_time()  # what it costs, however busy the machine is
     refusal(text)
     refusal("[" * 60_000)
     refusal("seed: " + "1" * 70_000)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("key", sorted({

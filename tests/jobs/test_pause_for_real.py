@@ -40,13 +40,13 @@ def test_pause_and_resume_lose_no_step(platform: Platform) -> None:
         },
     )
     path = f"jobs/{job['id']}/"
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 180
     while (row := call("GET", path))["step"] < 5:
         assert row["state"] in {"queued", "preparing", "running"}, row
         assert time.monotonic() < deadline, row
         time.sleep(0.2)
     call("POST", f"{path}pause/")
-    paused = platform.until(f"/api/v1/{path}", key, {"paused", "failed", "succeeded"}, 120)
+    paused = platform.until(f"/api/v1/{path}", key, {"paused", "failed", "succeeded"})
     assert paused["state"] == "paused", paused
     saved = call("GET", f"{path}checkpoints/")
     assert [point["is_present"] for point in saved] == [True]

@@ -97,15 +97,15 @@ def start(workload: Workload) -> Workload:
     return workload
 
 
-def until(true: Callable[[], object], seconds: float = 15) -> None:
-    """Waits for something to become true."""
+def until(true: Callable[[], object], seconds: float = 180) -> None:
+    """Waits for something to become true. To wait long costs nothing where it does."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.03)
 
 
-def followed(agent: Agent, workload: Workload, seconds: float = 15) -> Workload:
+def followed(agent: Agent, workload: Workload) -> Workload:
     """Lets the agent look until the workload has ended."""
 
     def ended() -> bool:
@@ -114,7 +114,7 @@ def followed(agent: Agent, workload: Workload, seconds: float = 15) -> Workload:
         workload.refresh_from_db()
         return workload.state == Workload.State.ENDED
 
-    until(ended, seconds)
+    until(ended)
     return workload
 
 
@@ -132,7 +132,7 @@ def process_facts(workload: Workload) -> dict:
 def running(workload: Workload, step: int = 1) -> dict:
     """Waits until the engine has done a step."""
     word = f"step {step}\n"
-    until(lambda: workload.log_path.exists() and word in workload.log_path.read_text(), 30)
+    until(lambda: workload.log_path.exists() and word in workload.log_path.read_text())
     return process_facts(workload)
 
 
@@ -200,4 +200,4 @@ def end_group(process: subprocess.Popen) -> None:
     """Kills a process and all its children at once."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
-    process.wait(10)
+    process.wait(180)

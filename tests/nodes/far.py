@@ -5,7 +5,6 @@ Each node has a home of its own on this machine, which stands for a machine of i
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -21,6 +20,7 @@ from django.db import connection
 
 from nodes.models import Node
 from tests.nodes.conftest import ROOT, end_group, until
+from tests.ports import free_port
 
 
 def database_url() -> str:
@@ -29,13 +29,6 @@ def database_url() -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:////{str(facts['NAME']).lstrip('/')}"
     return "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**facts)
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -101,7 +94,7 @@ class Control(Machine):
             DJANGO_SETTINGS_MODULE="config.settings",
             PYTHONPATH=path,
         )
-        until(self._answers, 60)
+        until(self._answers)
 
     def _answers(self) -> bool:
         try:
@@ -135,8 +128,8 @@ class FarNode(Machine):
 
     def ready(self) -> Node:
         """Waits until it is known not to share the directory."""
-        until(lambda: Node.objects.filter(name=self.name, shares_home=False).exists(), 60)
-        until((self.home / "cache" / "uses").is_dir, 60)
+        until(lambda: Node.objects.filter(name=self.name, shares_home=False).exists())
+        until((self.home / "cache" / "uses").is_dir)
         return Node.objects.get(name=self.name)
 
 

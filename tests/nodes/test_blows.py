@@ -46,7 +46,7 @@ def strike() -> Iterator[Strike]:
     answer()
     yield ask
     process.stdin.close()
-    assert process.wait(60) == 0
+    assert process.wait(180) == 0
 
 
 @pytest.mark.parametrize(

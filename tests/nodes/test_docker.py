@@ -25,7 +25,7 @@ MIB = 2**20
 def in_step(workload: Workload, step: int = 1) -> None:
     """Waits until the engine in the container has done a step."""
     word = f"step {step}\n"
-    until(lambda: workload.log_path.exists() and word in workload.log_path.read_text(), 30)
+    until(lambda: workload.log_path.exists() and word in workload.log_path.read_text())
 
 
 def steps_of(workload: Workload) -> list[int]:
@@ -138,7 +138,7 @@ except OSError as error:
 
 
 def test_the_log_is_complete(contained, submit) -> None:
-    workload = followed(contained, start(submit({"lines": 200_000})), 60)
+    workload = followed(contained, start(submit({"lines": 200_000})))
     lines = workload.log_path.read_text().splitlines()
     assert lines[2:] == [f"line {number}" for number in range(200_000)]
 
@@ -195,7 +195,7 @@ def test_container_taken_away(contained, submit, container_of) -> None:
 def test_memory_hog_harms_itself_only(contained, submit) -> None:
     other = start(submit({"steps": 150, "seconds": 0.02}, cpus=0.1))
     hog = submit({"hold_mib": 400, **LONG}, memory_limit_bytes=96 * MIB, cpus=0.1)
-    hog = followed(contained, start(hog), 30)
+    hog = followed(contained, start(hog))
     assert (hog.outcome, hog.exit_code) == (Outcome.OOM, -9)
     assert hog.reason == "It used more than its 96 MB of memory, and the system ended it."
     other = followed(contained, other)
@@ -216,7 +216,7 @@ os.wait()
 def test_a_child_that_was_killed_for_memory(contained, submit, more, outcome) -> None:
     """It is the reason of a failure, and none where the work was done all the same."""
     config = {"code": HUNGRY_CHILD, **more}
-    workload = followed(contained, start(submit(config, memory_limit_bytes=96 * MIB)), 30)
+    workload = followed(contained, start(submit(config, memory_limit_bytes=96 * MIB)))
     assert workload.outcome == outcome
 
 
@@ -239,7 +239,7 @@ def test_fork_bomb_harms_itself_only(contained, submit, monkeypatch, container_o
     monkeypatch.setattr("nodes.runners.description.PROCESSES", 200)
     monkeypatch.setitem(__import__("nodes.following").following.GRACE_SECONDS, "kill", 0.3)
     bomb = start(submit({"code": BOMB}, cpus=0.1))
-    until(lambda: "no more" in bomb.log_path.read_text(), 30)
+    until(lambda: "no more" in bomb.log_path.read_text())
     assert len(container_of(bomb).top()["Processes"]) <= 200
     other = followed(contained, start(submit({"steps": 5}, cpus=0.1)))
     assert other.outcome == "ok"

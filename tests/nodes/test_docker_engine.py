@@ -46,7 +46,7 @@ def test_the_engine_is_killed_and_comes_back(
     second = Agent(contained.name)
     second.register()
     assert alive(second, going)
-    going = followed(second, going, 30)
+    going = followed(second, going)
     assert going.outcome == "ok"
     assert steps_of(going) == list(range(1, 401))
     for workload in (going, ending):

@@ -26,18 +26,18 @@ def in_containers(docker_host, settings, monkeypatch, transactional_db) -> None:
     listed()
 
 
-def ended(workload: Workload, seconds: float = 90) -> Workload:
+def ended(workload: Workload) -> Workload:
     def look() -> bool:
         workload.refresh_from_db()
         return workload.state == Workload.State.ENDED
 
-    until(look, seconds)
+    until(look)
     return workload
 
 
 def in_step(workload: Workload, step: int) -> None:
     word = f"step {step}\n"
-    until(lambda: workload.log_path.exists() and word in workload.log_path.read_text(), 60)
+    until(lambda: workload.log_path.exists() and word in workload.log_path.read_text())
 
 
 def check_one_clean_run(workload: Workload, steps: int) -> None:
@@ -77,7 +77,7 @@ def test_worker_agent_and_engine_killed_in_turn(
     in_step(workload, step + 30)
     docker_engine.start()
     check_one_clean_run(ended(workload), 250)
-    until(lambda: containers_of(docker_host, workload) == [], 60)
+    until(lambda: containers_of(docker_host, workload) == [])
 
 
 def test_it_ends_while_nobody_looks(
@@ -93,14 +93,14 @@ def test_it_ends_while_nobody_looks(
     docker_engine.kill()
     try:
         workload.refresh_from_db()
-        until(workload.facts_path("exit").exists, 30)
+        until(workload.facts_path("exit").exists)
     finally:
         docker_engine.start()
     workload.refresh_from_db()
     assert workload.state == Workload.State.RUNNING
     services.agent()
     check_one_clean_run(ended(workload), 30)
-    until(lambda: containers_of(docker_host, workload) == [], 60)
+    until(lambda: containers_of(docker_host, workload) == [])
 
 
 def test_a_machine_without_power_loses_what_ran_there(
@@ -126,7 +126,7 @@ def test_a_machine_without_power_loses_what_ran_there(
     services.agent()
     assert (ended(workload).outcome, workload.exit_code) == ("lost", None)
     assert "nothing says how it ended" in workload.reason
-    until(lambda: containers_of(docker_host, workload) == [], 60)
+    until(lambda: containers_of(docker_host, workload) == [])
 
 
 def _said(ask) -> list[str]:

@@ -19,6 +19,6 @@ def test_a_stop_between_creation_and_start_is_sent_again(
     services.workload_stop(claimed.pk, mode="checkpoint", reason="enough")
     follow.workload_signal(claimed.pk, claimed.epoch, node=contained.name)
     container_of(claimed).start()
-    until(lambda: claimed.log_path.exists() and "step 1\n" in claimed.log_path.read_text(), 30)
+    until(lambda: claimed.log_path.exists() and "step 1\n" in claimed.log_path.read_text())
     workload = followed(contained, claimed)
     assert (workload.outcome, workload.exit_code, workload.reason) == ("stopped", 75, "enough")

@@ -18,7 +18,8 @@ from nodes.services import reach, route_to
 from tests.nodes.conftest import until
 from tests.nodes.contained import listed
 from tests.nodes.disks import enlarge, fill, small_disk
-from tests.nodes.far import far_platform, free_port
+from tests.nodes.far import far_platform
+from tests.ports import free_port
 from tests.s3 import bucket
 
 __all__ = ["bucket"]
@@ -39,13 +40,13 @@ def far(engine, home, settings, transactional_db, tmp_path_factory):
         yield made[0], *made[1]
 
 
-def ended(workload: Workload, *machines, seconds: float = 60) -> Workload:
+def ended(workload: Workload, *machines) -> Workload:
     def look() -> bool:
         workload.refresh_from_db()
         return workload.state == State.ENDED
 
     try:
-        until(look, seconds)
+        until(look)
     except AssertionError:
         raise AssertionError("\n".join(machine.said() for machine in machines)) from None
     return workload
@@ -80,7 +81,7 @@ def test_the_whole_way(far, submit, home) -> None:
     config = {"steps": 40, "seconds": 0.1, "read": True, "save": 10, "weigh": 64000}
     workload = submit(config, inputs=inputs)
     log = workload.log_path
-    until(lambda: log.exists() and "step 5\n" in log.read_text(), 60)
+    until(lambda: log.exists() and "step 5\n" in log.read_text())
     workload.refresh_from_db()
     assert workload.state == State.RUNNING
     until(lambda: (workload.directory / "output" / "checkpoint-10" / "weights").exists())
@@ -102,7 +103,7 @@ def test_the_whole_way(far, submit, home) -> None:
     assert json.loads(workload.facts_path("result").read_text())["status"] == "finished"
     assert not (workload.directory / "inputs").exists()
     left = node.home / "cache" / "uses" / str(workload.pk)
-    until(lambda: not left.exists(), 40)  # the last thing that goes when the node tidies up
+    until(lambda: not left.exists())  # the last thing that goes when the node tidies up
     assert not on_node(node, workload).exists()
     assert not (node.home / "logs" / f"{workload.pk}.log").exists()
 
@@ -121,7 +122,7 @@ def test_the_whole_way_in_a_container(docker_host, far, submit, home) -> None:
     config = {"steps": 30, "seconds": 0.1, "read": True, "save": 10, "weigh": 64000}
     workload = submit(config, inputs={"model": "models/m"})
     label = {"label": f"{LABEL}workload={workload.pk}"}
-    until(lambda: docker_host.containers.list(filters=label), 60)
+    until(lambda: docker_host.containers.list(filters=label))
     ended(workload, control, node)
     assert (workload.outcome, workload.reason, workload.epoch) == ("ok", "", 1)
     lines = workload.log_path.read_text().splitlines()
@@ -134,8 +135,8 @@ def test_the_whole_way_in_a_container(docker_host, far, submit, home) -> None:
     kept = {path.name for path in output.iterdir()}
     assert kept == {"checkpoint-20", "checkpoint-30", "model.bin"}
     assert (output / "model.bin").stat().st_size == 64000
-    until(lambda: not docker_host.containers.list(all=True, filters=label), 60)
-    until(lambda: not on_node(node, workload).exists(), 60)
+    until(lambda: not docker_host.containers.list(all=True, filters=label))
+    until(lambda: not on_node(node, workload).exists())
 
 
 def test_inputs_are_fetched_once(far, submit, home) -> None:
@@ -170,13 +171,13 @@ def test_everything_dies_once_and_nothing_is_lost(far, submit, home) -> None:
         (70, node, ("worker", "agent")),
         (100, control, ("web",)),
     ):
-        until(lambda: own.exists() and f"step {step}\n" in own.read_text(), 60)  # noqa: B023
+        until(lambda: own.exists() and f"step {step}\n" in own.read_text())  # noqa: B023
         for part in parts:
             machine.kill(part)
         time.sleep(1)
         for part in parts:
             getattr(machine, part)()
-    ended(workload, control, node, seconds=90)
+    ended(workload, control, node)
     assert (workload.outcome, workload.epoch) == ("ok", 1)
     wanted = [f"step {step}" for step in range(1, 151)] + [f"line {line}" for line in range(20000)]
     lines = log.read_text().splitlines()
@@ -191,9 +192,9 @@ def test_it_does_not_end_before_its_log_is_there(far, submit) -> None:
     node.agent()
     node.ready()
     workload = submit({"steps": 10, "seconds": 0.1, "lines": 3000, "weigh": 32000})
-    until(lambda: workload.log_path.exists() and "step 2\n" in workload.log_path.read_text(), 60)
+    until(lambda: workload.log_path.exists() and "step 2\n" in workload.log_path.read_text())
     control.kill("web")
-    until((on_node(node, workload) / "exit-1.json").exists, 30)
+    until((on_node(node, workload) / "exit-1.json").exists)
     time.sleep(2)
     workload.refresh_from_db()
     assert workload.state == State.RUNNING
@@ -213,14 +214,14 @@ def test_the_next_one_runs_while_results_come_home(far, submit) -> None:
     node.agent()
     whole = float(node.ready().cpu_count)
     first = submit({"steps": 5, "seconds": 0.1, "weigh": 32000}, cpus=whole)
-    until(lambda: Workload.objects.filter(pk=first.pk, state=State.RUNNING).exists(), 60)
+    until(lambda: Workload.objects.filter(pk=first.pk, state=State.RUNNING).exists())
     control.kill("web")
     second = submit({"steps": 5, "seconds": 0.1}, cpus=whole)
     assert second.state == State.WAITING
-    until(lambda: Workload.objects.filter(pk=first.pk).exclude(exited_at=None).exists(), 60)
+    until(lambda: Workload.objects.filter(pk=first.pk).exclude(exited_at=None).exists())
     node.kill("agent")
     node.agent()
-    until((on_node(node, second) / "exit-1.json").exists, 60)
+    until((on_node(node, second) / "exit-1.json").exists)
     first.refresh_from_db()
     assert (first.state, first.comes_home) == (State.RUNNING, True)
     control.web()
@@ -239,7 +240,7 @@ def test_a_stop_while_inputs_come(far, submit, home) -> None:
     control.kill("web")  # nothing can come
     model(home, weights=b"w" * 5000)
     workload = submit({}, inputs={"model": "models/m"})
-    until(lambda: Workload.objects.filter(pk=workload.pk, state=State.STARTING).exists(), 30)
+    until(lambda: Workload.objects.filter(pk=workload.pk, state=State.STARTING).exists())
     workload_stop(workload.pk, mode="kill", reason="Not needed.")
     ended(workload, control, node)
     assert (workload.outcome, workload.reason) == ("stopped", "Not needed.")
@@ -272,7 +273,7 @@ def test_inputs_for_which_there_is_no_room_wait_for_it(far, submit, home, full) 
             workload.refresh_from_db()
             return bool(workload.end_facts.get("returns"))
 
-        until(came_back, 60)
+        until(came_back)
         big.unlink(missing_ok=True)
         enlarge(cache)
         ended(workload, control, node)
@@ -328,7 +329,7 @@ def test_a_service_brings_nothing_back(far, submit) -> None:
     node.agent()
     node.ready()
     workload = submit({"steps": 300, "seconds": 0.1, "save": 100}, is_service=True, verb="serve")
-    until(lambda: workload.log_path.exists() and "step 3\n" in workload.log_path.read_text(), 60)
+    until(lambda: workload.log_path.exists() and "step 3\n" in workload.log_path.read_text())
     workload_stop(workload.pk, mode="checkpoint", reason="Enough.")
     ended(workload, control, node)
     assert workload.outcome == "stopped"
@@ -342,7 +343,7 @@ def test_a_node_that_shares_the_directory_after_all(far, submit, home) -> None:
     node.agent()
     from nodes.models import Node
 
-    until(lambda: Node.objects.filter(name=node.name, shares_home=True).exists(), 60)
+    until(lambda: Node.objects.filter(name=node.name, shares_home=True).exists())
     workload = ended(submit({"steps": 2, "weigh": 3200}), control, node)
     assert workload.outcome == "ok"
     assert not (home / "cache").exists()

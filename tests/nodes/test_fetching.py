@@ -12,11 +12,11 @@ from nodes.fetching import Fetcher
 from nodes.models import Image, Node, Workload
 from nodes.runners.images import Found
 from nodes.services import follow
-from tests.e2e.running import free_port
 from tests.nodes.conftest import followed, until
 from tests.nodes.contained import SMALL
 from tests.nodes.test_image_choice import node_with
 from tests.nodes.test_images import ready
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,7 +30,7 @@ def stepped(fetcher: Fetcher, node: Node, true) -> None:
         fetcher.step(node)
         return true()
 
-    until(look, 60)
+    until(look)
 
 
 def test_one_that_hangs_holds_up_no_other(simulated, people, monkeypatch) -> None:

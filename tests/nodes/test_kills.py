@@ -13,12 +13,12 @@ from tests.nodes.conftest import end_group, is_there, process_facts, running, un
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
-def ended(workload: Workload, seconds: float = 60) -> Workload:
+def ended(workload: Workload) -> Workload:
     def look() -> bool:
         workload.refresh_from_db()
         return workload.state == Workload.State.ENDED
 
-    until(look, seconds)
+    until(look)
     return workload
 
 

@@ -51,7 +51,7 @@ def ended(node: Agent, workload: Workload) -> Workload:
         workload.refresh_from_db()
         return workload.state == Workload.State.ENDED
 
-    until(look, 30)
+    until(look)
     return workload
 
 
@@ -67,8 +67,9 @@ def test_held_still_and_let_go_on(node, submit) -> None:
     assert "going on" in said(workload)
 
 
-def test_whose_node_beats_is_not_held(node, submit) -> None:
-    workload = ended(node, start(submit({"steps": 90, "seconds": 0.05})))
+def test_whose_node_beats_is_not_held(node, submit, settings) -> None:
+    settings.NODE_LOST_SECONDS = 6  # a busy machine may keep both from their work for a while
+    workload = ended(node, start(submit({"steps": 130, "seconds": 0.05})))
     assert workload.outcome == "ok"
     assert HELD not in said(workload)
 
@@ -107,8 +108,12 @@ def test_all_that_comes_from_it_is_held(agent, submit, settings) -> None:
     mine = supervisor.children(recursive=True)
     assert len(mine) == 2
     until(lambda: {one.status() for one in mine} == {psutil.STATUS_STOPPED})
-    agent.beat()
-    until(lambda: psutil.STATUS_STOPPED not in {one.status() for one in mine})
+
+    def go_on() -> bool:
+        agent.beat()
+        return psutil.STATUS_STOPPED not in {one.status() for one in mine}
+
+    until(go_on)
 
 
 def test_a_beat_at_the_last_moment_keeps_it(agent, submit, settings) -> None:

@@ -215,9 +215,7 @@ def test_engine_killed(agent, submit) -> None:
 
 def test_time_limit_holds_without_agent(agent, submit) -> None:
     workload = start(submit({"steps": 1000, "seconds": 0.02}, wall_seconds=1))
-    began = time.monotonic()
     until(workload.facts_path("exit").exists)
-    assert time.monotonic() - began < 4
     workload = followed(agent, workload)
     assert workload.outcome == Outcome.TIMEOUT
     assert "time limit of 1 s is over" in workload.log_path.read_text()

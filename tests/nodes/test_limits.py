@@ -97,7 +97,7 @@ def test_the_share_is_kept_and_told(contained, submit, settings, container_of) -
     hog = start(submit({"hold_mib": 400}, cpus=node.cpu_count / 8))
     bound = round(0.9 * GIB / 8)
     assert container_of(hog).attrs["HostConfig"]["Memory"] // 2**20 == bound // 2**20
-    hog = followed(contained, hog, 30)
+    hog = followed(contained, hog)
     assert (hog.outcome, hog.memory_bound_bytes) == ("oom", bound)
     assert hog.reason == "It used more than its 115 MB of memory, and the system ended it."
 

@@ -6,7 +6,6 @@ import json
 import pytest
 from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
 from django.urls import reverse
 from hypothesis import given
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from nodes import logs
 from nodes.models import Workload
 from nodes.routing import websocket_urlpatterns
+from tests.sockets import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,9 +26,9 @@ def workload(people) -> Workload:
     )
 
 
-def socket(workload, user, query="") -> WebsocketCommunicator:
+def socket(workload, user, query="") -> Socket:
     path = f"/ws/workloads/{workload.pk}/log/{query}"
-    made = WebsocketCommunicator(URLRouter(websocket_urlpatterns), path)
+    made = Socket(URLRouter(websocket_urlpatterns), path)
     made.scope["user"] = user
     return made
 
@@ -37,7 +37,7 @@ async def receive(connection, count: int) -> tuple[str, int]:
     """Text until so many bytes have come, checking that offsets join without gap or overlap."""
     text, next_offset = "", None
     while len(text.encode()) < count:
-        message = json.loads(await connection.receive_from(5))
+        message = json.loads(await connection.receive_from())
         if "start" in message:
             continue
         assert next_offset in (None, message["offset"])
@@ -59,13 +59,13 @@ async def finish(workload) -> None:
 async def test_follows_a_growing_log_to_its_end(workload, people) -> None:
     connection = socket(workload, people.viewer)
     assert (await connection.connect())[0]
-    assert json.loads(await connection.receive_from(5))["start"] == 0
+    assert json.loads(await connection.receive_from())["start"] == 0
     append(workload, b"one\ntwo\n")
     assert await receive(connection, 8) == ("one\ntwo\n", 8)
     append(workload, "三\n".encode())
     assert await receive(connection, 4) == ("三\n", 12)
     await finish(workload)
-    assert json.loads(await connection.receive_from(5)) == {"end": True, "next": 12}
+    assert json.loads(await connection.receive_from()) == {"end": True, "next": 12}
     await connection.disconnect()
 
 
@@ -94,7 +94,7 @@ async def test_opens_at_the_end_of_a_big_log(workload, people) -> None:
     size = workload.log_path.stat().st_size
     connection = socket(workload, people.owner)
     await connection.connect()
-    start = json.loads(await connection.receive_from(2))["start"]
+    start = json.loads(await connection.receive_from())["start"]
     assert size - logs.TAIL_BYTES <= start < size
     text, end = await receive(connection, size - start)
     assert end == size
@@ -110,10 +110,10 @@ async def test_an_unfinished_line_is_held_back_only_shortly(workload, people) ->
     append(workload, "done\nhalf 训".encode()[:-1])
     text = ""
     while len(text) < len("done\nhalf "):  # in one piece where this comes late to it
-        text += json.loads(await connection.receive_from(5))["text"]
+        text += json.loads(await connection.receive_from())["text"]
     assert text == "done\nhalf "
     append(workload, "训".encode()[-1:] + b"\n")
-    message = json.loads(await connection.receive_from(5))
+    message = json.loads(await connection.receive_from())
     assert message["text"] == "训\n"
     await connection.disconnect()
 
@@ -126,7 +126,7 @@ async def test_what_is_not_utf8_is_shown_and_skipped(workload, people) -> None:
     await connection.connect()
     messages = []
     while not (messages and messages[-1].get("end")):
-        messages.append(json.loads(await connection.receive_from(5)))
+        messages.append(json.loads(await connection.receive_from()))
     text = "".join(message.get("text", "") for message in messages)
     assert text.count("a") == 10
     await connection.disconnect()
@@ -163,7 +163,7 @@ async def test_an_offset_behind_the_end_begins_anew(workload, people) -> None:
     append(workload, b"short\n")
     connection = socket(workload, people.owner, "?offset=999999")
     await connection.connect()
-    assert json.loads(await connection.receive_from(5))["start"] == 0
+    assert json.loads(await connection.receive_from())["start"] == 0
     assert await receive(connection, 6) == ("short\n", 6)
     await connection.disconnect()
 

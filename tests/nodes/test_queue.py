@@ -122,13 +122,13 @@ def test_planning_waits_for_nobody_who_changes_a_waiting_workload(cordon, submit
             with transaction.atomic():
                 Workload.objects.select_for_update().get(pk=first.pk)
                 held.set()
-                assert planned.wait(20)
+                assert planned.wait(180)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         changing = pool.submit(change)
-        assert held.wait(20)
+        assert held.wait(180)
         try:
             cordon(False)
         finally:
@@ -157,13 +157,13 @@ def test_an_end_waits_for_no_planner_who_plans_once_more_for_it(agent, submit) -
             with transaction.atomic():
                 services.schedule()
                 holds.set()
-                assert ended.wait(20)
+                assert ended.wait(180)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         planning = pool.submit(plan)
-        assert holds.wait(20)
+        assert holds.wait(180)
         try:
             for row in running:
                 assert services.workload_lost(row.pk, 1, reason="")

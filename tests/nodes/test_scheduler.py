@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import process_time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -324,7 +325,7 @@ def test_the_first_that_waits_is_never_delayed(case) -> None:
 def test_many_nodes_and_a_long_queue() -> None:
     nodes = [machine(f"n{index:04}", gpus=8) for index in range(300)]
     waiting = [request(index, gpus=1 + index % 8) for index in range(3000)]
-    began = datetime.now(UTC)
+    began = process_time()  # what it costs, however busy the machine is
     decisions = plan(waiting, [], nodes, NOW)
     assert sum(isinstance(one, Placement) for one in decisions) > 300
-    assert datetime.now(UTC) - began < timedelta(seconds=20)
+    assert process_time() - began < 20

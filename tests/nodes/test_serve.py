@@ -6,14 +6,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.e2e.running import free_port
 from tests.nodes.conftest import ROOT, is_there, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(
     "TRAINER_DATABASE_URL" in os.environ, reason="it makes a database of its own, on SQLite"
@@ -41,7 +41,7 @@ class Served:
             stdout=self.log.open("ab"),
             stderr=subprocess.STDOUT,
         )
-        until(lambda: "Ready: http" in self.text() or self.process.poll() is not None, 90)
+        until(lambda: "Ready: http" in self.text() or self.process.poll() is not None)
 
     def text(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
@@ -54,6 +54,11 @@ class Served:
         return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
 
 
+def nodes(home: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(home / "db.sqlite3")) as database:
+        return database.execute("select name, state from nodes_node").fetchall()
+
+
 def all_gone(pids: list[int]) -> bool:
     return not any(is_there(pid) for pid in pids)
 
@@ -64,28 +69,25 @@ def test_parts_come_back_and_all_go(env, home) -> None:
         assert "Ready: http" in served.text()
         names = ("uvicorn", "qcluster", "node_agent")
         first = {name: served.part(name) for name in names}
-        until(lambda: len(first["qcluster"].children(recursive=True)) >= 4, 30)
+        until(lambda: len(first["qcluster"].children(recursive=True)) >= 4)
         below = [child.pid for child in first["qcluster"].children(recursive=True)]
         first["qcluster"].kill()
         first["node_agent"].kill()
-        until(lambda: len(re.findall(r"ended with -9; starting", served.text())) == 2, 30)
-        assert all_gone(below), "children of a killed worker would go on taking messages"
-        until(lambda: len(served.everybody()) >= 4, 30)
+        until(lambda: len(re.findall(r"ended with -9; starting", served.text())) == 2)
+        # Children of a killed worker would go on taking messages.
+        until(lambda: all_gone(below))
+        until(lambda: len(served.everybody()) >= 4)
+        until(lambda: nodes(home) == [("served", "ready")])
         again = subprocess.run(
             [*MANAGE, "serve"], env=env, capture_output=True, text=True, check=False
         )
         assert again.returncode != 0
         assert "being served" in again.stderr
         pids = served.everybody()
-        began = time.monotonic()
         served.process.send_signal(signal.SIGINT)
-        served.process.wait(30)
-        assert time.monotonic() - began < 15
-        assert served.process.returncode == 0
-        assert all_gone(pids)
-        with sqlite3.connect(home / "db.sqlite3") as database:
-            rows = database.execute("select name, state from nodes_node").fetchall()
-        assert rows == [("served", "ready")]
+        assert served.process.wait(180) == 0
+        until(lambda: all_gone(pids))
+        assert nodes(home) == [("served", "ready")]
     finally:
         served.process.kill()
 
@@ -102,12 +104,12 @@ def test_left_overs_of_a_killed_one_are_ended(env, home) -> None:
     served.process.send_signal(signal.SIGSTOP)
     for pid in [*workers, served.process.pid]:
         os.kill(pid, signal.SIGKILL)
-    served.process.wait(10)
+    served.process.wait(180)
     served.log.write_text("")
     again = Served(env, home)
     try:
         assert "Ready: http" in again.text()
-        assert all_gone(pids)
+        until(lambda: all_gone(pids))
     finally:
         again.process.terminate()
-        again.process.wait(30)
+        again.process.wait(180)
