@@ -48,11 +48,18 @@ class ShownRow:
     example: Example | None = None  # what a model learns from it; none of a dropped row
     seen: Seen | None = None  # as tokens, where these are asked for, see `rows_as_tokens`
     decision: RowDecision | None = None  # of the draft; a changed row is shown as it will be
+    document: str = ""  # that the row was read from, if it was one
+    place: int = 0  # in the document, from 1: a page of a PDF, else a section
 
     @property
     def too_long(self) -> bool:
         """Whether the row is too long for a page."""
         return not self.raw
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the row's place in its document is a page."""
+        return self.document.lower().endswith(".pdf")
 
     @property
     def tokens(self) -> SafeString:
@@ -172,13 +179,21 @@ def row_shown(version: DatasetVersion, line: Line) -> ShownRow:
 def value_shown(value: Any, mapping: Mapping) -> ShownRow:
     """A row, wherever it comes from, as a person reads it."""
     raw = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-    facts: dict[str, Any] = {}
+    facts = _origin(value)
     if mapping.shape:
         try:
-            facts = _facts(example_of(value, mapping))
+            facts |= _facts(example_of(value, mapping))
         except Dropped as dropped:
-            facts = {"problem": words(dropped.finding.code, dropped.finding.detail)}
+            facts |= {"problem": words(dropped.finding.code, dropped.finding.detail)}
     return ShownRow(0, 0, len(raw), raw, **facts)
+
+
+def _origin(value: Any) -> dict[str, Any]:
+    """The document and the place in it that a row of `parsing.sections` was read from."""
+    match value:
+        case {"text": str(), "document": str(name), "place": int(place), "heading": str()}:
+            return {"document": name, "place": place}
+    return {}
 
 
 def decided_on(draft: Revision | None, sort: str) -> list[int]:

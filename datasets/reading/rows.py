@@ -176,7 +176,7 @@ def _refuse_costly(data: bytes, line: int) -> None:
                 raise too_deep(line, DEPTH_MAX)
     if data.count(b",") > VALUES_MAX and _STRING.sub(b"", data).count(b",") > VALUES_MAX:
         raise BadFile(
-            _("The row in line %(line)s holds more than %(limit)s values.")
+            _("The row in line %(line)s holds more than %(limit)s values. Split it or leave it out.")
             % {"line": line, "limit": VALUES_MAX},
             code="too_many_values",
             line=line,
@@ -256,7 +256,10 @@ def _csv_rows(
                 yield Row(line, dict(zip(header, values, strict=True)))
     except csv.Error as error:
         raise BadFile(
-            _("Line %(line)s is not valid CSV: %(reason)s.")
+            _(
+                "Line %(line)s is not valid CSV: %(reason)s. Close its quotation marks, and write"
+                " one within a text twice."
+            )
             % {"line": lines.record_line, "reason": error},
             code="broken_csv",
             line=lines.record_line,
@@ -323,7 +326,10 @@ def _header(names: list[str]) -> list[str]:
         raise empty_file()
     if len(header) > COLUMNS_MAX:
         raise BadFile(
-            _("The first line names %(count)s columns; at most %(limit)s are read.")
+            _(
+                "The first line names %(count)s columns; at most %(limit)s are read. Leave out"
+                " those that no training needs."
+            )
             % {"count": len(header), "limit": COLUMNS_MAX},
             code="broken_csv",
             line=1,
@@ -331,9 +337,11 @@ def _header(names: list[str]) -> list[str]:
     for position, name in enumerate(header, start=1):
         if not name or name in header[: position - 1]:
             raise BadFile(
-                _("Column %(position)s in the first line has no name.") % {"position": position}
+                _("Column %(position)s in the first line has no name. Write one there.")
+                % {"position": position}
                 if not name
-                else _("The first line names the column “%(name)s” twice.") % {"name": name},
+                else _("The first line names the column “%(name)s” twice. Rename one of them.")
+                % {"name": name},
                 code="broken_csv",
                 line=1,
             )

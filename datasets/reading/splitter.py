@@ -66,7 +66,10 @@ class ArraySplitter:
         if not self._closed or self._after:
             line, _column = self._place(len(self._buffer))
             raise BadFile(
-                _("The array is not closed: the file ends in line %(line)s without “%(sign)s”.")
+                _(
+                    "The array is not closed: the file ends in line %(line)s without “%(sign)s”."
+                    " Add it, or give the whole file if this is a part."
+                )
                 % {"line": line, "sign": self._after.decode() if self._closed else "]"},
                 code="broken_json",
                 line=line,
@@ -186,7 +189,10 @@ class ArraySplitter:
 def broken_json(reason: str, line: int, column: int) -> BadFile:
     """The refusal of broken JSON; line and column are counted from 1."""
     return BadFile(
-        _("Line %(line)s, column %(column)s is not valid JSON: %(reason)s.")
+        _(
+            "Line %(line)s, column %(column)s is not valid JSON: %(reason)s. Put names and texts in"
+            " double quotes, a comma between two of them and none behind the last."
+        )
         % {"line": line, "column": column, "reason": reason},
         code="broken_json",
         line=line,
@@ -211,7 +217,8 @@ def too_long(line: int, limit: int, *, row: int | None = None) -> BadFile:
 def too_deep(line: int, limit: int) -> BadFile:
     """The refusal of JSON nested deeper than `limit`."""
     return BadFile(
-        _("Line %(line)s is nested deeper than %(limit)s levels.") % {"line": line, "limit": limit},
+        _("Line %(line)s is nested deeper than %(limit)s levels. Write what is inside as text.")
+        % {"line": line, "limit": limit},
         code="nesting",
         line=line,
     )

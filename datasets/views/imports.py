@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -51,10 +51,11 @@ def ways(chosen: str) -> list[dict[str, Any]]:
 @require_http_methods(["GET", "POST"])
 @login_required
 def import_create(request: HtmxRequest) -> HttpResponse:
-    """The form that says where data is."""
+    """The form that says where data is; of a kind of place that there is not, 404."""
     user, project = actor(request), project_of(request)
-    kind = request.POST.get("kind") or request.GET.get("kind", "")
-    kind = kind if kind in FORMS else Import.Kind.HUGGINGFACE.value
+    kind = request.POST.get("kind") or request.GET.get("kind") or Import.Kind.HUGGINGFACE.value
+    if kind not in FORMS:
+        raise Http404
     bound = request.POST if request.method == "POST" else None
     datasets = Dataset.objects.editable_by(user).filter(project=project).order_by("name")
     form = FORMS[kind](bound, initial=_initial(request, kind), datasets=datasets)

@@ -22,10 +22,10 @@ from datasets.downloads import version_file
 from datasets.forms import MappingForm
 from datasets.lineage import lineage_seen, steps_shown
 from datasets.models import DatasetVersion, RecipeRun
-from datasets.previews import mapping_of, rows_page
+from datasets.previews import SEARCH_SECONDS, mapping_of, rows_page
 from datasets.reading.indexed import IndexedReader
 from datasets.recipes.words import PARTS
-from datasets.shapes.findings import words
+from datasets.shapes.findings import SUMMARIES, words
 from datasets.shapes.mapping import Mapping
 from datasets.views.shared import (
     version_context,
@@ -38,23 +38,46 @@ FINDINGS_PER_PAGE = 50
 
 @version_page
 def version_findings(request: HtmxRequest, version: DatasetVersion) -> HttpResponse:
-    """All findings of the check, in pages."""
+    """Findings of the check in pages: all, or those of one `code`."""
     context = version_context(request, version, "check")
     path = version.check_directory / "findings.jsonl"
     if version.check_name and path.exists():
         reader = IndexedReader(path)
         start = (whole(request.GET.get("from", "")) or 1) - 1
-        lines = reader.page(start, FINDINGS_PER_PAGE)
-        following = start + len(lines)
-        context |= {
-            "findings": [_finding(line.value) for line in lines if line.data is not None],
-            "findings_total": reader.count,
-            "first": start + 1,
-            "last": start + len(lines),
-            "previous_from": max(start - FINDINGS_PER_PAGE, 0) + 1 if start else None,
-            "next_from": following + 1 if following < reader.count else None,
-        }
+        code = request.GET.get("code", "")
+        if code in SUMMARIES:
+            context |= _findings_of(reader, code, start, version.report["counts"])
+        else:
+            context |= _findings_page(reader, start)
     return render(request, "datasets/version_findings.html", context)
+
+
+def _findings_page(reader: IndexedReader, start: int) -> dict[str, Any]:
+    lines = reader.page(start, FINDINGS_PER_PAGE)
+    following = start + len(lines)
+    return {
+        "findings": [_finding(line.value) for line in lines if line.data is not None],
+        "findings_total": reader.count,
+        "first": start + 1,
+        "last": following,
+        "previous_from": max(start - FINDINGS_PER_PAGE, 0) + 1 if start else None,
+        "next_from": following + 1 if following < reader.count else None,
+    }
+
+
+def _findings_of(
+    reader: IndexedReader, code: str, start: int, counts: dict[str, int]
+) -> dict[str, Any]:
+    """Those of one code, looked for as a search looks for words; pages go forward only."""
+    found = reader.search(code, start=start, count=FINDINGS_PER_PAGE, seconds=SEARCH_SECONDS)
+    values = [line.value for line in found.lines if line.data is not None]
+    return {
+        "code": code,
+        "code_text": SUMMARIES[code],
+        "findings": [_finding(value) for value in values if value["code"] == code],
+        "findings_total": counts.get(code, 0),
+        "next_from": found.looked + 1 if found.looked < found.total else None,
+    }
 
 
 def _finding(stored: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from datasets.statistics import choosing
 from datasets.statistics.choosing import FLAGS, Choice, Known, Wanted, chosen, facts_of
 from datasets.statistics.facts import DROPPED, FACTS, ORDER, RECORD
 from datasets.statistics.languages import LANGUAGES
+from tests.datasets import samples
+from tests.datasets.conftest import jsonl
 from tests.datasets.test_statistics import ROWS
 from tests.datasets.test_tokens import tokenizer_dir
 
@@ -199,6 +201,20 @@ def test_the_page_and_the_api_agree(version, client, people) -> None:
     assert jump.context["rows"].rows[0].number == 40
     DatasetVersion.objects.update(statistics=None)
     assert "language and length come" in client.get(url, {"flag": "dropped"}).content.decode()
+
+
+def test_rows_of_documents_say_where_they_are_from(make, client, people) -> None:
+    """The page or the section of a document; of other files the line."""
+    client.force_login(people.viewer)
+    files = {"a.pdf": samples.pdf(["One.", "Two."]), "b.txt": b"Three."}
+    for data, name, places in (
+        (samples.zipped(files), "a.zip", ["a.pdf, page 1", "a.pdf, page 2", "b.txt, section 1"]),
+        (jsonl([{"text": "Four.", "document": "a.pdf"}]), "rows.jsonl", ["line 1"]),
+    ):
+        dataset = make(data, name=name, filename=name)
+        page = client.get(reverse("datasets:dataset_detail", args=[dataset.pk])).content.decode()
+        for place in places:
+            assert f">{place}" in page
 
 
 def test_rows_as_tokens(version, client, people, tokenizer_dir, home) -> None:

@@ -21,6 +21,7 @@ def test_the_pages(client, people, hub, shared) -> None:
     session.save()
     for kind in ("huggingface", "modelscope", "s3", "directory"):
         assert client.get(reverse("datasets:import_create"), {"kind": kind}).status_code == 200
+    assert client.get(reverse("datasets:import_create"), {"kind": "ftp"}).status_code == 404
     browsed = client.get(
         reverse("datasets:import_create"), {"kind": "directory", "path": "team"}
     ).content.decode()

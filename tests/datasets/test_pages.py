@@ -193,9 +193,22 @@ def test_what_was_not_read_is_told(client, people, make, settings) -> None:
         key = [made.pk] if name == "version_list" else [made.pk, version.pk]
         assert said in client.get(reverse(f"datasets:{name}", args=key)).content.decode()
     rows_page = client.get(reverse("datasets:version_rows", args=[made.pk, version.pk]))
-    assert "Some of it could not be read." in rows_page.content.decode()
+    assert said in rows_page.content.decode()
     (file,) = client.get(f"/api/v1/datasets/{made.pk}/versions/{version.pk}/").json()["files"]
     assert (file["rows"], file["problem"].startswith(said)) == (len(GOOD), True)
+
+
+def test_findings_of_one_kind(client, people, make) -> None:
+    """What the check counted leads to these findings alone."""
+    empty = {"instruction": "What is missing?", "output": ""}
+    version = make([*GOOD, {"instruction": "missing"}, empty]).latest
+    client.force_login(people.viewer)
+    url = reverse("datasets:version_findings", args=[version.dataset_id, version.pk])
+    rows = reverse("datasets:version_rows", args=[version.dataset_id, version.pk])
+    assert f"{url}?code=empty_answer" in client.get(rows).content.decode()
+    for code, lines in (("empty_answer", [32]), ("missing", [31]), ("other", [31, 32])):
+        found = client.get(url, {"code": code}).context["findings"]
+        assert [one["line"] for one in found] == lines, code
 
 
 def test_rows_in_pages_and_by_words(client, people, dataset) -> None:

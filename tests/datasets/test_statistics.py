@@ -165,6 +165,8 @@ def test_pages_and_api(make, client, people) -> None:
     page = client.get(url).content.decode()
     for words in ("Chinese and others mixed", "book", "Half of the rows", "hardly repeat"):
         assert words in page
+    mask = f"{reverse('datasets:recipe_create')}?version={version.pk}&amp;step=mask"
+    assert mask in page
     assert client.get(url, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
     DatasetVersion.objects.update(statistics=None, progress={"tries": 5})
     assert services.version_statistics(version.pk)

@@ -89,6 +89,23 @@ def two(spoil=lambda data, _name: data, bad: bytes = jsonl(GOOD)) -> bytes:
                 " again."
             ),
         ),
+        (
+            "rows.json",
+            b'[{"instruction": "q" "output": "a"}]',
+            (
+                "Line 1, column 22 is not valid JSON: unexpected character, expected ',' or '}'. Put"
+                " names and texts in double quotes, a comma between two of them and none behind the"
+                " last."
+            ),
+        ),
+        (
+            "rows.json",
+            jsonl(GOOD).replace(b"{", b"[{", 1).replace(b"}\n", b"},\n"),
+            (
+                "The array is not closed: the file ends in line 31 without “]”. Add it, or give the"
+                " whole file if this is a part."
+            ),
+        ),
         ("rows.csv", TABLE + b"x" * LIMIT + b",a\n", f"The row in line 3 {TOO_LONG}"),
         (
             "rows.json",
