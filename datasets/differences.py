@@ -9,7 +9,7 @@ from datasets.comparing import pairs
 from datasets.models import Comparison, DatasetVersion
 from datasets.previews import mapping_of
 from datasets.reading.indexed import IndexedReader
-from datasets.recipes.pipeline import SHOWN, Stretch, TextChange, changes, compared
+from datasets.recipes.compared import Stretch, TextChange, changes, compared
 from datasets.recipes.rows import decoded, plain
 
 PAGE_BYTES = 1 << 19  # a page ends early when its rows have more
@@ -72,11 +72,11 @@ def _texts(was: Any, now: Any, one: _Side, other: _Side) -> list[TextChange]:
             for text in same
         ]
     texts = changes(was, now, one.plain, other.plain)
-    if one.plain == other.plain and not any(text.after for text in texts):
+    if one.plain == other.plain and not any(text.changed for text in texts):
         # What differs is no text: other columns, marks, or their order.
         texts.append(TextChange("JSON", *compared(_json(was), _json(now))))
     return texts
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()[:SHOWN]
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

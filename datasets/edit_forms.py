@@ -120,26 +120,64 @@ VERSIONS_MAX = 500  # in a list to choose from
 
 
 class CompareForm(forms.Form):
-    """Two versions that somebody sees."""
+    """Two versions that somebody sees; without a choice the newest and what it was made from."""
 
     before = forms.ChoiceField(label=_("Version before"))
     after = forms.ChoiceField(label=_("Version after"))
 
-    def __init__(self, *args: Any, user: User | AnonymousUser, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        user: User | AnonymousUser,
+        before: str = "",
+        after: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         readable = (DatasetVersion.State.READY, DatasetVersion.State.MAPPING)
-        versions = (
+        versions = list(
             DatasetVersion.objects.visible_to(user)
             .filter(state__in=readable)
             .select_related("dataset")
-            .only("id", "number", "rows", "dataset__name")
-            .order_by("dataset__name", "-number")
+            .only("id", "number", "parent_id", "created_at", "dataset__name")
+            .order_by("dataset__name", "dataset_id", "-number")[:VERSIONS_MAX]
         )
-        choices = [(str(one.pk), str(one)) for one in versions[:VERSIONS_MAX]]
-        for name in ("before", "after"):
+        sides = _sides(versions, before, after)
+        for name, side in zip(("before", "after"), sides, strict=True):
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
-            field.choices = choices
+            field.choices = [(str(one.pk), str(one)) for one in versions]
+            field.initial = str(side.pk) if side else ""
+
+
+def _sides(
+    versions: list[DatasetVersion], before: str, after: str
+) -> tuple[DatasetVersion | None, DatasetVersion | None]:
+    """The versions to begin with, never twice the same: those that are named, and beside one alone
+    what it was made from, or what was made from it.
+    """
+    named = {str(one.pk): one for one in versions}
+    old, new = named.get(before), named.get(after)
+    newest = sorted(versions, key=lambda one: one.created_at, reverse=True)
+    if new is None:
+        made = [one for one in newest if (origin := _origin(one, named)) and old in {None, origin}]
+        others = [one for one in newest if one != old]
+        new = next(iter(made or others), None)
+    if new and old in {None, new}:
+        old = _origin(new, named) or next((one for one in newest if one != new), None)
+    return old, new
+
+
+def _origin(version: DatasetVersion, named: dict[str, DatasetVersion]) -> DatasetVersion | None:
+    """What it was made from, else the version before it of the same dataset."""
+    if parent := named.get(str(version.parent_id)):
+        return parent
+    earlier = (
+        one
+        for one in named.values()
+        if one.dataset_id == version.dataset_id and one.number < version.number
+    )
+    return max(earlier, key=lambda one: one.number, default=None)
 
 
 class ReviewForm(forms.Form):

@@ -18,7 +18,7 @@ from datasets.api.rows import COUNT, FROM, PAGE_MAX, number_of
 from datasets.comparing import CHANGED, KINDS
 from datasets.differences import ComparedRow, compared_rows
 from datasets.models import Comparison, DatasetVersion
-from datasets.recipes.pipeline import Stretch
+from datasets.recipes.compared import Stretch
 from datasets.serializers import SeenTextSerializer
 
 
@@ -129,7 +129,7 @@ def _row(row: ComparedRow) -> dict[str, Any]:
             {
                 "role": text.role,
                 "before": _text(text.before),
-                "after": _text(text.after) if text.after else None,
+                "after": _text(text.after) if text.changed else None,
             }
             for text in row.texts
         ],

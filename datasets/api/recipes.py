@@ -22,8 +22,9 @@ from common.texts import whole
 from datasets import services
 from datasets.generation.asking import Limits
 from datasets.models import DatasetVersion, Recipe, RecipeQuerySet, RecipeRun
+from datasets.recipes.compared import Stretch
 from datasets.recipes.kinds import KINDS
-from datasets.recipes.pipeline import Preview, RowChange, Stretch
+from datasets.recipes.pipeline import Preview, RowChange
 from datasets.serializers import (
     AskSerializer,
     KindSerializer,
@@ -253,7 +254,7 @@ def _row(row: RowChange) -> dict[str, Any]:
             {
                 "role": text.role,
                 "before": _text(text.before),
-                "after": _text(text.after) if text.after else None,
+                "after": _text(text.after) if text.changed else None,
             }
             for text in row.texts
         ],

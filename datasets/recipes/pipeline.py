@@ -1,7 +1,5 @@
 """Steps one after another, and a few rows through them with what changed."""
 
-import difflib
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as Mappings
@@ -10,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from datasets.generation.asking import Asking
+from datasets.recipes.compared import Stretch, TextChange, changes, shortened
 from datasets.recipes.kinds import KINDS
 from datasets.recipes.likeness import Likeness, similarity
 from datasets.recipes.rows import (
@@ -28,9 +25,6 @@ from datasets.recipes.rows import (
 )
 from datasets.shapes.mapping import Mapping
 
-SHOWN = 2000  # characters of a text that are compared in a preview
-WORDS = 600  # words that may differ; where more do, the whole stretch counts as changed
-_WORD = re.compile("[\u3400-\u9fff]|\\w+|\\s+|.", re.DOTALL)
 NO_INPUTS: Mappings[str, Input] = {}
 ADDED_SHOWN = 100  # rows in a preview that were not in the input
 Dropped = Callable[[int, Row, str], None]  # the step's place, the row, the reason
@@ -113,23 +107,6 @@ def _counted_out(rows: Iterator[Row], outcome: StepOutcome) -> Iterator[Row]:
     for row in rows:
         outcome.rows_out += 1
         yield row
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A piece of a text: the same on both sides, or not."""
-
-    text: str
-    changed: bool
-
-
-@dataclass(frozen=True)
-class TextChange:
-    """One text of a row before and after; `after` is empty when nothing changed."""
-
-    role: str
-    before: list[Stretch]
-    after: list[Stretch]
 
 
 @dataclass
@@ -230,77 +207,7 @@ def preview(
 
 def _added(row: Row, read_so: Mapping) -> RowChange:
     texts = [
-        TextChange(role, [], [Stretch(_short(text), changed=True)])
+        TextChange(role, [], [Stretch(shortened(text), changed=True)])
         for role, text in texts_of(row.value, read_so)
     ]
     return RowChange(row.number + 1, texts, changed=True, part=row.part, added=True)
-
-
-def changes(before: Any, after: Any, read_so: Mapping, read_after: Mapping) -> list[TextChange]:
-    """Each text before and after, with what differs.
-
-    Of a row that got another form first its columns, as they were, and then its texts as new ones.
-    """
-    if read_after != read_so or not read_so.shape:
-        texts = [TextChange(name, [_plain(text)], []) for name, text in _columns(before)]
-        return texts + [
-            TextChange(role, [], [Stretch(_short(text), changed=True)])
-            for role, text in texts_of(after, read_after)
-        ]
-    old, new = texts_of(before, read_so), texts_of(after, read_after)
-    found = []
-    new += [("", "")] * (len(old) - len(new))  # a text that became empty may be left out
-    for (role, one), (_role, other) in zip(old, new, strict=False):
-        if one == other:
-            found.append(TextChange(role, [_plain(one)], []))
-        else:
-            found.append(TextChange(role, *compared(_short(one), _short(other))))
-    return found
-
-
-def _columns(value: Any) -> list[tuple[str, str]]:
-    if not isinstance(value, dict):
-        return [("", orjson.dumps(value).decode())]
-    return [
-        (name, cell if isinstance(cell, str) else orjson.dumps(cell).decode())
-        for name, cell in value.items()
-    ]
-
-
-def _plain(text: str) -> Stretch:
-    return Stretch(_short(text), changed=False)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
-
-
-def compared(before: str, after: str) -> tuple[list[Stretch], list[Stretch]]:
-    """Both texts in stretches, word by word, Han character by Han character."""
-    old, new = _WORD.findall(before), _WORD.findall(after)
-    head = 0
-    while head < min(len(old), len(new)) and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    sides: tuple[list[Stretch], list[Stretch]] = ([], [])
-    middles = old[head : len(old) - tail], new[head : len(new) - tail]
-    for side in sides:
-        _add(side, old[:head], changed=False)
-    if max(map(len, middles)) > WORDS:
-        for side, middle in zip(sides, middles, strict=True):
-            _add(side, middle, changed=True)
-    else:
-        matcher = difflib.SequenceMatcher(None, *middles, autojunk=False)
-        for tag, a, b, c, d in matcher.get_opcodes():
-            _add(sides[0], middles[0][a:b], changed=tag != "equal")
-            _add(sides[1], middles[1][c:d], changed=tag != "equal")
-    for side in sides:
-        _add(side, old[len(old) - tail :], changed=False)
-    return sides
-
-
-def _add(side: list[Stretch], words: list[str], *, changed: bool) -> None:
-    if words:
-        side.append(Stretch("".join(words), changed))

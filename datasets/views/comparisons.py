@@ -27,9 +27,9 @@ ROWS_PER_PAGE = 10
 @login_required
 def comparison_create(request: HtmxRequest) -> HttpResponse:
     """The form that asks which two versions."""
-    initial = {name: request.GET.get(name, "") for name in ("before", "after")}
+    wanted = {name: request.GET.get(name, "") for name in ("before", "after")}
     bound = request.POST if request.method == "POST" else None
-    form = CompareForm(bound, initial=initial, user=request.user)
+    form = CompareForm(bound, user=request.user, **wanted)
     if form.is_valid():
         data = form.cleaned_data
         try:

@@ -24,7 +24,8 @@ from datasets.edit_forms import PLACES_MAX, DecisionForm, RowForm, SaveForm
 from datasets.editing import places_of, row_value, value_parsed, with_texts
 from datasets.models import DatasetVersion, Revision, RowDecision
 from datasets.previews import mapping_of
-from datasets.recipes.pipeline import RowChange, TextChange, changes
+from datasets.recipes.compared import TextChange, changes
+from datasets.recipes.pipeline import RowChange
 from datasets.recipes.rows import plain
 from datasets.views.reviews import review_context
 from datasets.views.rows import rows_context

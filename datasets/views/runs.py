@@ -65,10 +65,13 @@ def _run_page(request: HtmxRequest, run: RecipeRun, form: LimitsForm | None = No
     """The page of a run; with a bound form that was refused."""
     user = actor(request)
     seen = DatasetVersion.objects.visible_to(user).select_related("dataset")
+    outputs = list(seen.filter(run=run).order_by("dataset__name", "number"))
+    checked = all(version.state != DatasetVersion.State.CHECKING for version in outputs)
     context = {
         "run": run,
+        "goes_on": run.is_active or not checked,
         "steps": steps_shown(run.steps, run.report, reader=user),
-        "outputs": seen.filter(run=run).order_by("dataset__name", "number"),
+        "outputs": outputs,
         "source": seen.filter(pk=run.source_id).first() if run.source_id else None,
         "inputs": seen.filter(pk__in=run.inputs.values("pk")),
         "may_edit": RecipeRun.objects.editable_by(user).filter(pk=run.pk).exists(),

@@ -157,6 +157,26 @@ def two(people, make) -> tuple[DatasetVersion, DatasetVersion]:
 
 
 @pytest.mark.django_db
+def test_the_form_begins_with_a_version_and_what_it_was_made_from(client, people, make) -> None:
+    other = make(GOOD, name="other").latest
+    first = make(GOOD).latest
+    services.version_add(first.dataset_id, by=people.member, upload=upload(GOOD[:9]))
+    restored = services.version_restore(first.pk, by=people.member)
+    client.force_login(people.viewer)
+
+    def sides(**named: DatasetVersion) -> tuple[str, str]:
+        query = {name: str(version.pk) for name, version in named.items()}
+        form = client.get(reverse("datasets:comparison_create"), query).context["form"]
+        return form["before"].value(), form["after"].value()
+
+    made = str(restored.parent_id), str(restored.pk)
+    assert sides() == sides(after=restored) == sides(before=restored, after=restored) == made
+    assert sides(before=other) == (str(other.pk), str(restored.pk))
+    assert sides(after=other) == (str(restored.pk), str(other.pk))
+    assert sides(before=restored, after=first) == (str(restored.pk), str(first.pk))
+
+
+@pytest.mark.django_db
 def test_the_page_and_the_api(client, people, two) -> None:
     before, after = two
     client.force_login(people.viewer)

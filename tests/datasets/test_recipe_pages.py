@@ -128,6 +128,12 @@ def test_from_the_preview_to_the_lineage_on_pages(client, people, make, recipe, 
     assert "data v2" in page
     assert "every 2s" not in page
     made = DatasetVersion.objects.get(run=run)
+    assert f'<td class="num">{made.rows}</td>' in page
+    DatasetVersion.objects.update(state="checking")
+    page = client.get(answer["Location"]).content.decode()
+    assert "every 2s" in page
+    assert '<td class="num">–</td>' in page
+    DatasetVersion.objects.update(state="ready")
     use = reverse("datasets:version_use", args=[dataset.pk, made.pk])
     page = client.get(use).content.decode()
     assert reverse("datasets:run_detail", args=[run.pk]) in page
