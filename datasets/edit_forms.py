@@ -9,6 +9,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from common.texts import id_of
 from datasets.editing import Place
 from datasets.models import DatasetVersion, RowDecision
 from datasets.reading.indexed import PREVIEW_MAX
@@ -135,11 +136,13 @@ class CompareForm(forms.Form):
             .only("id", "number", "rows", "dataset__name")
             .order_by("dataset__name", "-number")
         )
-        choices = [(str(one.pk), str(one)) for one in versions[:VERSIONS_MAX]]
-        for name in ("before", "after"):
+        asked = [given.get(name, "") for given in (self.initial, self.data) for name in self.fields]
+        named = versions.filter(pk__in=filter(None, map(id_of, asked)))
+        choices = {str(one.pk): str(one) for one in (*versions[:VERSIONS_MAX], *named)}
+        for name in self.fields:
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
-            field.choices = choices
+            field.choices = list(choices.items())
 
 
 class ReviewForm(forms.Form):

@@ -11,7 +11,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from common.errors import Conflict, DomainError
-from datasets import services
+from datasets import edit_forms, services
 from datasets.comparing import KINDS, Side, compare, pairs
 from datasets.models import Comparison, DatasetVersion
 from datasets.reading.indexed import IndexedWriter
@@ -154,6 +154,21 @@ def two(people, make) -> tuple[DatasetVersion, DatasetVersion]:
     del rows[9]
     rows.append(qa("<new>", "row", input=""))
     return first, services.version_add(first.dataset_id, by=people.member, upload=upload(rows))
+
+
+@pytest.mark.django_db
+def test_versions_that_the_address_names_can_be_chosen(client, people, two, monkeypatch) -> None:
+    """However many others there are."""
+    monkeypatch.setattr(edit_forms, "VERSIONS_MAX", 0)
+    wanted = {"before": str(two[0].pk), "after": str(two[1].pk)}
+    client.force_login(people.viewer)
+    page = client.get(reverse("datasets:comparison_create"), wanted)
+    assert {key for key, _name in page.context["form"].fields["before"].choices} == {
+        *wanted.values()
+    }
+    assert client.post(reverse("datasets:comparison_create"), wanted).status_code == 302
+    client.force_login(people.stranger)
+    assert client.post(reverse("datasets:comparison_create"), wanted).status_code == 422
 
 
 @pytest.mark.django_db
