@@ -1,6 +1,5 @@
 """Who asks, and in which project."""
 
-import uuid
 from collections.abc import Callable, Mapping
 from functools import wraps
 
@@ -12,6 +11,7 @@ from accounts.models import Membership, Project, User
 from accounts.services import project_enter
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import id_of
 
 _KEPT = "_trainer_project"  # where a request keeps the project it was found to be about
 
@@ -73,10 +73,7 @@ def _named(request: HttpRequest) -> str:
 
 
 def _project_named(user: User, named: str) -> Project:
-    try:
-        found = Project.objects.visible_to(user).filter(pk=uuid.UUID(named)).first()
-    except ValueError:
-        found = None
+    found = Project.objects.visible_to(user).filter(pk=id_of(named)).first()
     if found is None:
         raise DomainError(
             _("You are in no project with this id. GET /api/v1/projects/ lists yours."),

@@ -9,6 +9,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from common.texts import id_of
 from datasets.editing import Place
 from datasets.models import DatasetVersion, RowDecision
 from datasets.reading.indexed import PREVIEW_MAX
@@ -135,15 +136,17 @@ class CompareForm(forms.Form):
     ) -> None:
         super().__init__(*args, **kwargs)
         readable = (DatasetVersion.State.READY, DatasetVersion.State.MAPPING)
-        versions = list(
+        seen = (
             DatasetVersion.objects.visible_to(user)
             .filter(state__in=readable)
             .select_related("dataset")
             .only("id", "number", "parent_id", "created_at", "dataset__name")
-            .order_by("dataset__name", "dataset_id", "-number")[:VERSIONS_MAX]
+            .order_by("dataset__name", "dataset_id", "-number")
         )
-        sides = _sides(versions, before, after)
-        for name, side in zip(("before", "after"), sides, strict=True):
+        asked = [before, after, *(self.data.get(name, "") for name in self.fields)]
+        named = seen.filter(pk__in=filter(None, map(id_of, asked)))
+        versions = list({one.pk: one for one in (*seen[:VERSIONS_MAX], *named)}.values())
+        for name, side in zip(self.fields, _sides(versions, before, after), strict=True):
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
             field.choices = [(str(one.pk), str(one)) for one in versions]

@@ -111,7 +111,9 @@ class UploadForm(FileForm):
         label=_("Name"),
         max_length=80,
         required=False,
-        help_text=_("Left empty, the file's name is taken; rows that you paste are called “pasted rows”."),
+        help_text=_(
+            "Left empty, the file's name is taken; rows that you paste are called “pasted rows”."
+        ),
     )
     remark = forms.CharField(
         label=_("Remark"),

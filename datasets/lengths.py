@@ -1,12 +1,12 @@
 """How long rows are by the tokenizer that a reader chose, and what a limit would cut."""
 
-import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import Http404
 
 from common.errors import DomainError
+from common.texts import id_of
 from datasets import services
 from datasets.models import DatasetVersion, TokenCount
 from datasets.services.inputs import Seer
@@ -33,10 +33,8 @@ def tokenizer_named(user: Seer, text: str) -> Tokenizer | None:
     """The tokenizer of that model; None where none is named. Http404 when he sees no such model."""
     if not text:
         return None
-    try:
-        found = services.tokenizers_of(user, only=uuid.UUID(text))
-    except ValueError:
-        raise Http404 from None
+    wanted = id_of(text)
+    found = services.tokenizers_of(user, only=wanted) if wanted else []
     if not found:
         raise Http404
     return found[0]

@@ -1,12 +1,11 @@
 """REST endpoints of datasets and their versions."""
 
-import uuid
 from pathlib import Path
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -20,6 +19,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.http import actor, project_of
 from accounts.permissions import ReadableByAnyone, within_reach
 from common.nesting import JSONParser
+from common.texts import id_of
 from datasets import services
 from datasets.api.lengths import LengthsMixin
 from datasets.api.revisions import DecideMixin
@@ -168,7 +168,7 @@ class VersionViewSet(
         """Versions of the dataset in the address that the caller may see or change."""
         versions = DatasetVersion.objects.select_related("dataset__project", "created_by")
         versions = within_reach(versions, self.request)
-        dataset_id = _uuid(self.kwargs.get("dataset_pk"))
+        dataset_id = id_of(str(self.kwargs.get("dataset_pk")))
         if self.action == "list":
             get_object_or_404(Dataset.objects.visible_to(self.request.user), pk=dataset_id)
         return versions.filter(dataset__pk=dataset_id)
@@ -191,7 +191,7 @@ class VersionViewSet(
     def create(self, request: Request, dataset_pk: str) -> Response:
         """Uploads files or rows as the next version."""
         user = actor(request)
-        dataset = get_object_or_404(Dataset.objects.editable_by(user), pk=_uuid(dataset_pk))
+        dataset = get_object_or_404(Dataset.objects.editable_by(user), pk=id_of(dataset_pk))
         data = VersionUploadSerializer(data=request.data, context=self.get_serializer_context())
         data.is_valid(raise_exception=True)
         version = services.version_add(
@@ -268,13 +268,6 @@ class VersionViewSet(
 
     def _shown(self, version: DatasetVersion) -> Any:
         return VersionSerializer(version, context=self.get_serializer_context()).data
-
-
-def _uuid(text: object) -> uuid.UUID:
-    try:
-        return uuid.UUID(str(text))
-    except ValueError as error:
-        raise Http404 from error
 
 
 def _finding(stored: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """REST endpoints of recipes and their runs."""
 
-import uuid
 from typing import Any
 
 import django_filters
@@ -18,7 +17,7 @@ from accounts.http import actor, project_of
 from accounts.permissions import IsAuthenticatedWithScope, within_reach
 from common.errors import DomainError
 from common.phrases import gettext as _
-from common.texts import whole
+from common.texts import id_of, whole
 from datasets import services
 from datasets.generation.asking import Limits
 from datasets.models import DatasetVersion, Recipe, RecipeQuerySet, RecipeRun
@@ -201,10 +200,7 @@ class RecipeRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
 
 def _version(request: Request, recipe: Recipe) -> DatasetVersion:
     """The version that the query names; DomainError when the caller sees none that will do."""
-    try:
-        wanted = uuid.UUID(request.query_params.get("version", ""))
-    except ValueError:
-        wanted = None
+    wanted = id_of(request.query_params.get("version", ""))
     usable = services.recipe_versions(recipe.steps, request.user)
     version = usable.filter(pk=wanted).first() if wanted else None
     if version is None:

@@ -21,6 +21,7 @@ from django_q.tasks import async_task
 from common.disks import DiskFull, disk_full_told
 from common.phrases import dump, load
 from common.phrases import gettext as _
+from common.texts import id_of
 from datasets.models import DatasetVersion
 from datasets.models.versions import INDEXES
 from datasets.reading.locks import locked
@@ -167,8 +168,7 @@ def indexes_forget() -> None:
     turns_forget(KEPT.total_seconds())
     root = data_root() / INDEXES
     folders = list(root.iterdir()) if root.exists() else []
-    ids = [folder.name for folder in folders if _is_id(folder.name)]
-    versions = DatasetVersion.objects.filter(pk__in=ids)
+    versions = DatasetVersion.objects.filter(pk__in=filter(None, (id_of(f.name) for f in folders)))
     there = set(map(str, versions.values_list("pk", flat=True)))
     long_ago = time.time() - KEPT.total_seconds()
     for folder in folders:
@@ -242,12 +242,6 @@ class _Teller:
         if time.monotonic() - self._last > 1:
             self._last = time.monotonic()
             _Told(self._tries, int(95 * share)).write(self._note)
-
-
-def _is_id(name: str) -> bool:
-    with suppress(ValueError):
-        return str(uuid.UUID(name)) == name
-    return False
 
 
 def _made(root: Path) -> list[Path]:

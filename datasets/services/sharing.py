@@ -8,6 +8,7 @@ from accounts.models import Project, User
 from accounts.services import event_record, project_hold, user_named
 from common.errors import Conflict, DomainError
 from common.phrases import gettext as _
+from common.texts import id_of
 from datasets.models import Dataset, DatasetShare
 
 
@@ -66,10 +67,7 @@ def _locked(dataset_id: uuid.UUID, by: User) -> Dataset:
 
 
 def _project_named(text: str) -> Project:
-    try:
-        found = Project.objects.filter(pk=uuid.UUID(text.strip()), deleted_at=None).first()
-    except ValueError:
-        found = None
+    found = Project.objects.filter(pk=id_of(text.strip()), deleted_at=None).first()
     if found is None:
         raise DomainError(
             _(

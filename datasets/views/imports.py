@@ -23,6 +23,7 @@ from common.errors import DomainError
 from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import id_of
 from datasets import services
 from datasets.import_forms import FORMS, ResumeForm
 from datasets.models import Dataset, DatasetVersion, Import
@@ -93,10 +94,8 @@ def import_create(request: HtmxRequest) -> HttpResponse:
 
 def _initial(request: HttpRequest, kind: str) -> dict[str, Any]:
     """What another import asked for, to try it again; else what the address says."""
-    again = request.GET.get("again", "")
-    try:
-        wanted = uuid.UUID(again)
-    except ValueError:
+    wanted = id_of(request.GET.get("again", ""))
+    if wanted is None:
         return {name: request.GET.get(name, "") for name in ("directory", "path", "repository")}
     seen = Import.objects.visible_to(request.user).filter(pk=wanted, kind=kind).first()
     if seen is None:

@@ -21,7 +21,7 @@ from common.errors import DomainError
 from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
-from common.texts import text_of, whole
+from common.texts import id_of, text_of, whole
 from datasets import services
 from datasets.forms import RecipeForm, RunForm, StepForm
 from datasets.lineage import steps_shown
@@ -71,9 +71,8 @@ def recipe_list(request: HtmxRequest) -> HttpResponse:
 
 def _version(request: HttpRequest, steps: list[dict[str, Any]]) -> DatasetVersion | None:
     """The version that the address names, if the reader may run the steps on it."""
-    try:
-        wanted = uuid.UUID(request.GET.get("version") or request.POST.get("version") or "")
-    except ValueError:
+    wanted = id_of(request.GET.get("version") or request.POST.get("version") or "")
+    if wanted is None:
         return None
     usable = services.recipe_versions(steps, request.user)
     return usable.select_related("dataset").filter(pk=wanted).first()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from accounts.models import User
 from common.errors import DomainError
 from common.phrases import gettext as _
+from common.texts import id_of
 from inference.models import Deployment
 from nodes.services import Route, route_to, serve_key
 
@@ -39,11 +40,10 @@ def model_target(user: User, name: str) -> Target | None:
 def deployment_named(user: User, name: str) -> Deployment | None:
     """The user's deployment by its public name or its id."""
     rows = Deployment.objects.editable_by(user)
-    try:
-        return rows.filter(pk=uuid.UUID(name)).first()
-    except ValueError:
-        # PostgreSQL refuses to look for a zero byte.
-        found = [] if "\0" in name else list(rows.filter(name=name)[:50])
+    if wanted := id_of(name):
+        return rows.filter(pk=wanted).first()
+    # PostgreSQL refuses to look for a zero byte.
+    found = [] if "\0" in name else list(rows.filter(name=name)[:50])
     ready = Deployment.State.READY
     found.sort(
         key=lambda row: (row.is_active, row.created_by_id == user.pk, row.state == ready),

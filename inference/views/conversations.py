@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
@@ -17,7 +17,7 @@ from common.errors import DomainError
 from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
-from common.texts import text_of
+from common.texts import id_of, text_of
 from inference import services
 from inference.chat import answer_now
 from inference.forms import QuestionForm, SettingsForm, TitleForm
@@ -232,10 +232,6 @@ def _chosen(request: HttpRequest, user: User, project: Project) -> Deployment | 
     """The deployment of the form, else the best of the project: ready, then the user's own."""
     wanted = request.POST.get("deployment", "")
     if wanted:
-        try:
-            key = uuid.UUID(wanted)
-        except ValueError:
-            raise Http404 from None
-        return get_object_or_404(Deployment.objects.editable_by(user), pk=key)
+        return get_object_or_404(Deployment.objects.editable_by(user), pk=id_of(wanted))
     found = _deployments(user, project, None)
     return found[0] if found else None

@@ -19,6 +19,7 @@ from common.errors import DomainError
 from common.forms import add_refusal
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import id_of
 from inference import services
 from inference.forms import DeploymentForm
 from inference.models import Deployment
@@ -165,15 +166,10 @@ def _done(request: HttpRequest, deployment_id: uuid.UUID, change: Any, said: str
     if back == "list":
         return redirect("inference:deployment_list")
     if back.startswith("chat:"):
-        return redirect("inference:conversation_detail", _uuid_or_404(back.removeprefix("chat:")))
+        if (chat := id_of(back.removeprefix("chat:"))) is None:
+            raise Http404
+        return redirect("inference:conversation_detail", chat)
     return redirect("inference:deployment_detail", deployment.pk)
-
-
-def _uuid_or_404(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise Http404 from None
 
 
 def _shown(deployment: Deployment) -> dict[str, Any]:

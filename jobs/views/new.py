@@ -13,6 +13,7 @@ from accounts.http import actor, project_of
 from accounts.models import Project, Role
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
+from common.texts import id_of
 from jobs.engines import engine_named
 from jobs.forms import DATA, JobPage, data_of
 from jobs.models import Job
@@ -37,11 +38,7 @@ def _parent(request: HttpRequest) -> Job | None:
     named = request.GET.get("from") or request.POST.get("parent")
     if not named:
         return None
-    try:
-        wanted = uuid.UUID(named)
-    except ValueError:
-        raise Http404 from None
-    return get_object_or_404(Job.objects.visible_to(actor(request)), pk=wanted)
+    return get_object_or_404(Job.objects.visible_to(actor(request)), pk=id_of(named))
 
 
 def _first_data(request: HttpRequest, parent: Job | None) -> QueryDict:

@@ -16,7 +16,7 @@ from accounts.models import Event, Role
 from common.acting import acted
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
-from common.texts import text_of, whole
+from common.texts import id_of, text_of, whole
 from jobs import services
 from jobs.engines import engine_named
 from jobs.models import Job, JobQuerySet
@@ -39,10 +39,7 @@ def _filtered(request: HttpRequest, rows: JobQuerySet) -> JobQuerySet:
         rows = rows.filter(state=state)
     if text:
         rows = rows.containing(text)
-    try:
-        return rows.filter(model_version__model_id=uuid.UUID(model)) if model else rows
-    except ValueError:
-        return rows.none()
+    return rows.filter(model_version__model_id=id_of(model)) if model else rows
 
 
 @login_required

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.errors import Conflict, DomainError
-from common.texts import whole
+from common.texts import id_of, whole
 from nodes.authentication import IsNode, NodeKeyAuthentication
 from nodes.models import Node, Workload
 from nodes.services.sharing import home_id
@@ -95,10 +95,9 @@ def _whole_number(value: object, what: str) -> int:
 
 def workload_of(node: Node, workload_id: object, epoch: object) -> Workload:
     """The workload if it has begun on this node in this epoch. Raises `NotYours` or `Over`."""
-    try:
-        key = uuid.UUID(str(workload_id))
-    except ValueError:
-        raise BadMessage(f"{str(workload_id)[:80]!r} is not a workload.") from None
+    key = id_of(str(workload_id))
+    if key is None:
+        raise BadMessage(f"{str(workload_id)[:80]!r} is not a workload.")
     workload = Workload.objects.filter(pk=key, node=node).first()
     if workload is None or str(workload.epoch) != str(epoch):
         raise NotYours(f"{node.name} does not run epoch {str(epoch)[:20]} of workload {key}.")

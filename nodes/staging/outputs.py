@@ -16,6 +16,7 @@ from pathlib import Path
 from django.conf import settings
 
 from common.errors import Conflict, DomainError
+from common.texts import id_of
 from nodes.models import Workload
 from nodes.staging.digests import digest_note, digest_of
 from nodes.staging.growth import grow
@@ -183,19 +184,11 @@ def incoming_sweep() -> int:
     removed = 0
     folders = list(incoming_root().iterdir()) if incoming_root().is_dir() else []
     for folder in folders:
-        active = Workload.objects.active().filter(pk=folder.name) if _is_uuid(folder.name) else None
+        active = Workload.objects.active().filter(pk=folder.name) if id_of(folder.name) else None
         if active is None or not active.exists():
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
     return removed
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_here(workload: Workload, entry: Entry) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,3 +53,11 @@ def whole(text: str, digits: int = 9) -> int | None:
     Nine digits are any row or count; places in a file and keys of rows may have 18.
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
+def id_of(text: str) -> uuid.UUID | None:
+    """The id that a text is; None for any other text."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

@@ -18,6 +18,7 @@ from common.acting import acted
 from common.errors import DomainError
 from common.htmx import HtmxRequest, wants_fragment
 from common.phrases import gettext as _
+from common.texts import id_of
 from registry import downloads, presentation, rows, services
 from registry.forms import EvaluationFilterForm, RowFilterForm
 from registry.metrics import METRICS
@@ -119,12 +120,7 @@ def _rows(request: HttpRequest, evaluation: Evaluation) -> dict[str, Any]:
 def evaluation_compare(request: HttpRequest) -> HttpResponse:
     """Several evaluations of the same data side by side."""
     user = actor(request)
-    ids = []
-    for text in request.GET.getlist("id")[:MOST_COMPARED]:
-        try:
-            ids.append(uuid.UUID(text))
-        except ValueError:
-            continue
+    ids = filter(None, map(id_of, request.GET.getlist("id")[:MOST_COMPARED]))
     found = list(
         Evaluation.objects.visible_to(user)
         .filter(pk__in=ids)

@@ -1,8 +1,10 @@
 """Texts that come from outside."""
 
+import uuid
+
 import pytest
 
-from common.texts import storable, text_of, whole
+from common.texts import id_of, storable, text_of, whole
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,13 @@ def test_half_a_sign_becomes_a_question_mark() -> None:
 
 def test_a_text_may_be_longer_where_it_is_kept() -> None:
     assert text_of({"remark": "x" * 3000}, "remark", 2000) == "x" * 2000
+
+
+@pytest.mark.parametrize("text", ["", "12", "zz", "\0", "-" * 36, "None"])
+def test_what_is_no_id(text: str) -> None:
+    assert id_of(text) is None
+
+
+def test_an_id() -> None:
+    wanted = uuid.uuid4()
+    assert id_of(str(wanted)) == wanted

@@ -11,7 +11,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from common.errors import Conflict, DomainError
-from datasets import services
+from datasets import edit_forms, services
 from datasets.comparing import KINDS, Side, compare, pairs
 from datasets.models import Comparison, DatasetVersion
 from datasets.reading.indexed import IndexedWriter
@@ -174,6 +174,21 @@ def test_the_form_begins_with_a_version_and_what_it_was_made_from(client, people
     assert sides(before=other) == (str(other.pk), str(restored.pk))
     assert sides(after=other) == (str(restored.pk), str(other.pk))
     assert sides(before=restored, after=first) == (str(restored.pk), str(first.pk))
+
+
+@pytest.mark.django_db
+def test_versions_that_the_address_names_can_be_chosen(client, people, two, monkeypatch) -> None:
+    """However many others there are."""
+    monkeypatch.setattr(edit_forms, "VERSIONS_MAX", 0)
+    wanted = {"before": str(two[0].pk), "after": str(two[1].pk)}
+    client.force_login(people.viewer)
+    page = client.get(reverse("datasets:comparison_create"), wanted)
+    assert {key for key, _name in page.context["form"].fields["before"].choices} == {
+        *wanted.values()
+    }
+    assert client.post(reverse("datasets:comparison_create"), wanted).status_code == 302
+    client.force_login(people.stranger)
+    assert client.post(reverse("datasets:comparison_create"), wanted).status_code == 422
 
 
 @pytest.mark.django_db

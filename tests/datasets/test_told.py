@@ -93,8 +93,8 @@ def two(spoil=lambda data, _name: data, bad: bytes = jsonl(GOOD)) -> bytes:
             "rows.json",
             b'[{"instruction": "q" "output": "a"}]',
             (
-                "Line 1, column 22 is not valid JSON: unexpected character, expected ',' or '}'. Put"
-                " names and texts in double quotes, a comma between two of them and none behind the"
+                "Line 1, column 22 is not valid JSON: unexpected character, expected ',' or '}'."
+                " Put names and texts in double quotes, a comma between two of them and none behind the"
                 " last."
             ),
         ),

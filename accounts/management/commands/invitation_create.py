@@ -1,6 +1,5 @@
 """`manage.py invitation_create`: an invitation from the command line."""
 
-import uuid
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -8,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.models import Project
 from accounts.services import invitation_create
 from common.errors import DomainError
+from common.texts import id_of
 
 
 class Command(BaseCommand):
@@ -40,10 +40,9 @@ class Command(BaseCommand):
 
     @staticmethod
     def _project(wanted: str) -> Project:
-        try:
-            found = Project.objects.filter(pk=uuid.UUID(wanted))
-        except ValueError:
-            found = Project.objects.filter(name=wanted, personal_of=None)
+        key = id_of(wanted)
+        named = {"pk": key} if key else {"name": wanted, "personal_of": None}
+        found = Project.objects.filter(**named)
         if len(found) != 1:
             raise CommandError(f"{len(found)} projects are called {wanted!r}; name it by its id.")
         return found[0]
