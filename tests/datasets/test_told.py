@@ -94,8 +94,8 @@ def two(spoil=lambda data, _name: data, bad: bytes = jsonl(GOOD)) -> bytes:
             b'[{"instruction": "q" "output": "a"}]',
             (
                 "Line 1, column 22 is not valid JSON: unexpected character, expected ',' or '}'."
-                " Put names and texts in double quotes, a comma between two of them and none behind the"
-                " last."
+                " Put names and texts in double quotes, a comma between two of them and none behind"
+                " the last."
             ),
         ),
         (
