@@ -4,6 +4,7 @@ Knows nothing of the database, so that it can run in a process of its own and be
 moment: what it writes becomes visible by one rename at its end.
 """
 
+import contextlib
 import math
 import os
 from collections import Counter
@@ -19,7 +20,7 @@ from datasets.reading.indexed import IndexedReader, IndexedWriter
 from datasets.reading.refusals import BadFile
 from datasets.shapes.engine import DATE, as_conversations, engine_row, info_entry
 from datasets.shapes.examples import example_of
-from datasets.shapes.families import template_named, ways_with_tools
+from datasets.shapes.families import template_named, ways_digest, ways_to_stop
 from datasets.shapes.findings import Dropped, Finding
 from datasets.shapes.mapping import Mapping
 from datasets.shapes.tokens import TokenCounter
@@ -99,6 +100,7 @@ class Outcome:
     entry: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=dict)
     stops: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stops_of: str = ""  # `ways_digest` of the templates that these were found with
 
     def report(self) -> dict[str, Any]:
         """The report that is kept with the version."""
@@ -129,13 +131,15 @@ class _Stops:
     """Counts the rows at which the engine would stop the training, by chat template."""
 
     def __init__(self) -> None:
-        self._ways = ways_with_tools()
+        self._ways = ways_to_stop()
+        templates = [template for template, _names in self._ways]
+        self._placeholders = {word for one in templates for word in one.placeholders}
         self._found: dict[int, dict[str, Any]] = {}
 
     def add(self, example: Example, number: int) -> None:
-        """Looks at a usable row; only what has to do with tools can stop the engine then."""
-        sides = [*example.turns, example.chosen, example.rejected]
-        if not example.tools and not any(turn and turn.role == "function" for turn in sides):
+        """Looks at a usable row; only tools and placeholders of files can stop the engine then."""
+        has_tools = example.tools or any(turn.role == "function" for turn in example.said)
+        if not has_tools and not example.holds(self._placeholders):
             return
         for place, (template, _names) in enumerate(self._ways):
             if why := template.stops_at(example):
@@ -198,8 +202,9 @@ def rows_check(
     progress: Progress = no_progress,
 ) -> Outcome:
     """Checks all rows; writes `findings.jsonl`, and `train.jsonl` that the engine reads."""
-    dates_seen = _DateRuns(mapping)
+    dates_seen, of = _DateRuns(mapping), ways_digest()
     outcome = _findings_write(rows, target, mapping, dates_seen, progress)
+    outcome.stops_of = of
     dates = dates_seen.found(outcome.usable)
     given = as_conversations(mapping, dates=dates)
     if dates and (given is mapping or mapping.shape == "preference"):
@@ -234,6 +239,18 @@ def _findings_write(
             progress("checking", 0.5 * outcome.rows / reader.count)
     outcome.stops = stops.found()
     return outcome
+
+
+def stops_find(
+    rows: Path, mapping: Mapping, *, progress: Progress = no_progress
+) -> dict[str, dict[str, Any]]:
+    """The rows at which the engine would stop, as the check finds them, of rows checked before."""
+    reader, stops = IndexedReader(rows), _Stops()
+    for number, _line, value in reader.all():
+        with contextlib.suppress(Dropped):
+            stops.add(example_of(value, mapping), number + 1)
+        progress("counting", number / reader.count)
+    return stops.found()
 
 
 def _look_at(

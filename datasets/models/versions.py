@@ -152,6 +152,9 @@ class DatasetVersion(models.Model):
     report = models.JSONField(
         default=dict, blank=True
     )  # counts and first findings; all are in findings.jsonl
+    # `families.ways_digest` of the templates of `report.stops`; when there are others, these are
+    # found anew.
+    stops_of = models.CharField(max_length=16, db_default="", default="", editable=False)
     check_name = models.CharField(max_length=24, blank=True)  # folder of the check that counts
     progress = models.JSONField(default=dict, blank=True)  # phase and share of what goes on
     near_progress = models.JSONField(null=True, editable=False)  # of the count of near duplicates

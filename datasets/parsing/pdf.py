@@ -8,16 +8,18 @@ from pathlib import Path
 import pypdfium2
 from pypdfium2 import raw
 
-from datasets.parsing.pdf_contents import damaged_among
+from datasets.parsing.pdf_contents import cut_among, damaged_among
 from datasets.parsing.refusals import Partly, Refused
 from datasets.parsing.sections import Rows
 
 _HYPHEN = re.compile("[\x02\ufffe](?:\r?\n)?")  # PDFium's mark of a word parted at a line's end
+_LOOKED_INTO = 1 << 25  # bytes of a document whose pages with text are looked into for damage
 _NAMED = 20  # pages that are named
 
 
 def pdf_parse(source: Path, target: Path, name: str, _size: int) -> list[Partly]:
-    """Names the pages that are damaged or hold pictures only; empty ones are nothing to miss.
+    """Names the pages that are damaged, those of big documents only where nothing of them is left,
+    or hold pictures only; empty ones are nothing to miss.
 
     `Refused` when the file needs a password, or no page of it has text that can be read.
     """
@@ -28,20 +30,8 @@ def pdf_parse(source: Path, target: Path, name: str, _size: int) -> list[Partly]
             raise Refused("encrypted") from error
         raise
     rows = Rows(target, name)
-    unread: dict[str, list[int]] = {"pictures": [], "damaged_pages": []}
-    bare: list[int] = []
-    for number in range(1, len(document) + 1):
-        before = rows.count
-        try:
-            text, shows = _page(document, number)
-        except pypdfium2.PdfiumError:
-            unread["damaged_pages"].append(number)
-            continue
-        rows.write(text, number)
-        if rows.count == before:
-            (unread["pictures"] if shows else bare).append(number)
+    unread = _unread(document, rows, looks_into=source.stat().st_size <= _LOOKED_INTO)
     rows.close()
-    unread["damaged_pages"] = sorted(unread["damaged_pages"] + damaged_among(document, bare))
     if not rows.count:
         damaged = unread["damaged_pages"]
         code = "no_whole_page" if damaged else "scanned"
@@ -51,6 +41,33 @@ def pdf_parse(source: Path, target: Path, name: str, _size: int) -> list[Partly]
         for code, pages in unread.items()
         if pages
     ]
+
+
+def _unread(
+    document: pypdfium2.PdfDocument, rows: Rows, *, looks_into: bool
+) -> dict[str, list[int]]:
+    """Writes a row for each page with text; pages that lack something, by what they lack.
+
+    What damage hides beside text is found where it `looks_into` the descriptions of pages.
+    """
+    unread: dict[str, list[int]] = {"pictures": [], "damaged_pages": [], "cut_pages": []}
+    read, bare = list[int](), list[int]()
+    for number in range(1, len(document) + 1):
+        before = rows.count
+        try:
+            text, shows = _page(document, number)
+        except pypdfium2.PdfiumError:
+            unread["damaged_pages"].append(number)
+            continue
+        rows.write(text, number)
+        if rows.count > before:
+            read.append(number)
+        else:
+            (unread["pictures"] if shows else bare).append(number)
+    unread["damaged_pages"] = sorted(unread["damaged_pages"] + damaged_among(document, bare))
+    if looks_into:
+        unread["cut_pages"] = cut_among(document, read)
+    return unread
 
 
 def _page(document: pypdfium2.PdfDocument, number: int) -> tuple[str, bool]:

@@ -1,7 +1,7 @@
-"""Whether a PDF's page that shows nothing is empty, or what describes it is damaged.
+"""Whether what describes a PDF's page is damaged, so that it shows nothing, or less than is there.
 
-PDFium takes both as empty and gives no way to the description. It does write a copy of pages, and
-that plainly: every object in the open, and streams as they are or packed by Flate. Doubtful
+PDFium shows what it can read and gives no way to the description. It does write a copy of pages,
+and that plainly: every object in the open, and streams as they are or packed by Flate. Doubtful
 descriptions, such as those packed in another way, count as whole.
 """
 
@@ -9,11 +9,13 @@ import contextlib
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pypdfium2
 
-_HEAD = 1 << 16  # bytes of a description that are looked at
+_HEAD = 1 << 16  # bytes of the description of a page without anything on it that are looked at
+_WHOLE = 1 << 22  # of one with text
+_STRAY = 3  # bytes that may stand where none belong, as some programs leave them
 _PLACE = re.compile(rb"(\d{10}) \d{5} n")
 _OBJECT = re.compile(rb"(\d+) 0 obj\s*")
 _REFERENCE = re.compile(rb"(\d+) 0 R")
@@ -23,6 +25,12 @@ _CONTENTS = re.compile(rb"/Contents(?: \d+ 0 R|\[[^\]]*\])")
 _FLATE = re.compile(rb"/Filter(?:/FlateDecode\b|\[\s*/FlateDecode\s*\])")
 _SPACES = b"\0\t\n\f\r "
 _DELIMITERS = re.compile(rb"[\0\s()<>\[\]{}/%]+")
+# What a string, a comment or the bytes of a picture begin with; how they go on and end.
+_OPENING = re.compile(rb"\(|%|(?<![^\0\s])ID(?=[\0\s])")
+_PARENTHESIS = re.compile(rb"\\.|[()]", re.DOTALL)
+_LINE_END = re.compile(rb"[\r\n]|\Z")
+_PICTURE_END = re.compile(rb"[\0\s]EI(?![^\0\s])")
+_NAME = re.compile(rb"/[^\0\s()<>\[\]{}/%]*")
 _PRINTABLE = bytes(range(0x20, 0x7F)) + _SPACES
 _OPERATORS = frozenset(
     b"""
@@ -35,6 +43,18 @@ _OPERATORS = frozenset(
 
 def damaged_among(document: pypdfium2.PdfDocument, numbers: list[int]) -> list[int]:
     """Those of some pages without anything on them, by number from 1, that are damaged."""
+    return _among(document, numbers, _is_damaged)
+
+
+def cut_among(document: pypdfium2.PdfDocument, numbers: list[int]) -> list[int]:
+    """Those of some pages with text, by number from 1, of which damage hides a part."""
+    return _among(document, numbers, _is_cut)
+
+
+def _among(
+    document: pypdfium2.PdfDocument, numbers: list[int], test: Callable[[list[bytes]], bool]
+) -> list[int]:
+    """Those of the pages whose packed descriptions do not pass the test."""
     if not numbers:
         return []
     copy = io.BytesIO()
@@ -49,7 +69,11 @@ def damaged_among(document: pypdfium2.PdfDocument, numbers: list[int]) -> list[i
     kids = _named(_KIDS, tree)
     if len(kids) != len(numbers):
         return []
-    return [number for number, kid in zip(numbers, kids, strict=True) if _is_damaged(objects, kid)]
+    return [
+        number
+        for number, kid in zip(numbers, kids, strict=True)
+        if (packed := _packed(objects, kid)) is not None and test(packed)
+    ]
 
 
 def _objects(copy: bytes) -> dict[int, bytes]:
@@ -66,14 +90,56 @@ def _named(entry: re.Pattern[bytes], one: bytes) -> list[int]:
     return [int(number) for number in _REFERENCE.findall(found[0])] if found else []
 
 
-def _is_damaged(objects: dict[int, bytes], page: int) -> bool:
+def _packed(objects: dict[int, bytes], page: int) -> list[bytes] | None:
+    """The parts of a page's description; None where one is packed in another way than by Flate."""
     streams = list(_streams(objects, _named(_CONTENTS, objects.get(page, b""))))
     if not all(_FLATE.search(how) for how, _data in streams):
-        return False
+        return None
+    return [data for _how, data in streams]
+
+
+def _is_damaged(packed: list[bytes]) -> bool:
     try:
-        return not _describes(b"\n".join(_unpacked(data) for _how, data in streams))
+        return not _describes(b"\n".join(_unpacked(data, _HEAD) for data in packed))
     except zlib.error:
         return True
+
+
+def _is_cut(packed: list[bytes]) -> bool:
+    """Whether the description ends too early, or garbage stands outside its texts and pictures."""
+    try:
+        contents = b"\n".join(_unpacked(data, _WHOLE) for data in packed)
+    except zlib.error:
+        return True
+    outside = _outside(contents)
+    if outside is None:
+        return len(contents) < _WHOLE
+    return len(_NAME.sub(b"", outside).translate(None, _PRINTABLE)) > _STRAY
+
+
+def _outside(contents: bytes) -> bytes | None:
+    """What stands outside strings, comments and pictures; None where one of these does not end."""
+    parts, place = [], 0
+    while opening := _OPENING.search(contents, place):
+        parts.append(contents[place : opening.start()])
+        end = _end(contents, opening)
+        if end is None:
+            return None
+        place = end
+    return b" ".join([*parts, contents[place:]])
+
+
+def _end(contents: bytes, opening: re.Match[bytes]) -> int | None:
+    if opening[0] != b"(":
+        ending = _LINE_END if opening[0] == b"%" else _PICTURE_END
+        found = ending.search(contents, opening.end())
+        return found.end() if found else None
+    depth = 1
+    for one in _PARENTHESIS.finditer(contents, opening.end()):
+        depth += {b"(": 1, b")": -1}.get(one[0], 0)
+        if not depth:
+            return one.end()
+    return None
 
 
 def _streams(objects: dict[int, bytes], numbers: list[int]) -> Iterator[tuple[bytes, bytes]]:
@@ -85,8 +151,8 @@ def _streams(objects: dict[int, bytes], numbers: list[int]) -> Iterator[tuple[by
                 yield how, data.rpartition(b"\r\nendstream")[0]
 
 
-def _unpacked(data: bytes) -> bytes:
-    """The beginning of a description. `zlib.error` when it is damaged or cut; a wrong or missing
+def _unpacked(data: bytes, most: int) -> bytes:
+    """So many bytes of a description. `zlib.error` when it is damaged or cut; a wrong or missing
     sum at its end is what some programs write.
     """
     if not data.strip(_SPACES):
@@ -94,7 +160,7 @@ def _unpacked(data: bytes) -> bytes:
     if data[0] & 15 != zlib.DEFLATED or int.from_bytes(data[:2]) % 31:
         raise zlib.error("no Flate")
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    found = unpacker.decompress(data[2:], _HEAD)
+    found = unpacker.decompress(data[2:], most)
     if not unpacker.eof and not unpacker.unconsumed_tail:
         raise zlib.error("cut")
     return found

@@ -94,6 +94,13 @@ def _left_out(code: str, values: dict[str, Any]) -> str:
             " anew from the program that made it.",
             count,
         ),
+        "cut_pages": ngettext(
+            "%(count)s of %(pages)s pages is damaged and read only in part: %(places)s. Save the"
+            " document anew from the program that made it.",
+            "%(count)s of %(pages)s pages are damaged and read only in part: %(places)s. Save the"
+            " document anew from the program that made it.",
+            count,
+        ),
         "formulas": ngettext(
             "%(count)s formula is left out: “%(first)s”. Write it as text where it is to be"
             " learnt.",

@@ -26,6 +26,25 @@ from datasets.services.indexes import (
 )
 from datasets.services.info import dataset_name, info_write, versions_materialise
 from datasets.services.overlaps import evaluation_sets_of
+from datasets.services.processes import (
+    check_start,
+    checks_run,
+    comparison_start,
+    comparisons_run,
+    duplicates_run,
+    duplicates_start,
+    import_start,
+    imports_run,
+    index_start,
+    revision_start,
+    revisions_run,
+    run_start,
+    runs_run,
+    statistics_run,
+    statistics_start,
+    tokens_run,
+    tokens_start,
+)
 from datasets.services.providers import (
     Probe,
     provider_create,
@@ -75,26 +94,7 @@ from datasets.services.runs import run_cancel, run_create, run_resume
 from datasets.services.saving import revision_save, revision_write
 from datasets.services.sharing import share_create, share_delete
 from datasets.services.statistics import version_duplicates, version_statistics
-from datasets.services.sweeping import (
-    check_start,
-    checks_run,
-    comparison_start,
-    comparisons_run,
-    duplicates_run,
-    duplicates_start,
-    import_start,
-    imports_run,
-    index_start,
-    revision_start,
-    revisions_run,
-    run_start,
-    runs_run,
-    statistics_run,
-    statistics_start,
-    sweep,
-    tokens_run,
-    tokens_start,
-)
+from datasets.services.sweeping import sweep
 from datasets.services.uploads import (
     SMALL,
     Wish,

@@ -213,6 +213,7 @@ def _finish(
         tags=found.mapping.tags,
         rows=outcome.usable,
         report=report,
+        stops_of=outcome.stops_of,
         check_name=name,
         progress={},
         stored_bytes=stored_bytes(version.directory),

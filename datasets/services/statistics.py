@@ -16,6 +16,7 @@ from common.disks import DiskFull, disk_full_told
 from common.errors import DomainError
 from common.phrases import dump
 from common.phrases import gettext as _
+from datasets.checking import stops_find
 from datasets.models import DatasetVersion, DatasetVersionQuerySet
 from datasets.previews import mapping_of
 from datasets.reading.locks import locked
@@ -27,6 +28,7 @@ from datasets.services.overlaps import (
     overlaps_give_up,
     uncompared,
 )
+from datasets.shapes.families import ways_digest
 from datasets.statistics.counting import FORMAT, statistics_compute
 from datasets.statistics.duplicates import ROW_BYTES, ROWS_MAX, near_find, near_mark
 
@@ -45,11 +47,14 @@ def statistics_waiting() -> DatasetVersionQuerySet:
 
 
 def statistics_outdated() -> DatasetVersionQuerySet:
-    """Versions whose statistics lack what was not counted yet when they were made."""
-    counted = DatasetVersion.objects.ready().filter(
-        statistics__isnull=False, statistics__error__isnull=True
-    )
-    return counted.filter(Q(statistics_format__isnull=True) | Q(statistics_format__lt=FORMAT))
+    """Versions whose statistics lack what was not counted yet when they were made, or whose rows at
+    which the engine would stop were found with other chat templates than it has.
+    """
+    is_early = Q(statistics_format__isnull=True) | Q(statistics_format__lt=FORMAT)
+    outdated = Q(statistics__error__isnull=True) & is_early
+    if ways := ways_digest():
+        outdated |= ~Q(stops_of=ways)
+    return DatasetVersion.objects.ready().filter(outdated, statistics__isnull=False)
 
 
 def outdated_nudge() -> None:
@@ -162,7 +167,18 @@ def _count_and_compare(version: DatasetVersion) -> None:
     if _lacks_counts(version):
         _count(version)
         overlaps_forget(version)
+    if (ways := ways_digest()) and version.stops_of != ways:
+        found = stops_find(version.rows_path, mapping_of(version), progress=reporter(version))
+        _stops_settle(version, found, ways)
     overlaps_find(version)
+
+
+@transaction.atomic
+def _stops_settle(version: DatasetVersion, found: dict[str, Any], ways: str) -> None:
+    row = DatasetVersion.objects.select_for_update(of=("self",)).filter(pk=version.pk).first()
+    if row is not None:
+        row.report["stops"], row.stops_of = found, ways
+        row.save(update_fields=["report", "stops_of"])
 
 
 def _lacks_counts(version: DatasetVersion) -> bool:
@@ -174,6 +190,7 @@ def _count_give_up(version: DatasetVersion, message: str) -> None:
     if _lacks_counts(version):
         version.statistics_format = FORMAT
         _settle(version, version.statistics or {"error": dump(message)}, None)
+    DatasetVersion.objects.filter(pk=version.pk).update(stops_of=ways_digest())
     overlaps_give_up(version, message)
 
 

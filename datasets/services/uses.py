@@ -79,6 +79,10 @@ def version_stops(version: DatasetVersion) -> list[Stop]:
 
 def _why(code: str) -> str:
     return {
+        "files": _(
+            "its text holds “<image>”, “<video>” or “<audio>”, which stands for a file with this"
+            " template, and there is none"
+        ),
         "tools": _("this template cannot write its tools"),
         "call": _("this template cannot read its tool call"),
         "calls": _("this template takes only one tool call at once"),
@@ -88,7 +92,8 @@ def _why(code: str) -> str:
 def version_stop(version: DatasetVersion, *, template: str) -> str:
     """Why the engine would stop at rows of the version under a chat template; empty: it does not.
 
-    Versions checked before this was looked for say nothing.
+    Versions checked before the engine told of the template say nothing until they are looked at
+    again, which `statistics_outdated` has done.
     """
     found = version.report.get("stops", {}).get(template)
     if not found:

@@ -261,10 +261,9 @@ def _choice(row: _Row, key: str) -> Turn:
 
 def _warn(example: Example, row: _Row) -> None:
     """Notes what the engine takes although a person would not."""
-    sides = [*example.turns, *(turn for turn in (example.chosen, example.rejected) if turn)]
-    if any(not turn.content.strip() for turn in sides if turn.role in ASKING):
+    if any(not turn.content.strip() for turn in example.said if turn.role in ASKING):
         example.warnings.append(row.emptiness("empty_question"))
-    if any(not turn.content.strip() for turn in sides if turn.role in ANSWERING):
+    if any(not turn.content.strip() for turn in example.said if turn.role in ANSWERING):
         example.warnings.append(Finding("empty_answer"))
     if example.chosen and example.rejected and example.chosen.content == example.rejected.content:
         example.warnings.append(Finding("same_answers"))

@@ -1,5 +1,6 @@
 """The chat templates that there are: the engine's own, and without an engine the common ones."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
@@ -12,6 +13,7 @@ from common.engines import engine_folder
 from datasets.shapes.templates import BOS, EOS, Template
 from datasets.shapes.tool_words import ToolWords
 
+STOPS_FORMAT = 1  # of `Template.stops_at`; versions checked by an earlier one are looked at again
 FILE_MAX = 4 * 2**20  # bytes of templates.json; the engine's has some 170 kB
 
 _THINKS = {"thought_words": ("<think>\n", "\n</think>\n\n"), "thought": "<think>\n\n</think>\n\n"}
@@ -118,17 +120,30 @@ def is_known(name: str) -> bool:
     return name in _known()
 
 
-def ways_with_tools() -> list[tuple[Template, list[str]]]:
-    """One template of each way in which rows with tools can stop the engine, and all names."""
+def ways_to_stop() -> list[tuple[Template, list[str]]]:
+    """One template of each way in which rows can stop the engine, and all names."""
+    return list(_ways().values())
+
+
+def ways_digest() -> str:
+    """Another one for other ways. Empty where no engine tells of its templates."""
+    if _known() is FAMILIES:
+        return ""
+    told = [(way.decode(), names) for way, (_template, names) in _ways().items()]
+    return hashlib.sha256(orjson.dumps([STOPS_FORMAT, told])).hexdigest()[:16]
+
+
+def _ways() -> dict[bytes, tuple[Template, list[str]]]:
     ways: dict[bytes, tuple[Template, list[str]]] = {}
     for name, template in _known().items():
         words = template.tool_words
-        said = (words.names_tools, words.tool == "arguments", words.tool == "verbatim")
-        called = (*map(bool, (words.call, words.calls, words.argument)),)
-        around = (words.thoughts, words.marks, template.thought_words)
+        tool = words.tool if words.tool in ("arguments", "verbatim", "declared") else "json"
+        said = (words.names_tools, tool)
+        called = (*map(bool, (words.call, words.calls, words.argument, words.quote)), words.naming)
+        around = (words.thoughts, words.marks, template.thought_words, template.placeholders)
         way = orjson.dumps((bool(words.tools), said, called, around))
         ways.setdefault(way, (template, []))[1].append(name)
-    return list(ways.values())
+    return ways
 
 
 def _known() -> Mapping[str, Template]:
@@ -156,15 +171,16 @@ def _read(facts: Any) -> Template | None:
     """A template as the engine describes it; None for what is none."""
     if not isinstance(facts, dict):
         return None
-    tool_words = ToolWords.read(facts.get("tool_words", {}))  # earlier engines tell none
-    facts = {name: fact for name, fact in facts.items() if name != "tool_words"}
+    facts = {"placeholders": [], "tool_words": {}, **facts}  # earlier engines tell neither
+    tool_words = ToolWords.read(facts.pop("tool_words"))
     kinds = {one.name: one.default for one in fields(Template) if one.name != "tool_words"}
     if tool_words is None or facts.keys() != kinds.keys():
         return None
     if not all(_fits(facts[name], default) for name, default in kinds.items()):
         return None
     template = Template(**facts, tool_words=tool_words)
-    has_words = all(isinstance(one, str) for one in (*template.stop_words, *template.thought_words))
+    words = (*template.stop_words, *template.thought_words, *template.placeholders)
+    has_words = all(isinstance(one, str) for one in words)
     has_eos = bool(template.stop_words) or not template.replace_eos
     has_ends = len(template.thought_words) in (0, 2)
     return template if has_words and has_eos and has_ends and template.system else None

@@ -46,6 +46,7 @@ class Template:
     thought_words: Sequence[str] = ()  # around thoughts, of models that think
     thought: str = ""  # put before an answer that has no thought of its own
     tool_words: ToolWords = field(default_factory=ToolWords)
+    placeholders: Sequence[str] = ()  # of images, videos and sounds, which rows never come with
 
     @property
     def digest(self) -> str:
@@ -84,9 +85,12 @@ class Template:
     def stops_at(self, example: Example) -> str:
         """At what of this row the engine stops the whole training; empty when it takes the row.
 
-        `tools`, `call`, or `calls` where one call is taken and several at once are not.
+        `files` where a text has a placeholder of what is not there, `tools`, `call`, or `calls`
+        where one call is taken and several at once are not.
         """
         words = self.tool_words
+        if example.holds(self.placeholders):
+            return "files"
         if words.stops_at_tools(example.tools):
             return "tools"
         told = [(turn, example.learns(place)) for place, turn in enumerate(example.turns)]

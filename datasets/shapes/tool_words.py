@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-WAYS = ("", "wrapped", "bare", "given", "verbatim", "arguments")
+from datasets.shapes.tool_forms import as_arguments, as_declaration, as_marked
+
+WAYS = ("", "wrapped", "bare", "given", "verbatim", "arguments", "declared")
+NAMINGS = ("", "json", "text")
 _STOPS = (ValueError, KeyError, TypeError, AttributeError)
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
@@ -21,11 +24,13 @@ class ToolWords:
     """
 
     tools: Sequence[str] = ()  # before the first, between two, after the last
-    tool: str = ""  # JSON `wrapped` as a function, `bare`, as `given`, all `verbatim`; `arguments`
+    tool: str = ""  # one of `WAYS`: JSON `wrapped` as a function, `bare`, as `given`, `verbatim`, …
     indent: int = 0  # of that JSON
     call: Sequence[str] = ()  # before and after the arguments of a call that is alone
     calls: Sequence[str] = ()  # before the first's, between two, after the last's
+    naming: str = ""  # of a call: any name as it prints, as `json`, or only one that is a `text`
     argument: Sequence[str] = ()  # one that is a text, any other, between two; else all as JSON
+    quote: str = ""  # around texts where arguments are neither, see `as_marked`
     thoughts: Sequence[str] = ()  # what thoughts before a call stand between
     marks: Sequence[str] = ()  # what the JSON of calls may stand between
 
@@ -36,6 +41,8 @@ class ToolWords:
         if not isinstance(told, dict) or not told.keys() <= {one.name for one in fields(cls)}:
             return None
         fits = told.get("tool", "") in WAYS and type(told.get("indent", 0)) is int
+        fits &= told.get("naming", "") in NAMINGS and isinstance(told.get("quote", ""), str)
+        fits &= bool(told.get("quote")) or told.get("tool") != "declared"
         for name, size in sizes.items():
             found = told.get(name, [])
             fits &= isinstance(found, list) and len(found) in (0, size)
@@ -79,7 +86,9 @@ class ToolWords:
 
     def _written(self, tool: Mapping[str, Any], inner: Mapping[str, Any]) -> str:
         if self.tool == "arguments":
-            return _arguments(inner["parameters"])
+            return as_arguments(inner["parameters"])
+        if self.tool == "declared":
+            return as_declaration(inner, self.quote)
         written = inner if self.tool == "bare" else tool
         if self.tool == "wrapped" and tool.get("type") != "function":
             written = {"type": "function", "function": tool}
@@ -122,11 +131,19 @@ class ToolWords:
             begin, between, end = self.calls
         said = []
         for number, call in enumerate(calls):
-            said.append(_filled(between if number else begin, {"name": call["name"]}))
+            name = self._name_said(call["name"])
+            said.append(_filled(between if number else begin, {"name": name}))
             said.append(self._values_said(call["arguments"]))
         return "".join([*said, end])
 
+    def _name_said(self, name: Any) -> Any:
+        if self.naming == "text" and not isinstance(name, str):
+            raise TypeError(name)
+        return _json(name) if self.naming == "json" else name
+
     def _values_said(self, arguments: Any) -> str:
+        if self.quote:
+            return as_marked(arguments, self.quote)
         if not self.argument:
             return _json(arguments)
         as_text, as_json, between = self.argument
@@ -151,20 +168,6 @@ def _function(tool: dict[str, Any], *, needed: bool) -> dict[str, Any]:
     if tool.get("type") != "function":
         return tool
     return dict(tool["function"] if needed else tool.get("function", tool))
-
-
-def _arguments(parameters: Mapping[str, Any]) -> str:
-    """What a tool takes, one a line, as most templates have it."""
-    lines = []
-    for name, told in parameters["properties"].items():
-        kind = f"{told.get('type', '')}" + ", required" * (name in parameters.get("required", []))
-        line = f"  - {name} ({kind}): {told.get('description', '')}"
-        if told.get("enum"):
-            line += f", should be one of [{', '.join(told['enum'])}]"
-        if told.get("items"):
-            line += f", where each item should be {told['items'].get('type', '')}"
-        lines.append(f"{line}\n")
-    return "".join(lines)
 
 
 def _between(words: Sequence[str], text: str) -> re.Match[str] | None:

@@ -3,6 +3,7 @@
 Free of Django: a process that only splits examples into tokens starts in a fraction of the time.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,15 @@ class Example:
             + sum(len(turn.content) for turn in self.turns)
             + max(answers, default=0)
         )
+
+    @property
+    def said(self) -> list[Turn]:
+        """All turns, and the two answers of a preference."""
+        return [*self.turns, *(turn for turn in (self.chosen, self.rejected) if turn)]
+
+    def holds(self, words: Collection[str]) -> bool:
+        """Whether one of the words stands in a turn or answer; system prompts are neither."""
+        return any(word in turn.content for turn in self.said for word in words)
 
     def learns(self, place: int) -> bool:
         """Whether the turn at this place carries loss, as answers do.

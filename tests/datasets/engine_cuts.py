@@ -46,7 +46,7 @@ def lengths(case, examples, data, template, tokenizer):
     def alone(place):
         try:
             (row,) = made({name: [column[place]] for name, column in examples.items()})
-        except (RuntimeError, ValueError):
+        except (RuntimeError, TypeError, ValueError):
             return None
         return row
 

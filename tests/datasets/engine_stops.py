@@ -26,9 +26,22 @@ class Characters:
         return 0
 
 
+class Processor:
+    """Whatever a model that takes files has to prepare these, of which there are none."""
+
+    def __getattr__(self, name):
+        """Anything that is asked for."""
+        if name.endswith(("_token", "_sequence")):
+            return ""
+        if name.endswith("_kernel_size"):
+            return (1, 1)
+        return 1 if name.endswith("size") else Processor()
+
+
 def stops(template, row):
     """Whether the engine's loader would end with an exception at the row."""
     try:
+        template.mm_plugin.process_messages(row["messages"], [], [], [], Processor())
         template.encode_multiturn(Characters(), row["messages"], row["system"], row["tools"])
     except Exception:  # noqa: BLE001  any of them ends the training
         return True

@@ -30,6 +30,7 @@ ARGUMENTS: list[dict[str, Any]] = [
     {"place": '"重庆"\n', "days": 2, "hours": [1.5, None], "more": {"é": True, "a": "b"}},
     {"days": None, "place": "{{name}} {{value}} {}"},
 ]
+NAMES = ["get_weather", 'get "天气"', None, "get_weather"]
 AROUND = [
     "{}",
     "<tool_call>\n{}\n</tool_call>",
@@ -42,7 +43,8 @@ def tool_rows(n: int, words: str) -> dict[str, dict[str, Any]]:
     """The n-th row of each kind, with these words in its answers."""
     tools, arguments = TOOLS[n % len(TOOLS)], ARGUMENTS[n // 2 % len(ARGUMENTS)]
     asked = f"Which weather is it?{words}"
-    call = json.dumps({"name": "get_weather", "arguments": arguments}, ensure_ascii=n % 2 == 0)
+    name = NAMES[n // 2 % len(NAMES)]
+    call = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=n % 2 == 0)
     call = AROUND[n // 3 % len(AROUND)].replace("{}", call)
     turns = [
         {"from": "human", "value": asked},

@@ -19,7 +19,6 @@ from tests.datasets.test_engine_agrees import LIMIT, engine_run
 
 pytestmark = pytest.mark.engine
 
-OWN_FORM = {"gemma4", "gemma4n"}  # nothing is told of how they write values
 Q, A = {"from": "human", "value": "Which weather?"}, {"from": "gpt", "value": "Sun."}
 CALL = {"name": "clock", "arguments": {}}
 
@@ -44,6 +43,10 @@ GIVEN = {
     "items that are a list": [_with(items=[1])],
     "items that are an object": [_with(items={"type": "integer"})],
     "a description that is none": [{**CLOCK, "description": None}],
+    "required as a text": [{"name": "t", "parameters": {"properties": {}, "required": "all"}}],
+    "required as a number": [{"name": "t", "parameters": {"properties": {}, "required": 1}}],
+    "what it gives": [{**CLOCK, "response": {"type": "object", "description": "the time"}}],
+    "what it gives as a text": [{**CLOCK, "response": "the time"}],
 }
 CALLS = {
     **{f"arguments {n}": {"name": "clock", "arguments": one} for n, one in enumerate(ARGUMENTS)},
@@ -54,6 +57,8 @@ CALLS = {
     "a list as arguments": {"name": "clock", "arguments": [1]},
     "nothing as arguments": {"name": "clock", "arguments": None},
     "the second with text": [CALL, {"name": "clock", "arguments": "x"}],
+    **{f"the name {name}": {**CALL, "name": name} for name in (None, 7, True, ["a"], {"a": 1}, "")},
+    "the second named by nothing": [CALL, {**CALL, "name": None}],
 }
 TEXTS = {
     "in marks": f"<tool_call>\n{json.dumps(CALL)}\n</tool_call>",
@@ -64,11 +69,25 @@ TEXTS = {
     "no arguments in marks": '<tool_call>{"name": "clock"}</tool_call>',
     "two marks": f"<tool_call>{json.dumps(CALL)}</tool_call>" * 2,
 }
+PLACES = ("<image>", "<video>", "<audio>", "<Image>", "< image>", "<|image|>", "<image", "{image}")
 
 
 def _rows() -> dict[str, dict[str, Any]]:
     """Rows by what is special about them."""
     found = {name: {"conversations": [Q, A], "tools": json.dumps(t)} for name, t in GIVEN.items()}
+    for word in PLACES:
+        text = f"What is {word}?"
+        found[f"{word} in a question"] = {"conversations": [{**Q, "value": text}, A]}
+        found[f"{word} in an answer"] = {"conversations": [Q, {**A, "value": text}]}
+        system = {"from": "system", "value": text}
+        found[f"{word} in a prompt"] = {"conversations": [system, Q, A]}
+        found[f"{word} in tools"] = {
+            "conversations": [Q, A],
+            "tools": json.dumps([{**CLOCK, "description": text}]),
+        }
+        seen = {"from": "observation", "value": text}
+        turns = [Q, {"from": "function_call", "value": json.dumps(CALL)}, seen, A]
+        found[f"{word} from a tool"] = {"conversations": turns}
     said = {name: json.dumps(call) for name, call in CALLS.items()} | TEXTS
     for name, text in said.items():
         turns = [Q, {"from": "function_call", "value": text}, {**Q, "from": "observation"}, A]
@@ -115,9 +134,9 @@ def test_the_engine_stops_where_we_say(asked, engine_tells) -> None:
     for template, stops in engine_tells["stops"].items():
         for (name, example), stopped in zip(asked.items(), stops, strict=True):
             said = template_named(template).stops_at(example)
-            if template not in OWN_FORM and bool(said) != stopped:
+            if bool(said) != stopped:
                 wrong.append((template, name, said, stopped))
-    assert not wrong, (len(wrong), wrong[:30])
+    assert not wrong, (len(wrong), wrong[:10], wrong[-10:])
     assert all(any(row) for row in zip(*engine_tells["stops"].values(), strict=True)) is False
 
 
@@ -133,16 +152,13 @@ def test_the_check_counts_them_by_template(asked, engine_tells, tmp_path) -> Non
     for template, stops in engine_tells["stops"].items():
         told = found.get(template, {"rows": 0, "row": None})
         first = stops.index(True) + 1 if any(stops) else None
-        if template not in OWN_FORM:
-            assert (told["rows"], told["row"]) == (sum(stops), first), template
+        assert (told["rows"], told["row"]) == (sum(stops), first), template
 
 
 def test_a_recipe_leaves_out_where_the_engine_stops(asked, engine_tells, tmp_path) -> None:
     """Those rows and no others."""
     rows, stopping = list(_rows().values()), 0
     for template, stops in engine_tells["stops"].items():
-        if template in OWN_FORM:
-            continue
         steps = steps_checked([{"kind": "clean", "parameters": {"template": template}}])
         kept, outcomes = apply(rows, steps, mapping=guess(rows).mapping, seed=1, folder=tmp_path)
         assert [row.number for row in kept] == [n for n, stop in enumerate(stops) if not stop]

@@ -295,3 +295,30 @@ def test_damaged_pages_are_told_from_empty_ones(tmp_path: Path) -> None:
     seen = [zlib.compress(b"0 0 9 9 re S"), zlib.compress(b"1 0 0 rg 0 0 9 9 re f")]
     contents, _rows = ingest(tmp_path, samples.pdf(["One.", *seen]), "a.pdf")
     assert "2 of 3 pages hold pictures" in str(load(contents.files[0]["problem"]))
+
+
+def test_pages_that_are_damaged_in_part_are_named(tmp_path: Path) -> None:
+    """What can be read of them is; whole pages with odd bytes where they may stand are whole."""
+    said = b"BT /F1 12 Tf 72 720 Td (Here.) Tj ET "
+    chance = random.Random(1)
+    long = b"".join(b"BT 72 %d Td (%d) Tj ET " % (9, chance.randrange(10**9)) for _n in range(400))
+    packed = zlib.compress(said + long)
+    damaged = [
+        packed[: len(packed) // 2],
+        packed[:1500] + b"\xff" * 40 + packed[1540:],
+        zlib.compress(said + chance.randbytes(300)),
+        zlib.compress(said + b"BT (Gone. Tj ET"),
+    ]
+    whole = [
+        packed,
+        packed[:-4],
+        zlib.compress(said + rb"BT (\) a \( (b) \\) Tj (\377) Tj <FEFF> Tj ET"),
+        zlib.compress(said + b"BT (\xfe\xff\x00\xa0\x8f\x01) Tj ET % \xe6\xb1\x89\xff\xfe\n"),
+        zlib.compress(said + b"BI /W 2 /H 2 /BPC 8 /CS /G ID \xfe\xfd(\xff\nEI Q"),
+        zlib.compress(said + b"/\xcb\xce\xcc\xe5 <</A (\xff)>> BDC EMC"),
+    ]
+    contents, rows = ingest(tmp_path, samples.pdf([*damaged, *whole]), "a.pdf")
+    assert [row["place"] for row in rows] == list(range(1, 11))
+    assert all(row["text"].startswith("Here.") for row in rows)
+    told = str(load(contents.files[0]["problem"]))
+    assert told.startswith("4 of 10 pages are damaged and read only in part: 1, 2, 3, 4. Save")

@@ -37,7 +37,7 @@ def told(**words: Any) -> ToolWords:
     return found
 
 
-def call(name: str, **arguments: Any) -> dict[str, Any]:
+def call(name: Any, **arguments: Any) -> dict[str, Any]:
     return {"name": name, "arguments": arguments}
 
 
@@ -106,6 +106,35 @@ def test_calls_with_one_argument_after_the_other() -> None:
     assert words.call_said(given) == 'one(a="{{key}}", b=[1, null], c={"é": true})'
     text = json.dumps({"name": "one", "arguments": "text"})
     assert words.call_said(text) == text
+
+
+@pytest.mark.parametrize(
+    ("naming", "names", "said"),
+    [
+        ("", ['a"b', None, 7], ['a"b({})', "None({})", "7({})"]),
+        ("json", ['a"b', None, 7], ['"a\\"b"({})', "null({})", "7({})"]),
+        ("text", ['a"b'], ['a"b({})']),
+    ],
+)
+def test_names_of_calls(naming, names, said) -> None:
+    words = told(**AS_JSON, naming=naming)
+    assert [words.call_said(json.dumps(call(name))) for name in names] == said
+    assert words.stops_at_call(json.dumps(call(None))) == (naming == "text")
+
+
+def test_a_form_that_is_no_json() -> None:
+    """Texts in marks, keys bare and in order; of arguments only description and type."""
+    words = told(**AS_JSON, tools=["", "\n", ""], tool="declared", quote="|")
+    given = json.dumps(call("one", b=[1.5, None, True], a="x", c={"z": "é", "y": {}}))
+    assert words.call_said(given) == "one(a:|x|,b:[1.5,null,true],c:{y:{},z:|é|})"
+    assert words.call_said('{"name": "one", "arguments": "text"}') == "one(text)"
+    gives = {"response": {"type": "object", "description": "all"}, "parameters": {}}
+    assert words.tools_said(json.dumps([WRAPPED, ONE | gives])) == (
+        "declaration:two{description:|the second|,parameters:{properties:"
+        "{place:{description:|where|,type:|STRING|},days:{type:|ARRAY|}},required:[|place|]}}\n"
+        "declaration:one{description:||,response:{description:|all|,type:|OBJECT|}}"
+    )
+    assert ToolWords.read({"tools": ["", "", ""], "tool": "declared"}) is None
 
 
 def test_words_around_calls() -> None:

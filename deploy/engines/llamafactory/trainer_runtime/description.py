@@ -85,7 +85,18 @@ def template(found: Any) -> dict[str, Any]:
         "thought_words": list(found.thought_words) if thinks else [],
         "thought": found.add_thought() if thinks else "",
         "tool_words": tool_words(found),
+        "placeholders": placeholders(found.mm_plugin),
     }
+
+
+def placeholders(plugin: Any) -> list[str]:
+    """Return what stands for files in texts, where the engine stops without such files."""
+    from llamafactory.data.mm_plugin import BasePlugin
+    from llamafactory.extras import constants
+
+    if type(plugin).process_messages is BasePlugin.process_messages:
+        return []  # it takes no files, and leaves texts as they are
+    return [getattr(constants, f"{kind}_PLACEHOLDER") for kind in ("IMAGE", "VIDEO", "AUDIO")]
 
 
 def _parts(kind: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 TOOLS = ("first_tool", "second_tool")
 KEYS = ("first_key", "second_key")
 TEXT, OTHER = "a text", {"other": [1, True]}
+MARK = '<|"|>'  # around texts in tools and calls of Gemma 4
 
 
 def tool_words(found: Any) -> dict[str, Any]:
@@ -71,8 +72,18 @@ def _tools(write: Callable[[list[Any]], str]) -> dict[str, Any]:
                 if way == "bare" and json.dumps(wrapped[0], indent=indent) in write(wrapped):
                     way = "given"
                 return {"tools": _named(text, parts), "tool": way, "indent": indent or 0}
+    declared = [_declaration(number, name) for number, name in enumerate(TOOLS)]
+    if all(one in text for one in declared):
+        return {"tools": _named(text, declared), "tool": "declared", "indent": 0}
     lines = [f"  - {name} (string, required): a key\n" for name in TOOLS]
     return {"tools": _named(text, lines), "tool": "arguments", "indent": 0}
+
+
+def _declaration(number: int, name: str) -> str:
+    """Return one of those tools as Gemma 4 has it."""
+    key = f"{name}:{{description:{MARK}a key{MARK},type:{MARK}STRING{MARK}}}"
+    takes = f"properties:{{{key}}},required:[{MARK}{name}{MARK}],type:{MARK}OBJECT{MARK}"
+    return f"declaration:{name}{{description:{MARK}about {number}{MARK},parameters:{{{takes}}}}}"
 
 
 def _named(text: str, parts: list[str]) -> list[str]:
@@ -101,20 +112,43 @@ def _calls(write: Callable[[list[Any]], str]) -> dict[str, Any]:
 
     given = {KEYS[0]: TEXT}
     alone = write(calls(given))
-    argument, body = [], json.dumps(given)
-    if body not in alone:
+    argument, quote, body = [], "", json.dumps(given)
+    if f"{KEYS[0]}:{MARK}" in alone:
+        quote, body = MARK, _marked(lambda arguments: write(calls(arguments)))
+    elif body not in alone:
         argument, body = _argument(lambda arguments: write(calls(arguments)))
+    naming = _naming(lambda name: write([FunctionCall(name, json.dumps(given))]))
+    names = [json.dumps(name) if naming == "json" else name for name in TOOLS]
     found = {
         "argument": argument,
-        "call": [one.replace(TOOLS[0], "{{name}}") for one in _cut(alone, body)],
+        "quote": quote,
+        "naming": naming,
+        "call": [one.replace(names[0], "{{name}}") for one in _cut(alone, body)],
     }
     try:
         several = write(calls(given, given))
     except ValueError:  # the engine refuses more than one
         return found
     before, between, after = _cut(several, body, body)
-    before, between = before.replace(TOOLS[0], "{{name}}"), between.replace(TOOLS[1], "{{name}}")
+    before, between = before.replace(names[0], "{{name}}"), between.replace(names[1], "{{name}}")
     return found | {"calls": [before, between, after]}
+
+
+def _naming(write: Callable[[Any], str]) -> str:
+    """Return how names of calls are written: as JSON, texts only, or whatever they are."""
+    try:
+        return "json" if "null" in write(None) else ""
+    except TypeError:
+        return "text"
+
+
+def _marked(write: Callable[[dict[str, Any]], str]) -> str:
+    """Return the first argument as Gemma 4 has it; ValueError where others are not so."""
+    text = f"{MARK}{TEXT}{MARK}"
+    both = write({KEYS[1]: TEXT, KEYS[0]: OTHER})
+    if f"{{{KEYS[0]}:{{other:[1,true]}},{KEYS[1]}:{text}}}" not in both:
+        raise ValueError(both)
+    return f"{KEYS[0]}:{text}"
 
 
 def _argument(write: Callable[[dict[str, Any]], str]) -> tuple[list[str], str]:
