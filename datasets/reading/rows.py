@@ -176,7 +176,10 @@ def _refuse_costly(data: bytes, line: int) -> None:
                 raise too_deep(line, DEPTH_MAX)
     if data.count(b",") > VALUES_MAX and _STRING.sub(b"", data).count(b",") > VALUES_MAX:
         raise BadFile(
-            _("The row in line %(line)s holds more than %(limit)s values. Split it or leave it out.")
+            _(
+                "The row in line %(line)s holds more than %(limit)s values. Split it or leave it"
+                " out."
+            )
             % {"line": line, "limit": VALUES_MAX},
             code="too_many_values",
             line=line,
