@@ -63,7 +63,7 @@ class RowForm(forms.Form):
         super().__init__(*args, **{**kwargs, "initial": initial})
         self.places = places
         for number, place in enumerate(places):
-            self.fields[f"text-{number}"] = _area(place.text, required=False)
+            self.fields[f"text-{number}"] = _area(place.text, required=False, label=place.column)
         if not places:
             raw = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
             self.fields["raw"] = _area(raw, required=True)
@@ -78,9 +78,10 @@ class RowForm(forms.Form):
         return [self.cleaned_data[f"text-{n}"] for n in range(len(self.places))]
 
 
-def _area(text: str, *, required: bool) -> forms.CharField:
+def _area(text: str, *, required: bool, label: str = "") -> forms.CharField:
     lines = min(max(text.count("\n") + len(text) // 90 + 1, 2), 24)
     return forms.CharField(
+        label=label,
         initial=text,
         required=required,
         strip=False,

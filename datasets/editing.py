@@ -31,6 +31,11 @@ class Place:
     role: str
     text: str
 
+    @property
+    def column(self) -> str:
+        """The column of which the text is all; empty for a part of one."""
+        return str(self.path[0]) if len(self.path) == 1 else ""
+
 
 def row_value(version: DatasetVersion, number: int) -> Any:
     """The row with this number, from 0, as versions made of this one hold it.

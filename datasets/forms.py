@@ -63,7 +63,9 @@ class FileForm(forms.Form):
 
     file = FilesField(
         label=_("Files"),
-        help_text=format_lazy("{} {}", KINDS_TEXT, _("Several files at once become one version.")),
+        help_text=format_lazy(
+            _("{said} {more}"), said=KINDS_TEXT, more=_("Several files at once become one version.")
+        ),
         required=False,
         allow_empty_file=True,  # the service says why it is refused
         widget=FilesInput(attrs={"accept": ",".join(KINDS)}),

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from django.utils.translation import gettext_noop
+
 from common.phrases import gettext as _
 from datasets.reading.refusals import BadFile, empty_file
 from datasets.reading.sniffing import HEAD, text_kind
@@ -66,8 +68,8 @@ _PACKED: tuple[tuple[bytes, str], ...] = (
 )
 _REFUSED: tuple[tuple[bytes, str], ...] = (
     (rb"SQLite format 3\x00", "SQLite"),
-    (rb"\x89PNG|\xff\xd8\xff|GIF8", "image"),
-    (rb"\x7fELF|MZ[\x00-\xff]{2}\x00", "program"),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8", gettext_noop("picture")),
+    (rb"\x7fELF|MZ[\x00-\xff]{2}\x00", gettext_noop("program")),
 )
 # Documents whose text lies in their own markup, or in a program's own form.
 _MARKED_UP = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\\rtf\d")
@@ -189,6 +191,6 @@ def _refuse(head: bytes) -> None:
                     "This is a file of the kind %(kind)s, which cannot be read. Convert it to"
                     " JSONL, CSV, XLSX, Parquet, text, PDF or DOCX; archives to zip or tar.gz."
                 )
-                % {"kind": name},
+                % {"kind": _(name)},
                 code="binary",
             )

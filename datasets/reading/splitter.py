@@ -193,11 +193,33 @@ def broken_json(reason: str, line: int, column: int) -> BadFile:
             "Line %(line)s, column %(column)s is not valid JSON: %(reason)s. Put names and texts in"
             " double quotes, a comma between two of them and none behind the last."
         )
-        % {"line": line, "column": column, "reason": reason},
+        % {"line": line, "column": column, "reason": _of_json().get(reason, reason)},
         code="broken_json",
         line=line,
         column=column,
     )
+
+
+def _of_json() -> dict[str, str]:
+    """What orjson says that people meet."""
+    return {
+        "unexpected end of data": _("unexpected end of data"),
+        "unexpected content after document": _("unexpected content after document"),
+        "unexpected control character in string": _("unexpected control character in string"),
+        "trailing comma is not allowed": _("trailing comma is not allowed"),
+        "invalid escaped sequence in string": _("invalid escaped sequence in string"),
+        "unexpected character, expected a JSON value": _(
+            "unexpected character, expected a JSON value"
+        ),
+        "unexpected character, expected a string key": _(
+            "unexpected character, expected a string key"
+        ),
+        "unexpected character, expected ':' after key": _(
+            "unexpected character, expected ':' after key"
+        ),
+        "unexpected character, expected ',' or '}'": _("unexpected character, expected ',' or '}'"),
+        "unexpected character, expected ',' or ']'": _("unexpected character, expected ',' or ']'"),
+    }
 
 
 def too_long(line: int, limit: int, *, row: int | None = None) -> BadFile:

@@ -1,6 +1,7 @@
 """Looking through rows: filters, order, search, and rows as the tokens that the model sees."""
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,16 @@ def test_the_page_and_the_api_agree(version, client, people) -> None:
     assert jump.context["rows"].rows[0].number == 40
     DatasetVersion.objects.update(statistics=None)
     assert "language and length come" in client.get(url, {"flag": "dropped"}).content.decode()
+
+
+def test_fields_above_the_rows_keep_the_focus(version, client, people) -> None:
+    """Which htmx gives back to the new one with the same id."""
+    client.force_login(people.viewer)
+    page = client.get(reverse("datasets:version_rows", args=[version.dataset_id, version.pk]))
+    form = page.content.decode().partition('<form class="rows-form"')[2].partition("</form>")[0]
+    fields = re.findall(r'<(?:select|input(?! type="hidden"))[^>]*>', form)
+    assert len(fields) > 7
+    assert all(' id="rows-' in field for field in fields)
 
 
 def test_rows_of_documents_say_where_they_are_from(make, client, people) -> None:

@@ -35,7 +35,8 @@ def test_the_way_through_the_pages(client, people, make) -> None:
     assert "member has changed row 12 meanwhile" in late.content.decode()
     edit = reverse("datasets:row_edit", args=[version.dataset_id, version.pk, 1])
     form = client.get(edit).context["form"]
-    assert [role for role, _field in form.said] == ["user", "user", "assistant"]
+    said = [(role, field.label) for role, field in form.said]
+    assert said == [("user", "instruction"), ("user", "input"), ("assistant", "output")]
     sent = {"edition": "0", "text-0": "question 0", "text-1": "", "rating": "5", "note": "mine"}
     sent["text-2"] = "a <b>new</b>\r\nanswer"
     assert client.post(edit, sent)["Location"].endswith("?row=1#row-1")

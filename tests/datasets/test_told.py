@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from django.utils.translation import override
 
 from common.phrases import load
 from tests.datasets import samples
@@ -145,6 +146,19 @@ def two(spoil=lambda data, _name: data, bad: bytes = jsonl(GOOD)) -> bytes:
 def test_what_a_refusal_says(tmp_path: Path, name: str, data: bytes, said: str) -> None:
     """Of a file nothing of which can be used."""
     assert refusal(tmp_path, data, name).message == said
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("rows.jsonl", b'{"a": 1}\n{"a" 2}\n', "字符有误，名称之后应为“:”。"),
+        ("rows.jsonl", b'{"a": 1}\n{"a": 2,}\n', "最后一项之后不能有逗号。"),
+        ("a.png", b"\x89PNG\r\n", "“图片”类型的文件"),
+    ],
+)
+def test_refusals_in_the_reader_s_language(tmp_path: Path, name: str, data: bytes, said: str):
+    with override("zh-hans"):
+        assert said in refusal(tmp_path, data, name).message
 
 
 def test_what_is_said_of_a_bomb(tmp_path: Path, settings) -> None:
