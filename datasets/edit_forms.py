@@ -66,6 +66,7 @@ class RowForm(forms.Form):
         if not places:
             raw = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
             self.fields["raw"] = _area(raw, required=True)
+        self.fields["raw" if not places else "text-0"].widget.attrs["autofocus"] = True
 
     @property
     def said(self) -> list[tuple[str, forms.BoundField]]:
