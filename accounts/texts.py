@@ -139,4 +139,6 @@ def event_sentence(event: Event) -> str:
 
 def _with_states(text: str, event: Event, old: str, new: str) -> str:
     known = event.old in STATES and event.new in STATES
-    return f"{text}: {old} → {new}" if known else text
+    if not known:
+        return text
+    return _("%(text)s: %(old)s → %(new)s") % {"text": text, "old": old, "new": new}

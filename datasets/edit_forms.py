@@ -67,6 +67,7 @@ class RowForm(forms.Form):
         if not places:
             raw = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
             self.fields["raw"] = _area(raw, required=True)
+        self.fields["raw" if not places else "text-0"].widget.attrs["autofocus"] = True
 
     @property
     def said(self) -> list[tuple[str, forms.BoundField]]:
@@ -141,7 +142,7 @@ class CompareForm(forms.Form):
             DatasetVersion.objects.visible_to(user)
             .filter(state__in=readable)
             .select_related("dataset")
-            .only("id", "number", "parent_id", "created_at", "dataset__name")
+            .only("id", "number", "parent_id", "sha256", "created_at", "dataset__name")
             .order_by("dataset__name", "dataset_id", "-number")
         )
         asked = [before, after, *(self.data.get(name, "") for name in self.fields)]
@@ -173,8 +174,9 @@ def _sides(
 
 
 def _origin(version: DatasetVersion, named: dict[str, DatasetVersion]) -> DatasetVersion | None:
-    """What it was made from, else the version before it of the same dataset."""
-    if parent := named.get(str(version.parent_id)):
+    """What it was made from; the version before it where that is not seen, or holds the same."""
+    parent = named.get(str(version.parent_id))
+    if parent and parent.sha256 != version.sha256:
         return parent
     earlier = (
         one

@@ -53,6 +53,7 @@ class SharesMixin:
         methods=["get", "post"],
         pagination_class=None,
         permission_classes=[IsAuthenticatedWithScope],
+        serializer_class=ShareCreateSerializer,
     )
     def shares(self, request: Request, pk: str) -> Response:
         """The shares; a POST adds one. It lets read and use, not change."""

@@ -363,7 +363,7 @@ class Asking:
 
     def _spent_up(self, terms: Terms) -> DomainError:
         values = {
-            "tokens": self.spent.tokens,
+            "tokens": f"{self.spent.tokens:,}",
             "cost": f"{self.spent.cost:.4f}",
             "currency": terms.currency,
         }

@@ -15,8 +15,8 @@ from datasets.shapes.mapping import Mapping
 COMPARED = 8000  # characters of a text that are compared
 UNITS = 600  # words, or sentences, that are matched with each other at once
 SHORT = 400  # characters of a text that is shown whole
-AROUND = 100  # characters left on either side of what changed
-STRETCHES = 40  # in an excerpt
+AROUND = 80  # characters left on either side of what changed
+STRETCHES = 6  # in an excerpt: about three changes
 _WORD = re.compile("[\u3400-\u9fff]|\\w+|\\s+|.", re.DOTALL)
 _SENTENCE = re.compile(r".+?(?:[.!?。！？\n]+\s*|$)", re.DOTALL)
 
@@ -59,20 +59,26 @@ def _size(stretches: list[Stretch]) -> int:
 
 
 def _excerpt(stretches: list[Stretch]) -> Iterator[Stretch]:
+    if _size(stretches) <= SHORT:
+        yield from stretches
+        return
     alone = len(stretches) == 1
     for place, one in enumerate(stretches[:STRETCHES]):
         head = 0 if place == 0 else AROUND
-        tail = 0 if place == len(stretches) - 1 else AROUND
+        tail = 0 if place == min(len(stretches), STRETCHES) - 1 else AROUND
         if one.changed or alone:
             head, tail = 2 * AROUND, AROUND
         if len(one.text) <= head + tail + AROUND:
             yield one
             continue
-        if head:
-            yield Stretch(one.text[:head], one.changed)
-        yield Stretch("", changed=False, left_out=len(one.text) - head - tail)
-        if tail:
-            yield Stretch(one.text[-tail:], one.changed)
+        first = one.text[:head].rpartition(" ")[0] or one.text[:head]  # whole words, where spaces
+        last = one.text[len(one.text) - tail :]
+        last = last.partition(" ")[2] or last
+        if first:
+            yield Stretch(first, one.changed)
+        yield Stretch("", changed=False, left_out=len(one.text) - len(first) - len(last))
+        if last:
+            yield Stretch(last, one.changed)
     if rest := _size(stretches[STRETCHES:]):
         yield Stretch("", changed=False, left_out=rest)
 

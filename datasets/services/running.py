@@ -184,7 +184,6 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
     inputs = {str(version.pk): version for version in run.inputs.select_related("dataset")}
     if set(inputs) != set(versions_named(run.steps)):
         raise DomainError(_("A version that the recipe was to read is gone."))
-    reporter.log.say(_("Begun on %(n)s rows.") % {"n": reader.count})
     with ExitStack() as stack:
         stack.callback(reporter.save)
         rows, outcomes = apply(
@@ -202,7 +201,7 @@ def _work(run: RecipeRun) -> tuple[list[StepOutcome], list[Output]]:
         )
         parts = _write(rows, run.directory, reporter)
         made = sum(count for _folder, _columns, count in parts.values())
-        reporter.log.say(_("%(n)s rows are made.") % {"n": made})
+        reporter.log.say(_("%(n)s rows are made.") % {"n": f"{made:,}"})
         if not parts:
             _refuse_empty(outcomes)
         _judge_parts(shares_of(run.steps), outcomes, reporter.log)

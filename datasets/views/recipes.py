@@ -35,6 +35,7 @@ from datasets.recipes.parameters import Number, Several
 from datasets.recipes.words import PARTS, REASONS
 
 OFFERED = 200  # versions to choose from
+ROWS_OPEN = 10  # of a preview; the others open on request
 RUNS_SHOWN = 8
 # Steps that may run on whatever version there is.
 ANY = [{"kind": "convert", "parameters": {"source": "columns"}}]
@@ -127,7 +128,7 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
         make(kind=KINDS[step["kind"]], number=number, initial=step["parameters"])
         for number, step in enumerate(recipe.steps if recipe else [], start=1)
     ]
-    status, version = 200, _version(request, ANY)
+    status, version, acted_on = 200, _version(request, ANY), 0
     if recipe is None and request.GET.get("step") in KINDS:
         steps = _proposed(request, make, version)
     if request.method == "POST":
@@ -136,6 +137,7 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
         if act != "save":
             form = RecipeForm(initial={name: form[name].value() for name in form.fields})
             steps = _arranged(steps, act, make, version)
+            acted_on = _acted_on(act, len(steps))
         elif saved := _save(request, project, recipe, form, steps):
             messages.success(request, _("Saved."))
             address = reverse("datasets:recipe_detail", args=[saved.pk])
@@ -145,6 +147,7 @@ def _editor(request: HtmxRequest, project: Project, recipe: Recipe | None) -> Ht
     context = {
         "form": form,
         "steps": steps,
+        "acted_on": acted_on,
         "version": version,
         "versions": _offered(project, ANY, user, version),
         "names_columns": any(step.kind.name in {CONVERT.name, GROUP.name} for step in steps),
@@ -203,6 +206,14 @@ def _arranged(
         make(kind=KINDS[name], number=number, initial=values)
         for number, (name, values) in enumerate(written, start=1)
     ]
+
+
+def _acted_on(act: str, steps: int) -> int:
+    """The number of the step that the reader goes on with; 0 for none."""
+    what, _colon, which = act.partition(":")
+    number = whole(which) or 0
+    place = {"add": steps, "remove": min(number, steps), "up": max(number - 1, 1)}
+    return place.get(what, 0)
 
 
 def _save(
@@ -306,7 +317,8 @@ def _previewed(recipe: Recipe, version: DatasetVersion, user: User, *, ask: bool
         "spent": spent,
         "embeds": services.steps_embed(recipe.steps),
         "looked": len(found.rows) - found.added,
-        "rows": rows,
+        "rows": rows[:ROWS_OPEN],
+        "more_rows": rows[ROWS_OPEN:],
         "steps": steps_shown(recipe.steps, report, reader=user),
     }
 

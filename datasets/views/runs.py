@@ -2,6 +2,8 @@
 
 import uuid
 from functools import partial
+from operator import itemgetter
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -72,19 +74,26 @@ def _run_page(request: HtmxRequest, run: RecipeRun, form: LimitsForm | None = No
         "goes_on": run.is_active or not checked,
         "steps": steps_shown(run.steps, run.report, reader=user),
         "outputs": outputs,
+        "made": outputs[0] if len(outputs) == 1 and checked else None,
         "source": seen.filter(pk=run.source_id).first() if run.source_id else None,
         "inputs": seen.filter(pk__in=run.inputs.values("pk")),
         "may_edit": RecipeRun.objects.editable_by(user).filter(pk=run.pk).exists(),
         "before": run.place - 1 if run.state == RecipeRun.State.WAITING else 0,
-        "log": services.log_lines(run.log),
+        "happened": _happened(run),
         "form": form
         or LimitsForm(initial={"max_cost": run.max_cost, "max_tokens": run.max_tokens}),
-        "events": Event.objects.filter(subject_id=run.pk).select_related("actor").order_by("-id"),
         "nav": "datasets",
     }
     part = wants_fragment(request.htmx)
     template = "datasets/_run_state.html" if part else "datasets/run_detail.html"
     return render(request, template, context, status=422 if form is not None else 200)
+
+
+def _happened(run: RecipeRun) -> list[dict[str, Any]]:
+    """What became of the run and what it said while it worked, the newest first."""
+    events = Event.objects.filter(subject_id=run.pk).select_related("actor").order_by("-id")
+    lines = services.log_lines(run.log) + [{"at": event.at, "event": event} for event in events]
+    return sorted(lines, key=itemgetter("at"), reverse=True)
 
 
 @require_POST

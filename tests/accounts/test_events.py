@@ -1,6 +1,7 @@
 """Events in people's words."""
 
 import pytest
+from django.utils.translation import override
 
 from accounts import services
 from accounts.models import Event, Role
@@ -37,3 +38,17 @@ def test_people_who_come_and_go_are_named_with_their_role(people) -> None:
 def test_any_verb_becomes_words(people, fields, words) -> None:
     event = services.event_record(people.team, project=people.team, actor=None, **fields)
     assert said(event) == (words or "cancelled: running → stopping")
+
+
+def test_chinese_words_have_a_chinese_colon(people) -> None:
+    event = services.event_record(
+        people.team,
+        project=people.team,
+        actor=None,
+        verb="cancelled",
+        old="running",
+        new="stopping",
+    )
+    with override("zh-hans"):
+        assert "：" in said(event)
+        assert ":" not in said(event)

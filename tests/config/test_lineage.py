@@ -1,6 +1,7 @@
 """The lineage of a project: what is recorded, what is drawn, and what others may know of it."""
 
 import re
+import uuid
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -239,7 +240,7 @@ def test_a_large_project_answers_with_the_newest(client, people):
     assert page.context["total"] == 5000
     assert not page.context["is_whole"]
     assert "250 of 5,000 things are drawn" in re.sub(r"\s+", " ", page.content.decode())
-    assert "many v5<" not in page.content.decode()
+    assert " v5<" not in page.content.decode()
     api = reverse("api-project-lineage", args=[people.team.pk])
     assert len(client.get(api, {"limit": "9999"}).json()["nodes"]) == 1000
     assert len(client.get(api, {"q": "many v17"}).json()["nodes"]) == 222
@@ -304,3 +305,20 @@ def test_the_pages_of_things_lead_there(client, people, line):
         assert 'id="at"' in page.content.decode()
     project = client.get(reverse("accounts:project_detail", args=[people.team.pk]))
     assert f'href="{here}"' in project.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("title", "parts"),
+    [("qa v12", ("qa", "v12")), ("qa", ("qa", "")), ("my very own", ("my very own", ""))],
+)
+def test_a_version_stands_apart_from_its_name(title: str, parts: tuple[str, str]) -> None:
+    assert Node("file:1", Kind.FILE, title).title_parts == parts
+
+
+@pytest.mark.django_db
+def test_of_what_is_shared_and_not_used_yet_nothing_is_drawn(client, people) -> None:
+    client.force_login(people.stranger)
+    own = people.stranger.personal_project
+    here = reverse("project_lineage", args=[own.pk])
+    page = client.get(here, {"at": f"data:{uuid.uuid4()}"}).content.decode()
+    assert "Nothing was made of it here" in page

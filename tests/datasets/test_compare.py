@@ -160,8 +160,10 @@ def two(people, make) -> tuple[DatasetVersion, DatasetVersion]:
 def test_the_form_begins_with_a_version_and_what_it_was_made_from(client, people, make) -> None:
     other = make(GOOD, name="other").latest
     first = make(GOOD).latest
-    services.version_add(first.dataset_id, by=people.member, upload=upload(GOOD[:9]))
-    restored = services.version_restore(first.pk, by=people.member)
+    second = services.version_add(first.dataset_id, by=people.member, upload=upload(GOOD[:9]))
+    restored = services.version_restore(first.pk, by=people.member)  # holds what the first does
+    edited = services.version_add(first.dataset_id, by=people.member, upload=upload(GOOD[:5]))
+    DatasetVersion.objects.filter(pk=edited.pk).update(parent=first)
     client.force_login(people.viewer)
 
     def sides(**named: DatasetVersion) -> tuple[str, str]:
@@ -169,10 +171,11 @@ def test_the_form_begins_with_a_version_and_what_it_was_made_from(client, people
         form = client.get(reverse("datasets:comparison_create"), query).context["form"]
         return form["before"].value(), form["after"].value()
 
-    made = str(restored.parent_id), str(restored.pk)
-    assert sides() == sides(after=restored) == sides(before=restored, after=restored) == made
-    assert sides(before=other) == (str(other.pk), str(restored.pk))
-    assert sides(after=other) == (str(restored.pk), str(other.pk))
+    made = str(first.pk), str(edited.pk)
+    assert sides() == sides(after=edited) == sides(before=edited, after=edited) == made
+    assert sides(after=restored) == (str(second.pk), str(restored.pk))
+    assert sides(before=other) == (str(other.pk), str(edited.pk))
+    assert sides(after=other) == (str(edited.pk), str(other.pk))
     assert sides(before=restored, after=first) == (str(restored.pk), str(first.pk))
 
 

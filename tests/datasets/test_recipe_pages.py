@@ -1,6 +1,7 @@
 """Recipes and their runs on pages, over the API and in the administration."""
 
 import json
+import re
 import uuid
 
 import pytest
@@ -84,6 +85,29 @@ def test_the_editor_adds_moves_removes_and_saves(client, people) -> None:
     assert not Recipe.objects.exists()
 
 
+def test_a_step_with_a_field_called_number_is_numbered_like_others(client, people, recipe) -> None:
+    client.force_login(people.member)
+    steps = [{"kind": "clean"}, {"kind": "sample", "parameters": {"by": "number", "number": 50}}]
+    url = reverse("datasets:recipe_update", args=[recipe(steps).pk])
+    page = client.get(url).content.decode()
+    assert "2. Sample</h2>" in page
+    assert "autofocus" not in page
+    assert page.count('name="step-2-number"') == 1
+    assert 'value="remove:2"' in page
+
+
+@pytest.mark.parametrize(
+    ("act", "label"),
+    [("add:sample", "step-4"), ("remove:3", "step-2"), ("up:3", "step-2"), ("columns", "")],
+)
+def test_the_reader_goes_on_at_the_step_that_was_moved(client, people, act, label) -> None:
+    client.force_login(people.member)
+    sent = {"name": "n", "kind": ["deduplicate", "split", "mask"], "act": act}
+    page = client.post(reverse("datasets:recipe_create"), sent).content.decode()
+    at = re.findall(r'aria-labelledby="([^"]+)" tabindex="-1" autofocus', page)
+    assert at == ([label] if label else [])
+
+
 def test_the_editor_shows_the_columns_to_convert(client, people, make) -> None:
     version = make([{"frage": "q", "antwortet": "a"}] * 3).latest
     client.force_login(people.member)
@@ -129,10 +153,13 @@ def test_from_the_preview_to_the_lineage_on_pages(client, people, make, recipe, 
     assert "every 2s" not in page
     made = DatasetVersion.objects.get(run=run)
     assert f'<td class="num">{made.rows}</td>' in page
+    assert "Look at the rows" in page
+    assert f"?before={dataset.latest.parent_id}&amp;after={made.pk}" in page
     DatasetVersion.objects.update(state="checking")
     page = client.get(answer["Location"]).content.decode()
     assert "every 2s" in page
     assert '<td class="num">–</td>' in page
+    assert "Look at the rows" not in page
     DatasetVersion.objects.update(state="ready")
     use = reverse("datasets:version_use", args=[dataset.pk, made.pk])
     page = client.get(use).content.decode()

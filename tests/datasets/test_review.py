@@ -303,8 +303,9 @@ def test_the_way_through_the_pages(client, people, make) -> None:
     late = client.post(url, {"act": "reject", "decision": decision.pk})
     assert late.status_code == 422
     assert "not yours any more" in late.content.decode()
-    following = client.get(f"{url}?edit=1").context
-    form = following["form"]
+    page = client.get(f"{url}?edit=1")
+    following, form = page.context, page.context["form"]
+    assert page.content.decode().count("autofocus") == 1
     sent = {"act": "edit", "decision": following["decision"].pk, "edition": "0", "note": "nicer",
             "text-0": "question", "text-1": "", "text-2": "<better>"}  # fmt: skip
     assert [role for role, _field in form.said] == ["user", "user", "assistant"]
@@ -334,6 +335,7 @@ def test_the_way_through_the_pages(client, people, make) -> None:
         client.post(url, {"act": "reject", "decision": client.get(url).context["decision"].pk})
     shown = client.get(overview).content.decode()
     assert "33 %" in shown
+    assert f'<a class="btn btn-outline" href="{url}">' in shown  # making the version comes next
     client.post(save, {"rest": "drop"})
     made = DatasetVersion.objects.get(number=2)
     assert made.rows == 1

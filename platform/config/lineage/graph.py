@@ -77,6 +77,12 @@ class Node:
         return ICONS[self.kind]
 
     @property
+    def title_parts(self) -> tuple[str, str]:
+        """The title and, apart from it, the version that it ends in: this is never cut off."""
+        name, mark, number = self.title.rpartition(" v")
+        return (name, f"v{number}") if mark and number.isdigit() else (self.title, "")
+
+    @property
     def is_place(self) -> bool:
         """Whether data was imported from it."""
         return self.kind in PLACES
