@@ -106,7 +106,8 @@ def _ends(past: Mapping[Any, list[float]], now: datetime) -> dict[uuid.UUID, Mom
         if length := _length(row, past, gone=(now - since).total_seconds()):
             ends[row.pk] = replace(Moment(since).after(length), at=max(now, since + length.time))
     for _receiver, told in workloads_foreseen.send(None, workload_ids=list(rows)):
-        ends |= {pk: Moment(max(now, at)) for pk, at in told.items()}
+        known: dict[uuid.UUID, datetime] = told if isinstance(told, dict) else {}
+        ends |= {pk: Moment(max(now, at)) for pk, at in known.items()}
     return ends
 
 
