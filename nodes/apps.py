@@ -5,6 +5,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 def _seed(sender: object, **kwargs: Any) -> None:
@@ -35,6 +36,7 @@ class NodesConfig(AppConfig):
     """See the package's models."""
 
     name = "nodes"
+    verbose_name = _("Nodes")
 
     def ready(self) -> None:
         """Silent nodes are noticed even when no agent lives; the directory gets its mark."""

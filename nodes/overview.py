@@ -299,7 +299,7 @@ def pages_of(workloads: Collection[UUID]) -> dict[UUID, str]:
     found: dict[UUID, str] = {}
     if workloads:
         for _receiver, pages in workloads_linked.send(None, workload_ids=list(workloads)):
-            found |= pages
+            found.update(pages if isinstance(pages, dict) else {})
     return found
 
 

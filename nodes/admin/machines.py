@@ -200,5 +200,6 @@ class NodeSampleAdmin(ReadOnly, admin.ModelAdmin):
     """Measurements."""
 
     list_display = ("node", "span", "at", "cpu_percent", "memory_used_bytes", "disk_used_bytes")
+    ordering = ("-at",)
     list_filter = ("span", "node")
     list_select_related = ("node",)

@@ -90,10 +90,16 @@ class Alert(models.Model):
         CLOSED = "closed", _("over")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="alerts")
+    node = models.ForeignKey(
+        Node, on_delete=models.CASCADE, related_name="alerts", verbose_name=_("node")
+    )
     kind = models.CharField(_("kind"), max_length=12, choices=AlertRule.Kind.choices)
-    subject = models.CharField(max_length=120, blank=True)  # a GPU's UUID, a disk's path
-    gpu = models.ForeignKey(Gpu, on_delete=models.CASCADE, null=True, related_name="alerts")
+    subject = models.CharField(
+        _("disk or GPU"), max_length=120, blank=True
+    )  # a GPU's UUID, a disk's path
+    gpu = models.ForeignKey(
+        Gpu, on_delete=models.CASCADE, null=True, related_name="alerts", verbose_name=_("GPU")
+    )
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.PENDING)
     value = models.FloatField(_("value"))  # the last one that was measured
     threshold = models.FloatField(_("threshold"))
@@ -147,7 +153,12 @@ class AlertChannel(models.Model):
     allows_private = models.BooleanField(_("may lie in a private network"), default=False)
     is_enabled = models.BooleanField(_("in use"), default=True)
     created_by = models.ForeignKey(
-        User, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("made by"),
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

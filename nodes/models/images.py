@@ -77,8 +77,10 @@ class Image(models.Model):
     )  # who fetches it
     is_enabled = models.BooleanField(_("may run"), default=False)
     enabled_at = models.DateTimeField(null=True)
-    added_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    added_at = models.DateTimeField(auto_now_add=True)
+    added_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("added by")
+    )
+    added_at = models.DateTimeField(_("added"), auto_now_add=True)
 
     objects = ImageQuerySet.as_manager()
 

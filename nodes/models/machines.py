@@ -62,21 +62,27 @@ class Node(models.Model):
     excluded_at = models.DateTimeField(_("excluded"), null=True)
     exclusion = models.JSONField(default=dict, blank=True)  # the code and facts of the reason
     note = models.CharField(_("note"), max_length=200, blank=True)
-    address = models.CharField(max_length=200, blank=True)  # shown to operators only
-    machine_id = models.CharField(max_length=64, blank=True)  # tells its machine from a copy
+    address = models.CharField(_("address"), max_length=200, blank=True)  # shown to operators only
+    machine_id = models.CharField(
+        _("machine id"), max_length=64, blank=True
+    )  # tells its machine from a copy
     key_hash = models.CharField(max_length=64, blank=True, db_index=True)  # of the key it came with
     key_prefix = models.CharField(_("key starts with"), max_length=12, blank=True)
-    cpu_count = models.PositiveSmallIntegerField(default=1)
-    memory_bytes = models.PositiveBigIntegerField(default=0)
-    disk_bytes = models.PositiveBigIntegerField(default=0)
+    cpu_count = models.PositiveSmallIntegerField(_("CPUs"), default=1)
+    memory_bytes = models.PositiveBigIntegerField(_("memory in bytes"), default=0)
+    disk_bytes = models.PositiveBigIntegerField(_("disk in bytes"), default=0)
     facts = models.JSONField(
-        default=dict, blank=True
+        _("facts"), default=dict, blank=True
     )  # versions of the system, drivers, engines on it
     shares_home = models.BooleanField(default=True)  # sees the control plane's directory
     agent_url = models.CharField(max_length=200, blank=True)  # where its agent takes requests
     boot_id = models.CharField(max_length=40, blank=True)  # of the system that its agent runs on
-    heartbeat_at = models.DateTimeField(null=True)  # by the database's clock, not by the node's
-    clock_skew_seconds = models.FloatField(default=0)  # how far the node's clock is ahead
+    heartbeat_at = models.DateTimeField(
+        _("last sign of life"), null=True
+    )  # by the database's clock, not by the node's
+    clock_skew_seconds = models.FloatField(
+        _("clock ahead by seconds"), default=0
+    )  # how far the node's clock is ahead
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = NodeQuerySet.as_manager()
@@ -134,12 +140,14 @@ class Gpu(models.Model):
         DEGRADED = "degraded", _("needs attention")
         FAILED = "failed", _("broken")
 
-    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="gpus")
-    index = models.PositiveSmallIntegerField()
-    uuid = models.CharField(max_length=80, unique=True)
-    name = models.CharField(max_length=80)
-    memory_bytes = models.PositiveBigIntegerField()
-    is_present = models.BooleanField(default=True)
+    node = models.ForeignKey(
+        Node, on_delete=models.CASCADE, related_name="gpus", verbose_name=_("node")
+    )
+    index = models.PositiveSmallIntegerField(_("number"))
+    uuid = models.CharField(_("UUID"), max_length=80, unique=True)
+    name = models.CharField(_("name"), max_length=80)
+    memory_bytes = models.PositiveBigIntegerField(_("memory in bytes"))
+    is_present = models.BooleanField(_("there"), default=True)
     gone_at = models.DateTimeField(_("gone"), null=True)  # until it is back or an operator lets go
     health = models.CharField(_("health"), max_length=8, choices=Health.choices, default=Health.OK)
     health_codes = models.JSONField(default=list, blank=True)  # what is wrong, as nodes.nvml says
@@ -168,15 +176,27 @@ class HardwareError(models.Model):
         XID = "xid", _("XID of the driver")
         FAILURE = "failure", _("workload that failed with a hardware error")
 
-    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="hardware_errors")
-    gpu = models.ForeignKey(Gpu, on_delete=models.CASCADE, related_name="hardware_errors")
-    kind = models.CharField(max_length=8, choices=Kind.choices)
-    number = models.PositiveIntegerField(default=0)  # of an XID; how many new ECC errors
-    workload = models.ForeignKey(
-        "nodes.Workload", on_delete=models.SET_NULL, null=True, related_name="+"
+    node = models.ForeignKey(
+        Node, on_delete=models.CASCADE, related_name="hardware_errors", verbose_name=_("node")
     )
-    at = models.DateTimeField()
-    counts = models.BooleanField(default=True)  # not any more after an operator's release
+    gpu = models.ForeignKey(
+        Gpu, on_delete=models.CASCADE, related_name="hardware_errors", verbose_name=_("GPU")
+    )
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices)
+    number = models.PositiveIntegerField(
+        _("number"), default=0
+    )  # of an XID; how many new ECC errors
+    workload = models.ForeignKey(
+        "nodes.Workload",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("workload"),
+    )
+    at = models.DateTimeField(_("at"))
+    counts = models.BooleanField(
+        _("counts"), default=True
+    )  # not any more after an operator's release
 
     class Meta:
         ordering = ("-at",)
@@ -213,10 +233,20 @@ class NodeToken(models.Model):
     expires_at = models.DateTimeField(_("expires"))
     used_at = models.DateTimeField(_("used"), null=True, editable=False)
     node = models.ForeignKey(
-        Node, on_delete=models.SET_NULL, null=True, editable=False, related_name="tokens"
+        Node,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="tokens",
+        verbose_name=_("node"),
     )
     created_by = models.ForeignKey(
-        User, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("made by"),
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

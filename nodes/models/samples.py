@@ -40,18 +40,22 @@ class NodeSample(models.Model):
         MINUTE = 60, _("by the minute")
         HOUR = 3600, _("by the hour")
 
-    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="samples")
-    span = models.PositiveSmallIntegerField(choices=Span.choices, default=Span.RAW)
-    at = models.DateTimeField()
-    cpu_percent = models.FloatField()
-    memory_used_bytes = models.PositiveBigIntegerField()
-    disk_used_bytes = models.PositiveBigIntegerField()
-    network_receive_rate = models.FloatField(null=True)
-    network_send_rate = models.FloatField(null=True)
-    disk_read_rate = models.FloatField(null=True)
-    disk_write_rate = models.FloatField(null=True)
-    disks = models.JSONField(default=list)  # path, total_bytes, used_bytes of each
-    gpus = models.JSONField(default=list)  # as nodes.nvml gives them; of a longer span the means
+    node = models.ForeignKey(
+        Node, on_delete=models.CASCADE, related_name="samples", verbose_name=_("node")
+    )
+    span = models.PositiveSmallIntegerField(_("span"), choices=Span.choices, default=Span.RAW)
+    at = models.DateTimeField(_("at"))
+    cpu_percent = models.FloatField(_("CPU in per cent"))
+    memory_used_bytes = models.PositiveBigIntegerField(_("memory used in bytes"))
+    disk_used_bytes = models.PositiveBigIntegerField(_("disk used in bytes"))
+    network_receive_rate = models.FloatField(_("bytes received a second"), null=True)
+    network_send_rate = models.FloatField(_("bytes sent a second"), null=True)
+    disk_read_rate = models.FloatField(_("bytes read a second"), null=True)
+    disk_write_rate = models.FloatField(_("bytes written a second"), null=True)
+    disks = models.JSONField(_("disks"), default=list)  # path, total_bytes, used_bytes of each
+    gpus = models.JSONField(
+        _("GPUs"), default=list
+    )  # as nodes.nvml gives them; of a longer span the means
 
     objects = NodeSampleQuerySet.as_manager()
 

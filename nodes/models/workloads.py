@@ -80,51 +80,74 @@ class Workload(ProjectOwned):
         State.ENDED: set(),
     }
 
-    name = models.CharField(max_length=120)
-    engine = models.CharField(max_length=40)  # the environment or image that runs it
+    name = models.CharField(_("name"), max_length=120)
+    engine = models.CharField(_("engine"), max_length=40)  # the environment or image that runs it
     image = models.ForeignKey(  # the one that was asked for, or that a container was started with
-        Image, on_delete=models.PROTECT, null=True, blank=True, related_name="workloads"
+        Image,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="workloads",
+        verbose_name=_("image"),
     )
     verb = models.CharField(
-        max_length=24
+        _("what it does"), max_length=24
     )  # what its entrypoint does: train, predict, export, serve
-    inputs = models.JSONField(default=dict)  # name -> path under TRAINER_HOME
-    files = models.JSONField(default=dict)  # relative path -> text, written before the start
-    env = models.JSONField(default=dict)  # never secrets
-    is_service = models.BooleanField(default=False)  # runs until stopped
-    gpus = models.PositiveSmallIntegerField(default=0)
-    gpu_memory_bytes = models.PositiveBigIntegerField(default=0)  # at least this much on each
-    cpus = models.FloatField(default=1.0)
-    memory_bytes = models.PositiveBigIntegerField(default=2**30)  # asked for, not enforced
-    memory_limit_bytes = models.PositiveBigIntegerField(null=True)  # ended when it holds more
+    inputs = models.JSONField(_("inputs"), default=dict)  # name -> path under TRAINER_HOME
+    files = models.JSONField(
+        _("files"), default=dict
+    )  # relative path -> text, written before the start
+    env = models.JSONField(_("environment"), default=dict)  # never secrets
+    is_service = models.BooleanField(_("runs until stopped"), default=False)  # runs until stopped
+    gpus = models.PositiveSmallIntegerField(_("GPUs"), default=0)
+    gpu_memory_bytes = models.PositiveBigIntegerField(
+        _("memory of each GPU in bytes"), default=0
+    )  # at least this much on each
+    cpus = models.FloatField(_("CPUs"), default=1.0)
+    memory_bytes = models.PositiveBigIntegerField(
+        _("memory in bytes"), default=2**30
+    )  # asked for, not enforced
+    memory_limit_bytes = models.PositiveBigIntegerField(
+        _("memory limit in bytes"), null=True
+    )  # ended when it holds more
     memory_bound_bytes = models.PositiveBigIntegerField(
         null=True
     )  # what its container was given, by that limit or by its share of its node
-    wall_seconds = models.PositiveIntegerField(null=True)
-    priority = models.SmallIntegerField(default=50)
+    wall_seconds = models.PositiveIntegerField(_("time limit in seconds"), null=True)
+    priority = models.SmallIntegerField(_("priority"), default=50)
 
-    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
-    outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
-    reason = PhraseField(blank=True)  # why it waits or how it ended
-    waits_for = models.JSONField(default=dict, blank=True)  # the code and facts of `reason`
-    end_facts = models.JSONField(default=dict, blank=True)  # memory, error line, seconds
+    state = models.CharField(
+        _("state"), max_length=10, choices=State.choices, default=State.WAITING
+    )
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome.choices, blank=True)
+    reason = PhraseField(_("reason"), blank=True)  # why it waits or how it ended
+    waits_for = models.JSONField(
+        _("waits for"), default=dict, blank=True
+    )  # the code and facts of `reason`
+    end_facts = models.JSONField(
+        _("how it ended"), default=dict, blank=True
+    )  # memory, error line, seconds
     epoch = models.PositiveIntegerField(
-        default=0
+        _("start number"), default=0
     )  # raised at each claim; a stale writer is refused
-    node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, related_name="workloads")
-    stop_mode = models.CharField(max_length=10, blank=True)  # "", "checkpoint", "kill"
-    stop_requested_at = models.DateTimeField(null=True)
-    exit_code = models.IntegerField(null=True)
-    queued_at = models.DateTimeField(auto_now_add=True)
-    placed_at = models.DateTimeField(null=True)
+    node = models.ForeignKey(
+        Node, on_delete=models.PROTECT, null=True, related_name="workloads", verbose_name=_("node")
+    )
+    stop_mode = models.CharField(
+        _("way of its stop"), max_length=10, blank=True
+    )  # "", "checkpoint", "kill"
+    stop_requested_at = models.DateTimeField(_("stop asked for"), null=True)
+    exit_code = models.IntegerField(_("exit code"), null=True)
+    queued_at = models.DateTimeField(_("queued"), auto_now_add=True)
+    placed_at = models.DateTimeField(_("placed"), null=True)
     nudged_at = models.DateTimeField(
-        null=True
+        _("node told"), null=True
     )  # when its node was told of it last, or was at what its start needs
-    started_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(_("started"), null=True)
     # Its process ended, and what it wrote is on its way from a node that does not share the
     # directory: it needs nothing of the node's any more, and has not ended yet.
-    exited_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
+    exited_at = models.DateTimeField(_("process ended"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
 
     objects = WorkloadQuerySet.as_manager()
 
@@ -181,10 +204,14 @@ class Workload(ProjectOwned):
 class Lease(models.Model):
     """A GPU held by a workload. `released_at` ends it."""
 
-    gpu = models.ForeignKey(Gpu, on_delete=models.PROTECT, related_name="leases")
-    workload = models.ForeignKey(Workload, on_delete=models.CASCADE, related_name="leases")
-    taken_at = models.DateTimeField(auto_now_add=True)
-    released_at = models.DateTimeField(null=True)
+    gpu = models.ForeignKey(
+        Gpu, on_delete=models.PROTECT, related_name="leases", verbose_name=_("GPU")
+    )
+    workload = models.ForeignKey(
+        Workload, on_delete=models.CASCADE, related_name="leases", verbose_name=_("workload")
+    )
+    taken_at = models.DateTimeField(_("taken"), auto_now_add=True)
+    released_at = models.DateTimeField(_("released"), null=True)
 
     class Meta:
         constraints = (

@@ -22,7 +22,7 @@ ALIKE = 3  # so many of a kind have to have ended before a length is expected of
 LATELY = 500  # of all that has ended, the newest
 ROUNDS = 40  # ends that are played through
 KIND = ("project_id", "engine", "verb", "gpus")
-ASKED = ("wall_seconds", "priority", "queued_at", *KIND, *SHAPE)
+ASKED = ("wall_seconds", "is_service", "priority", "queued_at", *KIND, *SHAPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,15 @@ def _tenant(
 def _ends(past: Mapping[Any, list[float]], now: datetime) -> dict[uuid.UUID, Moment]:
     """When what runs will have ended: by its own progress, else by others of its kind."""
     running = Workload.objects.occupying().filter(is_service=False, node__isnull=False)
-    rows = {row.pk: row for row in running.only("wall_seconds", "started_at", *KIND)}
+    rows = {row.pk: row for row in running.only("wall_seconds", "is_service", "started_at", *KIND)}
     ends = {}
     for row in rows.values():
         since = row.started_at or now
         if length := _length(row, past, gone=(now - since).total_seconds()):
             ends[row.pk] = replace(Moment(since).after(length), at=max(now, since + length.time))
     for _receiver, told in workloads_foreseen.send(None, workload_ids=list(rows)):
-        ends |= {pk: Moment(max(now, at)) for pk, at in told.items()}
+        known: dict[uuid.UUID, datetime] = told if isinstance(told, dict) else {}
+        ends |= {pk: Moment(max(now, at)) for pk, at in known.items()}
     return ends
 
 
@@ -114,6 +115,8 @@ def _length(
     workload: Workload, past: Mapping[Any, list[float]], *, gone: float = 0
 ) -> Length | None:
     """How long all of it takes, when it has run for `gone` seconds already."""
+    if workload.is_service:
+        return None
     limit = workload.wall_seconds
     kind = tuple(getattr(workload, name) for name in KIND)
     longer = [seconds for seconds in past.get(kind, ()) if seconds > gone]
@@ -126,7 +129,8 @@ def _length(
 def _past_seconds() -> dict[Any, list[float]]:
     """How long workloads ran that ended well lately, by their kind."""
     ended = Workload.objects.filter(state=Workload.State.ENDED, outcome=Workload.Outcome.OK)
-    rows = ended.filter(is_service=False, started_at__isnull=False).order_by("-queued_at")[:LATELY]
+    known = ended.filter(is_service=False, started_at__isnull=False, ended_at__isnull=False)
+    rows = known.order_by("-queued_at")[:LATELY]
     found: dict[Any, list[float]] = {}
     for *kind, began, exited, ended_at in rows.values_list(
         *KIND, "started_at", "exited_at", "ended_at"

@@ -81,7 +81,8 @@ def test_by_how_long_the_same_kind_took(people) -> None:
 def test_a_time_limit_gives_the_latest_moment(people, client) -> None:
     register(gpus=1)
     runs(submit(people.team, wall_seconds=1800))
-    second, third = submit(people.team), submit(people.team)
+    second = submit(people.team, is_service=True, wall_seconds=60)
+    third = submit(people.team)
     assert (minutes_until(second), minutes_until(third)) == (30, None)
     assert services.starts_foreseen()[second.pk].is_latest
     client.force_login(people.member)
