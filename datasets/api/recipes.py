@@ -22,7 +22,7 @@ from datasets import services
 from datasets.generation.asking import Limits
 from datasets.models import DatasetVersion, Recipe, RecipeQuerySet, RecipeRun
 from datasets.recipes.kinds import KINDS
-from datasets.recipes.pipeline import Preview, RowChange, Stretch
+from datasets.recipes.pipeline import Preview, RowChange
 from datasets.serializers import (
     AskSerializer,
     KindSerializer,
@@ -34,6 +34,7 @@ from datasets.serializers import (
     RecipeRunSerializer,
     RecipeSerializer,
     RunCreateSerializer,
+    texts_shown,
 )
 
 SEED = 1  # of previews that name none
@@ -233,10 +234,6 @@ def _previewed(found: Preview) -> dict[str, Any]:
     return {"report": report, "rows": [_row(row) for row in found.rows]}
 
 
-def _text(stretches: list[Stretch]) -> str:
-    return "".join(stretch.text for stretch in stretches)
-
-
 def _row(row: RowChange) -> dict[str, Any]:
     return {
         "number": row.number,
@@ -245,12 +242,5 @@ def _row(row: RowChange) -> dict[str, Any]:
         "part": row.part,
         "dropped_by": row.step,
         "reason": row.reason,
-        "texts": [
-            {
-                "role": text.role,
-                "before": _text(text.before),
-                "after": _text(text.after) if text.after else None,
-            }
-            for text in row.texts
-        ],
+        "texts": texts_shown(row.texts),
     }
