@@ -12,6 +12,7 @@ from common.phrases import gettext as _
 from datasets import services
 from datasets.lineage import lineage_seen
 from datasets.models import Dataset, DatasetVersion, Recipe, RecipeRun
+from datasets.recipes.compared import Stretch, TextChange
 from datasets.shapes.findings import words
 
 
@@ -267,6 +268,22 @@ class SeenTextSerializer(serializers.Serializer[Any]):
     role = serializers.CharField()
     before = serializers.CharField()
     after = serializers.CharField(allow_null=True)
+
+
+def texts_shown(texts: list[TextChange]) -> list[dict[str, Any]]:
+    """What a `SeenTextSerializer` describes, of each of the texts."""
+    return [
+        {
+            "role": text.role,
+            "before": _plain(text.before),
+            "after": _plain(text.after) if text.changed else None,
+        }
+        for text in texts
+    ]
+
+
+def _plain(stretches: list[Stretch]) -> str:
+    return "".join(stretch.text for stretch in stretches)
 
 
 class SeenRowSerializer(serializers.Serializer[Any]):

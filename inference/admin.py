@@ -2,20 +2,19 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.http import actor
-from common.admin import ReadOnly
-from common.errors import DomainError
+from common.admin import ReadOnly, RowByRow
 from inference import services
 from inference.models import Conversation, Deployment, Message, Replica
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(ReadOnly, admin.ModelAdmin):
+class DeploymentAdmin(RowByRow, ReadOnly, admin.ModelAdmin):
     """Deployments, with the buttons of the page."""
 
     list_display = ("name", "state", "project", "version", "created_by", "last_used_at")
@@ -34,24 +33,17 @@ class DeploymentAdmin(ReadOnly, admin.ModelAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> None:
         """By the service, one by one."""
-        self._each(request, queryset, services.deployment_delete)
+        self.each(request, queryset, services.deployment_delete)
 
     @admin.action(description=_("Stop"))
     def stop(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> None:
         """Ends the service."""
-        self._each(request, queryset, services.deployment_stop)
+        self.each(request, queryset, services.deployment_stop)
 
     @admin.action(description=_("Deploy again"))
     def restart(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> None:
         """Starts anew."""
-        self._each(request, queryset, services.deployment_restart)
-
-    def _each(self, request: HttpRequest, queryset: QuerySet[Deployment], change: Any) -> None:
-        for deployment in queryset:
-            try:
-                change(deployment.pk, by=actor(request))
-            except DomainError as refused:
-                self.message_user(request, refused.message, messages.ERROR)
+        self.each(request, queryset, services.deployment_restart)
 
 
 @admin.register(Replica)

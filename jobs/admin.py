@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.http import actor
-from common.admin import ReadOnly
-from common.errors import DomainError
+from common.admin import ReadOnly, RowByRow
 from jobs import services
 from jobs.models import Attempt, Checkpoint, Job, JobDataset, Metric
 
@@ -43,7 +41,7 @@ class DatasetInline(admin.TabularInline):
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, admin.ModelAdmin):
+class JobAdmin(RowByRow, ReadOnly, admin.ModelAdmin):
     """Jobs of all projects."""
 
     list_display = ("name", "project", "kind", "state", "step", "total_steps", "created_at")
@@ -54,42 +52,30 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):
     inlines = (DatasetInline, AttemptInline)
     actions = ("cancel", "pause", "resume", "retry", "delete_jobs")
 
-    def _each(self, request: HttpRequest, rows: QuerySet[Job], act: Any) -> None:
-        done = 0
-        for job in rows:
-            try:
-                act(job.pk, by=actor(request))
-            except DomainError as refused:
-                self.message_user(request, f"{job}: {refused.message}", messages.ERROR)
-            else:
-                done += 1
-        if done:
-            self.message_user(request, _("Done: %(count)s") % {"count": done})
-
     @admin.action(description=_("Cancel"))
     def cancel(self, request: HttpRequest, rows: QuerySet[Job]) -> None:
         """Ends the chosen jobs."""
-        self._each(request, rows, services.job_cancel)
+        self.each(request, rows, services.job_cancel)
 
     @admin.action(description=_("Pause"))
     def pause(self, request: HttpRequest, rows: QuerySet[Job]) -> None:
         """Pauses the chosen trainings."""
-        self._each(request, rows, services.job_pause)
+        self.each(request, rows, services.job_pause)
 
     @admin.action(description=_("Resume"))
     def resume(self, request: HttpRequest, rows: QuerySet[Job]) -> None:
         """Resumes the chosen trainings."""
-        self._each(request, rows, services.job_resume)
+        self.each(request, rows, services.job_resume)
 
     @admin.action(description=_("Try again"))
     def retry(self, request: HttpRequest, rows: QuerySet[Job]) -> None:
         """Tries the chosen jobs again."""
-        self._each(request, rows, services.job_retry)
+        self.each(request, rows, services.job_retry)
 
     @admin.action(description=_("Delete with all files"))
     def delete_jobs(self, request: HttpRequest, rows: QuerySet[Job]) -> None:
         """Deletes the chosen jobs."""
-        self._each(request, rows, services.job_delete)
+        self.each(request, rows, services.job_delete)
 
 
 @admin.register(Attempt)

@@ -14,7 +14,6 @@ class Metric:
     label: str | Promise
     help: str | Promise
     lower_is_better: bool = False
-    per_row: bool = True
 
 
 METRICS: tuple[Metric, ...] = (

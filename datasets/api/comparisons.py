@@ -18,8 +18,7 @@ from datasets.api.rows import COUNT, FROM, PAGE_MAX, number_of
 from datasets.comparing import CHANGED, KINDS
 from datasets.differences import ComparedRow, compared_rows
 from datasets.models import Comparison, DatasetVersion
-from datasets.recipes.compared import Stretch
-from datasets.serializers import SeenTextSerializer
+from datasets.serializers import SeenTextSerializer, texts_shown
 
 
 class ComparisonSerializer(serializers.ModelSerializer[Comparison]):
@@ -125,16 +124,5 @@ def _row(row: ComparedRow) -> dict[str, Any]:
     return {
         "before": row.before,
         "after": row.after,
-        "texts": [
-            {
-                "role": text.role,
-                "before": _text(text.before),
-                "after": _text(text.after) if text.changed else None,
-            }
-            for text in row.texts
-        ],
+        "texts": texts_shown(row.texts),
     }
-
-
-def _text(stretches: list[Stretch]) -> str:
-    return "".join(stretch.text for stretch in stretches)

@@ -21,7 +21,6 @@ from common.texts import id_of, whole
 from datasets import services
 from datasets.generation.asking import Limits
 from datasets.models import DatasetVersion, Recipe, RecipeQuerySet, RecipeRun
-from datasets.recipes.compared import Stretch
 from datasets.recipes.kinds import KINDS
 from datasets.recipes.pipeline import Preview, RowChange
 from datasets.serializers import (
@@ -35,6 +34,7 @@ from datasets.serializers import (
     RecipeRunSerializer,
     RecipeSerializer,
     RunCreateSerializer,
+    texts_shown,
 )
 
 SEED = 1  # of previews that name none
@@ -234,10 +234,6 @@ def _previewed(found: Preview) -> dict[str, Any]:
     return {"report": report, "rows": [_row(row) for row in found.rows]}
 
 
-def _text(stretches: list[Stretch]) -> str:
-    return "".join(stretch.text for stretch in stretches)
-
-
 def _row(row: RowChange) -> dict[str, Any]:
     return {
         "number": row.number,
@@ -246,12 +242,5 @@ def _row(row: RowChange) -> dict[str, Any]:
         "part": row.part,
         "dropped_by": row.step,
         "reason": row.reason,
-        "texts": [
-            {
-                "role": text.role,
-                "before": _text(text.before),
-                "after": _text(text.after) if text.changed else None,
-            }
-            for text in row.texts
-        ],
+        "texts": texts_shown(row.texts),
     }

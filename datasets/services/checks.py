@@ -265,9 +265,8 @@ def _leftovers_remove(version: DatasetVersion) -> None:
 
 
 def counting_by_default() -> Counting | None:
-    """The demo model's tokenizer, or any other base model's that lies here; None without one."""
-    models = Path(settings.TRAINER_HOME) / "models"
-    demo = models / "demo"
+    """The demo model's tokenizer; None where it does not lie here."""
+    demo = Path(settings.TRAINER_HOME) / "models" / "demo"
     if (demo / "tokenizer.json").exists():
         return Counting("demo", demo, "chatml")
     return None

@@ -21,7 +21,7 @@ from datasets.comparing import Side, compare
 from datasets.models import Comparison, DatasetVersion
 from datasets.previews import mapping_of
 from datasets.reading.locks import locked
-from datasets.services.files import settle
+from datasets.services.files import folders_remove, settle
 from datasets.services.uploads import SMALL
 
 TRIES = 5
@@ -87,7 +87,7 @@ def comparison_run(comparison_id: uuid.UUID) -> bool:
             with disk_full_told():
                 _run(comparison)
         except DomainError as refused:
-            _leftovers_remove(comparison)  # of a full disk, before it takes room to say so
+            folders_remove(comparison.directory)  # of a full disk, before it takes room to say so
             _note(comparison, state=Comparison.State.FAILED, problem=refused.message)
     return True
 
@@ -100,7 +100,7 @@ def _run(comparison: Comparison) -> None:
             % {"tries": TRIES}
         )
     _note(comparison, progress={"tries": tries})
-    _leftovers_remove(comparison)
+    folders_remove(comparison.directory)
     draft = comparison.directory / "draft"
     draft.mkdir()
     last = time.monotonic()
@@ -117,12 +117,6 @@ def _run(comparison: Comparison) -> None:
     counts = compare(before, after, draft, progress)
     settle(draft, comparison.found)
     _note(comparison, state=Comparison.State.DONE, counts=counts, progress={})
-
-
-def _leftovers_remove(comparison: Comparison) -> None:
-    for left in comparison.directory.iterdir():
-        if left.is_dir():
-            shutil.rmtree(left)
 
 
 def _note(comparison: Comparison, **fields: object) -> None:

@@ -235,6 +235,13 @@ def stored_bytes(directory: Path) -> int:
     return sum(seen.values())
 
 
+def folders_remove(directory: Path) -> None:
+    """Removes the folders in a directory, which a try left there; files stay."""
+    for left in directory.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """A second name for the same file; a copy where the file system has none."""
     if not _link(source, target):

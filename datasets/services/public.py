@@ -11,13 +11,13 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.services import event_record, project_commons
-from common.errors import Conflict, DomainError
+from common.errors import DomainError
 from common.phrases import gettext as _
 from datasets.importing.catalogue import Entry, entry_read
 from datasets.models import Dataset, Import, PublicSource
 from datasets.services.files import LocalFile, data_root
 from datasets.services.imports import hub_endpoints, import_create
-from datasets.services.uploads import Wish, name_checked, version_add
+from datasets.services.uploads import Wish, name_checked, refuse_taken, version_add
 
 LIST = "dataset_info_public.json"
 LIST_MAX = 16 * 2**20  # bytes
@@ -86,11 +86,7 @@ def _source(key: str, given: Any, entry: Entry, synced: Synced) -> PublicSource:
     if source is None:
         project = project_commons()
         name = name_checked(key)
-        if Dataset.objects.filter(project=project, name=name).exists():
-            raise Conflict(
-                _("%(project)s already has a dataset “%(name)s”. Add a version to it, or rename.")
-                % {"project": project.name, "name": name}
-            )
+        refuse_taken(project, name)
         dataset = Dataset.objects.create(
             project=project, name=name, remark=entry.description[:2000], is_public=True
         )

@@ -3,8 +3,6 @@
 import uuid
 from collections.abc import Iterable, Sequence
 
-from django.db.models import Q
-
 from datasets.models import MADE, DatasetVersion, RecipeRun, RemovedVersion
 
 
@@ -12,7 +10,7 @@ def versions_remember(versions: Sequence[DatasetVersion]) -> None:
     """Writes down their places in the lineage; the caller is in a transaction and deletes them."""
     children = DatasetVersion.objects.filter(MADE, parent__in=versions, run=None)
     made = _by_source(children.values_list("parent_id", "pk"))
-    runs = RecipeRun.objects.filter(Q(source__in=versions))
+    runs = RecipeRun.objects.filter(source__in=versions)
     read = _by_source(runs.values_list("source_id", "pk"))
     also = RecipeRun.inputs.through.objects.filter(datasetversion__in=versions)
     mixed = _by_source(also.values_list("datasetversion_id", "reciperun_id"))

@@ -31,6 +31,7 @@ from datasets.recipes.rows import Row, StepOutcome
 from datasets.recipes.words import PARTS
 from datasets.services.asking import doors_of
 from datasets.services.checks import tokenizer_by_default, version_check
+from datasets.services.files import folders_remove
 from datasets.services.inputs import inputs_read
 from datasets.services.outputs import Output, output_of, outputs_store
 from datasets.services.room import refuse_size
@@ -63,7 +64,7 @@ def run_execute(run_id: uuid.UUID) -> bool:
             versions = []
         except DomainError as refused:
             versions = []
-            _clear(run.directory)  # of a full disk, before it takes room to say so
+            folders_remove(run.directory)  # of a full disk, before it takes room to say so
             _fail(run_id, refused)
         finally:
             _tidy(run)
@@ -79,19 +80,12 @@ def _tidy(run: RecipeRun) -> None:
     if now is None or not now.asks_models or now.state in over:
         shutil.rmtree(run.directory, ignore_errors=True)
     else:
-        _clear(run.directory)
-
-
-def _clear(directory: Path) -> None:
-    """Removes folders that a try left; what models answered is a file."""
-    for left in directory.iterdir():
-        if left.is_dir():
-            shutil.rmtree(left)
+        folders_remove(run.directory)  # what models answered is a file
 
 
 def _execute(run_id: uuid.UUID) -> list[uuid.UUID]:
     run = _begin(run_id)
-    _clear(run.directory)
+    folders_remove(run.directory)
     outcomes, outputs = _work(run)
     with ExitStack() as locks:
         for output in outputs:  # the sweep leaves folders alone whose maker lives

@@ -31,6 +31,7 @@ from datasets.reading.rows import COLUMNS_MAX
 from datasets.recipes.rows import decoded, plain
 from datasets.services.checks import version_check
 from datasets.services.edits import RATINGS, refuse_saving, revision_locked, revision_move
+from datasets.services.files import folders_remove
 from datasets.services.outputs import Output, output_of, version_made
 from datasets.services.room import refuse_size
 from datasets.services.uploads import SMALL
@@ -176,7 +177,7 @@ def revision_write(revision_id: uuid.UUID) -> bool:
         except _Over:
             pass
         except DomainError as refused:
-            _leftovers_remove(revision)  # of a full disk, before it takes room to say so
+            folders_remove(revision.directory)  # of a full disk, before it takes room to say so
             _refused(revision_id, refused.message)
         finally:
             shutil.rmtree(revision.directory, ignore_errors=True)
@@ -187,7 +188,7 @@ def revision_write(revision_id: uuid.UUID) -> bool:
 
 def _write(revision_id: uuid.UUID) -> DatasetVersion:
     revision = _begin(revision_id)
-    _leftovers_remove(revision)
+    folders_remove(revision.directory)
     folder = revision.directory / "made"
     folder.mkdir()
     made, columns = Made(), Counter[str]()
@@ -202,12 +203,6 @@ def _write(revision_id: uuid.UUID) -> DatasetVersion:
     output = output_of("", folder, names, made.kept)
     with locked(folder, wait=True):  # the sweep leaves folders alone whose maker lives
         return _finish(revision_id, made, output)
-
-
-def _leftovers_remove(revision: Revision) -> None:
-    for left in revision.directory.iterdir():
-        if left.is_dir():
-            shutil.rmtree(left)
 
 
 def _locked(revision_id: uuid.UUID) -> Revision:

@@ -6,7 +6,6 @@ from pathlib import Path
 from django.db import transaction
 from django_q.tasks import async_task
 
-from accounts.services import event_record
 from common.errors import DomainError
 from common.phrases import gettext as _
 from common.texts import json_of
@@ -200,14 +199,3 @@ def result_of(attempt: Attempt) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
-
-
-def resume_noted(job: Job, checkpoint: Checkpoint | None) -> None:
-    """An event that says where a new attempt goes on."""
-    event_record(
-        job,
-        project=job.project,
-        actor=None,
-        verb="resumed",
-        reason=checkpoint.name if checkpoint else "",
-    )

@@ -103,6 +103,4 @@ class AlertChannelAdmin(ThroughServices):
     @admin.action(description=gettext_lazy("Send a test"))
     def test(self, request: HttpRequest, rows: QuerySet[AlertChannel]) -> None:
         """One to each; the channel shows whether it arrived."""
-        by = actor(request)
-        for row in rows:
-            services.channel_test(row.pk, by=by)
+        self.each(request, rows, services.channel_test)

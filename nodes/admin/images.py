@@ -1,16 +1,14 @@
 """The operators' view of images. What changes, changes through the same services."""
 
-from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from accounts.http import actor
 from common.admin import ThroughServices
-from common.errors import DomainError
 from nodes import services
 from nodes.models import Image
 
@@ -38,29 +36,17 @@ class ImageAdmin(ThroughServices):
         """Through the services, as the pages do."""
         services.image_remove(obj.pk, by=actor(request))
 
-    def _each(
-        self, request: HttpRequest, rows: QuerySet[Image], change: Callable[[Image], object]
-    ) -> None:
-        for row in rows:
-            try:
-                change(row)
-            except DomainError as refused:
-                self.message_user(request, f"{row}: {refused.message}", messages.WARNING)
-
     @admin.action(description=gettext_lazy("Let them run"))
     def enable(self, request: HttpRequest, rows: QuerySet[Image]) -> None:
         """Puts them on the list."""
-        by = actor(request)
-        self._each(request, rows, lambda row: services.image_switch(row.pk, enabled=True, by=by))
+        self.each(request, rows, services.image_switch, enabled=True)
 
     @admin.action(description=gettext_lazy("Let them run no more"))
     def disable(self, request: HttpRequest, rows: QuerySet[Image]) -> None:
         """Takes them off the list; what runs goes on."""
-        by = actor(request)
-        self._each(request, rows, lambda row: services.image_switch(row.pk, enabled=False, by=by))
+        self.each(request, rows, services.image_switch, enabled=False)
 
     @admin.action(description=gettext_lazy("Fetch again"))
     def fetch_again(self, request: HttpRequest, rows: QuerySet[Image]) -> None:
         """What failed or got stuck."""
-        by = actor(request)
-        self._each(request, rows, lambda row: services.image_retry(row.pk, by=by))
+        self.each(request, rows, services.image_retry)

@@ -1,6 +1,5 @@
 """The operators' view of nodes. What changes, changes through the same services."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -11,7 +10,6 @@ from django.utils.translation import gettext_lazy
 
 from accounts.http import actor
 from common.admin import ReadOnly, ThroughServices
-from common.errors import DomainError
 from common.phrases import gettext as _
 from nodes import services
 from nodes.models import Gpu, HardwareError, Node, NodeSample, NodeToken
@@ -79,45 +77,30 @@ class NodeAdmin(ThroughServices):
             services.node_cordon(obj.pk, cordoned=obj.is_cordoned, by=by)
         services.node_note(obj.pk, note=obj.note, by=by)
 
-    def _each(
-        self, request: HttpRequest, rows: QuerySet[Node], act: Callable[[Node], object]
-    ) -> None:
-        """Does it to each, and tells which ones refused."""
-        for row in rows:
-            try:
-                act(row)
-            except DomainError as refused:
-                self.message_user(request, f"{row}: {refused.message}", messages.WARNING)
-
     @admin.action(description=gettext_lazy("Empty: what runs goes on to its end"))
     def drain(self, request: HttpRequest, rows: QuerySet[Node]) -> None:
         """Takes no new work and waits for what runs."""
-        by = actor(request)
-        self._each(request, rows, lambda row: services.node_drain(row.pk, mode="wait", by=by))
+        self.each(request, rows, services.node_drain, mode="wait")
 
     @admin.action(description=gettext_lazy("Empty: what runs goes on elsewhere"))
     def drain_now(self, request: HttpRequest, rows: QuerySet[Node]) -> None:
         """Takes no new work and asks what runs for a checkpoint."""
-        by = actor(request)
-        self._each(request, rows, lambda row: services.node_drain(row.pk, mode="stop", by=by))
+        self.each(request, rows, services.node_drain, mode="stop")
 
     @admin.action(description=gettext_lazy("Take new work again"))
     def take_work(self, request: HttpRequest, rows: QuerySet[Node]) -> None:
         """Ends a drain as well."""
-        by = actor(request)
-        self._each(request, rows, lambda row: services.node_cordon(row.pk, cordoned=False, by=by))
+        self.each(request, rows, services.node_cordon, cordoned=False)
 
     @admin.action(description=gettext_lazy("Release what was taken out"))
     def release(self, request: HttpRequest, rows: QuerySet[Node]) -> None:
         """The node and all of its GPUs."""
-        by = actor(request)
-        self._each(request, rows, lambda row: services.node_release(row.pk, by=by))
+        self.each(request, rows, services.node_release)
 
     @admin.action(description=gettext_lazy("Remove"))
     def remove(self, request: HttpRequest, rows: QuerySet[Node]) -> None:
         """Refused while a node holds anything."""
-        by = actor(request)
-        self._each(request, rows, lambda row: services.node_remove(row.pk, by=by))
+        self.each(request, rows, services.node_remove)
 
 
 class NodeTokenForm(forms.ModelForm):

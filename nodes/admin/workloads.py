@@ -1,13 +1,11 @@
 """The operators' view of workloads. What changes, changes through the same services."""
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from accounts.http import actor
-from common.admin import ReadOnly
-from common.errors import DomainError
+from common.admin import ReadOnly, RowByRow
 from common.phrases import gettext as _
 from nodes import services
 from nodes.models import Lease, Workload
@@ -15,7 +13,7 @@ from nodes.services.reasons import size_text
 
 
 @admin.register(Workload)
-class WorkloadAdmin(ReadOnly, admin.ModelAdmin):
+class WorkloadAdmin(RowByRow, ReadOnly, admin.ModelAdmin):
     """The queue and its past."""
 
     list_display = (
@@ -52,28 +50,19 @@ class WorkloadAdmin(ReadOnly, admin.ModelAdmin):
     @admin.action(description=gettext_lazy("Stop and keep a checkpoint"))
     def stop_with_checkpoint(self, request: HttpRequest, rows: QuerySet[Workload]) -> None:
         """Asks them to save where they are."""
-        by = actor(request)
-        for row in rows:
-            services.workload_stop(
-                row.pk, mode="checkpoint", reason=_("Stopped by an operator."), by=by
-            )
+        reason = _("Stopped by an operator.")
+        self.each(request, rows, services.workload_stop, mode="checkpoint", reason=reason)
 
     @admin.action(description=gettext_lazy("Stop at once"))
     def stop_at_once(self, request: HttpRequest, rows: QuerySet[Workload]) -> None:
         """Gives them a few seconds."""
-        by = actor(request)
-        for row in rows:
-            services.workload_stop(row.pk, mode="kill", reason=_("Stopped by an operator."), by=by)
+        reason = _("Stopped by an operator.")
+        self.each(request, rows, services.workload_stop, mode="kill", reason=reason)
 
     @admin.action(description=gettext_lazy("Put first in the queue"))
     def put_first(self, request: HttpRequest, rows: QuerySet[Workload]) -> None:
         """Gives them the highest priority."""
-        by = actor(request)
-        for row in rows:
-            try:
-                services.workload_priority_set(row.pk, 100, by=by)
-            except DomainError as refused:
-                self.message_user(request, f"{row}: {refused.message}", messages.WARNING)
+        self.each(request, rows, services.workload_priority_set, priority=100)
 
 
 @admin.register(Lease)

@@ -44,7 +44,8 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
 
     def get_nodes(self, image: Image) -> list[str]:
         """The names of the nodes on which it lies."""
-        return services.images_on_nodes([image])[image.pk]
+        places = self.context.get("places") or services.images_on_nodes([image])
+        return places[image.pk]
 
 
 class ImageAddSerializer(serializers.Serializer[Any]):
@@ -71,6 +72,13 @@ class ImageViewSet(
     permission_classes = (IsOperatorWithScope,)
     filterset_fields = ("engine", "state", "is_enabled")
     queryset = Image.objects.none()
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """Of a list all places are asked for at once."""
+        if kwargs.get("many"):
+            places = services.images_on_nodes(args[0])
+            kwargs["context"] = {**self.get_serializer_context(), "places": places}
+        return super().get_serializer(*args, **kwargs)
 
     def get_queryset(self) -> QuerySet[Image]:
         """The whole list."""

@@ -1,5 +1,6 @@
 """What the operators' views of every app share."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -8,6 +9,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from common.errors import DomainError
+from common.phrases import gettext as _
 
 
 class ReadOnly:
@@ -26,7 +28,26 @@ class ReadOnly:
         return False
 
 
-class ThroughServices(admin.ModelAdmin):
+class RowByRow:
+    """Mixed in: what a service does to each of the chosen rows."""
+
+    def each(
+        self, request: HttpRequest, rows: Iterable[Any], act: Callable[..., object], **given: Any
+    ) -> None:
+        """Has `act` take the key of each row. Tells which ones it refused, and how many it did."""
+        done = 0
+        for row in rows:
+            try:
+                act(row.pk, by=request.user, **given)
+            except DomainError as refused:
+                messages.error(request, f"{row}: {refused.message}")
+            else:
+                done += 1
+        if done:
+            messages.success(request, _("Done: %(count)s") % {"count": done})
+
+
+class ThroughServices(RowByRow, admin.ModelAdmin):
     """Nothing is deleted in bulk; a refusal is told and leaves everything as it was."""
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:

@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Event
@@ -243,6 +245,19 @@ def test_over_the_api(operator) -> None:
     assert off.json()["is_enabled"] is False
     assert operator.delete(address).status_code == 204
     assert [row["id"] for row in operator.get("/api/v1/images/").json()["results"]] == [made["id"]]
+
+
+def test_a_list_asks_once_where_all_images_lie(operator, django_assert_num_queries) -> None:
+    nodes = [Node.objects.create(name=name, runner="docker") for name in "ab"]
+    first = ready("lab/one:1", 1)
+    with CaptureQueriesContext(connection) as few:
+        operator.get("/api/v1/images/")
+    ready("lab/two:1", 2)
+    nodes[1].facts = {"images": [str(first.pk)]}
+    nodes[1].save()
+    with django_assert_num_queries(len(few)):
+        rows = operator.get("/api/v1/images/").json()["results"]
+    assert {row["reference"]: row["nodes"] for row in rows} == {"lab/one:1": ["b"], "lab/two:1": []}
 
 
 def test_in_the_administration(operator) -> None:
