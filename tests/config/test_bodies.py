@@ -7,9 +7,9 @@ import select
 import socket
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from config import bodies
 from tests.access.addresses import addresses
@@ -24,11 +24,9 @@ PIECE = ("PATCH", f"/api/v1/uploads/{uuid.UUID(int=1)}/")
 KEY = {"Authorization": "Bearer nobody's"}
 
 
-@pytest.fixture(scope="module")
-def served(django_db_setup: None, tmp_path_factory) -> Iterator[Control]:
+@pytest.fixture
+def served(home: Path, settings, transactional_db: None) -> Iterator[Control]:
     """The web process, which takes files of 8 MB at most."""
-    home = tmp_path_factory.mktemp("served")
-    (home / "temp").mkdir()
     ours = {name for name in os.environ if name.startswith("TRAINER_")} - {"TRAINER_REDIS_URL"}
     env = {name: value for name, value in os.environ.items() if name not in ours}
     env |= {
@@ -127,8 +125,8 @@ def test_how_large_files_may_be(
 
 
 @pytest.mark.parametrize(("method", "path"), [FILE, PIECE])
-def test_a_body_without_room_is_refused(served: Control, method, path) -> None:
-    with small_disk(served.home / "temp"):
+def test_a_body_without_room_is_refused(served: Control, home: Path, method, path) -> None:
+    with small_disk(home / "temp"):
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=180)
         connection.request(method, path, bytes(5 * MB))
         answer = connection.getresponse()
