@@ -25,6 +25,7 @@ from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 START_SECONDS = 60.0
+TRIES = 3
 BASE = os.environ.get("TRAINER_TEST_BASE", "llm-cloud-trainer/base:tests")
 
 
@@ -81,11 +82,34 @@ class Engine:
         (self.folder / "daemon.json").write_text(json.dumps(settings, indent=1))
 
     def start(self) -> None:
-        """Starts it, again or for the first time, and waits until it answers."""
+        """Starts it, again or for the first time, and waits until it answers.
+
+        It gives its containerd 15 s, of which a busy machine may need more: it is started again
+        then, as a service manager does.
+        """
+        log = self.folder / "dockerd.log"
+        for _try in range(TRIES):
+            begin = log.stat().st_size if log.exists() else 0
+            process = self._launch()
+            self._until(lambda: self.answers() or self._has_given_up(process, begin))  # noqa: B023
+            if not self._has_given_up(process, begin):
+                return
+            process.kill()
+            process.wait()
+            self._until(self._is_gone)
+        raise RuntimeError(log.read_text()[-3000:])
+
+    def _has_given_up(self, process: subprocess.Popen[bytes], begin: int) -> bool:
+        """Whether it has ended, or will; its log has what it says from `begin` on."""
+        with (self.folder / "dockerd.log").open("rb") as log:
+            log.seek(begin)
+            return process.poll() is not None or b"failed to start containerd" in log.read()
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         (self.folder / "pid").unlink(missing_ok=True)  # of one that was killed
         command = ["dockerd", "--config-file", str(self.folder / "daemon.json")]
         with (self.folder / "dockerd.log").open("ab") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -93,9 +117,6 @@ class Engine:
                 start_new_session=True,
                 env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
             )
-        self._until(lambda: self.answers() or process.poll() is not None)
-        if process.poll() is not None:
-            raise RuntimeError((self.folder / "dockerd.log").read_text()[-3000:])
 
     def kill(self) -> None:
         """Kills it as a crash would; what it started goes on."""

@@ -250,12 +250,14 @@ def test_a_version_in_service_is_not_deleted(people) -> None:
 
 def test_unloading_after_the_idle_time_and_not_before(people) -> None:
     deployment = make_deployment(people.team, people.developer)
-    Deployment.objects.update(idle_seconds=60, last_used_at=timezone.now() - timedelta(seconds=55))
+    Deployment.objects.update(
+        idle_seconds=900, last_used_at=timezone.now() - timedelta(seconds=300)
+    )
     services.deployments_sweep()
     deployment.refresh_from_db()
     assert deployment.state == State.READY
     assert services.deployment_touch(deployment.pk)  # a stream is open
-    Deployment.objects.update(idle_seconds=1)
+    Deployment.objects.update(idle_seconds=200)
     services.deployments_sweep()
     deployment.refresh_from_db()
     assert deployment.state == State.READY

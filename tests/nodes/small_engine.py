@@ -5,7 +5,7 @@ instead of it a word of JSON before the verb, says what to do: `steps` and `seco
 (exit status), `raise` (an error of that class), `hold_mib` of memory, `ignore_stop`, `lines` of
 log, `child` (a process of a session of its own), `read` (says the SHA-256 of every input), `save`
 (a checkpoint every so many steps, the newest two are kept), `weigh` (bytes of each file it saves),
-`code` (Python to run first).
+`code` (Python to run first), `waits` (after the steps, until there is a file `go`).
 """
 
 import hashlib
@@ -79,6 +79,8 @@ def main():
             if stop:
                 write(f"result-{epoch}.json", {"epoch": epoch, "status": "stopped"})
                 sys.exit(75)
+    while config.get("waits") and not Path("go").exists():
+        time.sleep(0.02)
     for line in range(config.get("lines", 0)):
         print(f"line {line}")
     if "raise" in config:

@@ -163,13 +163,14 @@ def test_kill_ends_what_ignores_the_stop(contained, submit, monkeypatch) -> None
 
 
 def test_agent_restart_adopts(contained, submit) -> None:
-    workload = start(submit({"steps": 60, "seconds": 0.02}))
+    workload = start(submit({"steps": 60, "waits": True}))
     in_step(workload)
     second = Agent(contained.name)
     second.register()
     second.follow()
     assert alive(second, workload)
     assert second.driver.adopt(follow.place_of(workload))
+    (workload.directory / "go").touch()
     workload = followed(second, workload)
     contained.follow()  # the first one, late: changes nothing
     assert workload.outcome == "ok"

@@ -21,13 +21,15 @@ def test_the_engine_is_killed_and_comes_back(
     contained, submit, docker_engine, container_of
 ) -> None:
     """With live-restore containers go on; nothing is concluded while nobody answers."""
-    going = start(submit({"steps": 400, "seconds": 0.02, "lines": 1000}, cpus=0.1))
-    ending = start(submit({"steps": 30, "seconds": 0.02, "lines": 1000}, cpus=0.1))
+    waits = {"seconds": 0.02, "lines": 1000, "waits": True}
+    going = start(submit({"steps": 100, **waits}, cpus=0.1))
+    ending = start(submit({"steps": 30, **waits}, cpus=0.1))
     in_step(going)
     in_step(ending)
     contained.follow()
     docker_engine.kill()
     try:
+        (ending.directory / "go").touch()
         until(ending.facts_path("exit").exists)
         contained.rows_at = 0
         contained.follow()
@@ -46,9 +48,10 @@ def test_the_engine_is_killed_and_comes_back(
     second = Agent(contained.name)
     second.register()
     assert alive(second, going)
+    (going.directory / "go").touch()
     going = followed(second, going)
     assert going.outcome == "ok"
-    assert steps_of(going) == list(range(1, 401))
+    assert steps_of(going) == list(range(1, 101))
     for workload in (going, ending):
         lines = workload.log_path.read_text().splitlines()
         assert lines[-1000:] == [f"line {number}" for number in range(1000)]

@@ -87,11 +87,12 @@ def test_it_ends_while_nobody_looks(
     agent = services.agent()
     services.worker()
     services.ready()
-    workload = submit({"steps": 30, "seconds": 0.1})
+    workload = submit({"steps": 30, "seconds": 0.02, "waits": True})
     in_step(workload, 2)
     end_group(agent)
     docker_engine.kill()
     try:
+        (workload.directory / "go").touch()
         workload.refresh_from_db()
         until(workload.facts_path("exit").exists)
     finally:

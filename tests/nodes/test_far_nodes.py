@@ -78,7 +78,7 @@ def test_the_whole_way(far, submit, home) -> None:
     node.worker()
     node.ready()
     inputs = {"model": "models/m", "data": "data/rows.jsonl", "hub": "hub:some/model"}
-    config = {"steps": 40, "seconds": 0.1, "read": True, "save": 10, "weigh": 64000}
+    config = {"steps": 40, "seconds": 0.1, "read": True, "save": 10, "weigh": 64000, "waits": True}
     workload = submit(config, inputs=inputs)
     log = workload.log_path
     until(lambda: log.exists() and "step 5\n" in log.read_text())
@@ -87,6 +87,7 @@ def test_the_whole_way(far, submit, home) -> None:
     until(lambda: (workload.directory / "output" / "checkpoint-10" / "weights").exists())
     workload.refresh_from_db()
     assert workload.state == State.RUNNING  # it came while the rest went on
+    (on_node(node, workload) / "go").touch()
     ended(workload, control, node)
     assert (workload.outcome, workload.reason, workload.epoch) == ("ok", "", 1)
     text = log.read_text()
@@ -191,9 +192,10 @@ def test_it_does_not_end_before_its_log_is_there(far, submit) -> None:
     control, node, _other = far
     node.agent()
     node.ready()
-    workload = submit({"steps": 10, "seconds": 0.1, "lines": 3000, "weigh": 32000})
+    workload = submit({"steps": 10, "lines": 3000, "weigh": 32000, "waits": True})
     until(lambda: workload.log_path.exists() and "step 2\n" in workload.log_path.read_text())
     control.kill("web")
+    (on_node(node, workload) / "go").touch()
     until((on_node(node, workload) / "exit-1.json").exists)
     time.sleep(2)
     workload.refresh_from_db()
@@ -213,11 +215,12 @@ def test_the_next_one_runs_while_results_come_home(far, submit) -> None:
     control, node, _other = far
     node.agent()
     whole = float(node.ready().cpu_count)
-    first = submit({"steps": 5, "seconds": 0.1, "weigh": 32000}, cpus=whole)
+    first = submit({"steps": 5, "weigh": 32000, "waits": True}, cpus=whole)
     until(lambda: Workload.objects.filter(pk=first.pk, state=State.RUNNING).exists())
     control.kill("web")
     second = submit({"steps": 5, "seconds": 0.1}, cpus=whole)
     assert second.state == State.WAITING
+    (on_node(node, first) / "go").touch()
     until(lambda: Workload.objects.filter(pk=first.pk).exclude(exited_at=None).exists())
     node.kill("agent")
     node.agent()

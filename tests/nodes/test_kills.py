@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from accounts.models import Event
-from nodes.models import Workload
+from nodes.models import Node, Workload
 from tests.nodes.conftest import end_group, is_there, process_facts, running, until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
@@ -35,14 +35,17 @@ def check_one_clean_run(workload: Workload, steps: int) -> None:
 def test_worker_and_agent_killed_in_turn(services, submit) -> None:
     agent, worker = services.agent(), services.worker()
     services.ready()
-    workload = submit({"steps": 150, "seconds": 0.1})
+    workload = submit({"steps": 30, "seconds": 0.1, "waits": True})
     facts = running(workload, 2)
     end_group(worker)
     end_group(agent)
     assert is_there(facts["pgid"])
+    killed = Node.objects.get(name=services.node).heartbeat_at
     services.worker()
     services.agent()
-    check_one_clean_run(ended(workload), 150)
+    until(lambda: Node.objects.filter(name=services.node, heartbeat_at__gt=killed).exists())
+    (workload.directory / "go").touch()
+    check_one_clean_run(ended(workload), 30)
     assert process_facts(workload) == facts
 
 
@@ -69,9 +72,10 @@ def test_agent_killed_while_the_engine_ends(services, submit) -> None:
     agent = services.agent()
     services.worker()
     services.ready()
-    workload = submit({"steps": 20, "seconds": 0.1})
+    workload = submit({"steps": 20, "seconds": 0.02, "waits": True})
     running(workload, 2)
     end_group(agent)
+    (workload.directory / "go").touch()
     workload.refresh_from_db()
     until(workload.facts_path("exit").exists)
     assert workload.state == Workload.State.RUNNING

@@ -167,13 +167,14 @@ def test_stop_between_claim_and_process(agent, submit) -> None:
 
 
 def test_agent_restart_adopts(agent, submit) -> None:
-    workload = start(submit({"steps": 30, "seconds": 0.02}))
+    workload = start(submit({"steps": 30, "waits": True}))
     facts = running(workload)
     second = Agent(agent.name)
     second.register()
     second.follow()
     assert alive(second, workload)
     assert len({epoch for wid, epoch, _pid in second.driver.owned() if wid == workload.pk}) == 1
+    (workload.directory / "go").touch()
     workload = followed(second, workload)
     agent.follow()  # the first one, late: changes nothing
     assert workload.outcome == "ok"

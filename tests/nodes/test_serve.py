@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,13 +22,24 @@ pytestmark = pytest.mark.skipif(
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 
 
-@pytest.fixture
-def env(home) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     values = {name: value for name, value in os.environ.items() if not name.startswith("TRAINER_")}
-    values |= {"TRAINER_HOME": str(home), "TRAINER_NODE": "served"}
+    return values | {"TRAINER_HOME": str(home), "TRAINER_NODE": "served"}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> Path:
+    """As an installation begins with it."""
+    home = tmp_path_factory.mktemp("installed")
     for command in (["migrate", "-v", "0"], ["createcachetable"]):
-        subprocess.run([*MANAGE, *command], env=values, check=True)
-    return values
+        subprocess.run([*MANAGE, *command], env=environment(home), check=True)
+    return home / "db.sqlite3"
+
+
+@pytest.fixture
+def env(home, database) -> dict[str, str]:
+    shutil.copy(database, home)
+    return environment(home)
 
 
 class Served:
