@@ -73,7 +73,8 @@ def _named(request: HttpRequest) -> str:
 
 
 def _project_named(user: User, named: str) -> Project:
-    found = Project.objects.visible_to(user).filter(pk=id_of(named)).first()
+    wanted = id_of(named)
+    found = Project.objects.visible_to(user).filter(pk=wanted).first() if wanted else None
     if found is None:
         raise DomainError(
             _("You are in no project with this id. GET /api/v1/projects/ lists yours."),

@@ -5,7 +5,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from django.http import HttpResponseBase
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -169,6 +169,8 @@ class VersionViewSet(
         versions = DatasetVersion.objects.select_related("dataset__project", "created_by")
         versions = within_reach(versions, self.request)
         dataset_id = id_of(str(self.kwargs.get("dataset_pk")))
+        if dataset_id is None:
+            raise Http404
         if self.action == "list":
             get_object_or_404(Dataset.objects.visible_to(self.request.user), pk=dataset_id)
         return versions.filter(dataset__pk=dataset_id)

@@ -67,7 +67,8 @@ def _locked(dataset_id: uuid.UUID, by: User) -> Dataset:
 
 
 def _project_named(text: str) -> Project:
-    found = Project.objects.filter(pk=id_of(text.strip()), deleted_at=None).first()
+    wanted = id_of(text.strip())
+    found = Project.objects.filter(pk=wanted, deleted_at=None).first() if wanted else None
     if found is None:
         raise DomainError(
             _(

@@ -39,7 +39,10 @@ def _filtered(request: HttpRequest, rows: JobQuerySet) -> JobQuerySet:
         rows = rows.filter(state=state)
     if text:
         rows = rows.containing(text)
-    return rows.filter(model_version__model_id=id_of(model)) if model else rows
+    if not model:
+        return rows
+    wanted = id_of(model)
+    return rows.filter(model_version__model_id=wanted) if wanted else rows.none()
 
 
 @login_required
