@@ -133,7 +133,7 @@ def event_sentence(event: Event) -> str:
         text = str(sentence) % _Facts({**event.data, "old": old, "new": new})
         return text if "%(" in str(sentence) else _with_states(text, event, old, new)
     if event.old and event.new:
-        return _("%(old)s → %(new)s") % {"old": old, "new": new}
+        return _states(old, new)
     return event.verb.replace("_", " ") + (f": {new}" if new else "")
 
 
@@ -141,4 +141,8 @@ def _with_states(text: str, event: Event, old: str, new: str) -> str:
     known = event.old in STATES and event.new in STATES
     if not known:
         return text
-    return _("%(text)s: %(old)s → %(new)s") % {"text": text, "old": old, "new": new}
+    return _("%(text)s: %(states)s") % {"text": text, "states": _states(old, new)}
+
+
+def _states(old: str, new: str) -> str:
+    return _("%(old)s → %(new)s") % {"old": old, "new": new}
