@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.utils.translation import deactivate
+from hypothesis import HealthCheck
 from hypothesis import settings as examples
 
 from accounts.models import Membership, Project, Role, User
@@ -19,7 +20,12 @@ from tests.services import pytest_collection_modifyitems
 __all__ = ["platform", "pytest_collection_modifyitems"]
 # How long an example takes says nothing; the same ones are tried each time, so that nobody is held
 # up by what another brought in.
-examples.register_profile("steady", deadline=None, derandomize=True)
+examples.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 examples.load_profile("steady")
 UNCHANGED = {"django_content_type", "auth_permission"}  # tables that depend on the code alone
 
