@@ -329,3 +329,11 @@ def test_many_nodes_and_a_long_queue() -> None:
     decisions = plan(waiting, [], nodes, NOW)
     assert sum(isinstance(one, Placement) for one in decisions) > 300
     assert process_time() - began < 20
+
+
+def test_what_asks_for_an_image_that_a_node_cannot_have_goes_elsewhere() -> None:
+    """Its engine runs there with others."""
+    image = key(7)
+    without, other = machine("a", missing_images=frozenset({str(image)})), machine("b")
+    (placed,) = plan([request(1, image=image)], [], [without, other], NOW)
+    assert placed.machine == other.key
