@@ -7,7 +7,7 @@ from accounts.models import User
 from common.phrases import gettext as _
 from nodes.models import Workload
 from nodes.overview import NEEDS, pages_of
-from nodes.services.forecast import FORESEEN, Moment, starts_foreseen
+from nodes.services.forecast import FORESEEN, Moment, starts_told
 from nodes.services.reasons import NEVER
 
 QUEUED = ("name", "project__name", "reason", "waits_for", "queued_at")
@@ -35,7 +35,7 @@ def queue_of(user: User) -> list[QueueRow]:
     waiting = list(queue.only(*QUEUED, *NEEDS)[:FORESEEN])
     shown = Workload.objects.filter(pk__in=[workload.pk for workload in waiting])
     mine = set(shown.visible_to(user).values_list("pk", flat=True))
-    urls, starts = pages_of(mine), starts_foreseen()
+    urls, starts = pages_of(mine), starts_told()
     return [
         QueueRow(
             place=place,

@@ -77,7 +77,7 @@ class WorkloadSerializer(serializers.ModelSerializer[Workload]):
         if workload.state != Workload.State.WAITING:
             return None
         starts = self.context.get("starts")
-        start = (services.starts_foreseen() if starts is None else starts).get(workload.pk)
+        start = (services.starts_told() if starts is None else starts).get(workload.pk)
         return start.at if start else None
 
 
@@ -119,7 +119,7 @@ class WorkloadViewSet(
             kwargs["context"] = {
                 **self.get_serializer_context(),
                 "places": places,
-                "starts": services.starts_foreseen() if places else {},
+                "starts": services.starts_told() if places else {},
             }
         return super().get_serializer(*args, **kwargs)
 

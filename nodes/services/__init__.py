@@ -32,7 +32,7 @@ from nodes.services.follow import (
     workload_start,
     workload_started,
 )
-from nodes.services.forecast import starts_foreseen
+from nodes.services.forecast import starts_foreseen, starts_told
 from nodes.services.hardware import errors_forget, failure_note, faults_note, node_release
 from nodes.services.images import (
     image_add,
@@ -157,6 +157,7 @@ __all__ = [
     "schedule",
     "serve_key",
     "starts_foreseen",
+    "starts_told",
     "witness_of_control",
     "workload_claim",
     "workload_end",

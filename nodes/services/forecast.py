@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
+from django.core.cache import cache
+
 from nodes import scheduler
 from nodes.models import Node, Workload
 from nodes.services.clock import database_now
@@ -21,6 +23,8 @@ FORESEEN = 20  # from the head of the queue
 ALIKE = 3  # so many of a kind have to have ended before a length is expected of the next
 LATELY = 500  # of all that has ended, the newest
 ROUNDS = 40  # ends that are played through
+TOLD_SECONDS = 10
+TOLD = "nodes.starts_foreseen"  # in the cache
 KIND = ("project_id", "engine", "verb", "gpus")
 ASKED = ("wall_seconds", "is_service", "priority", "queued_at", *KIND, *SHAPE)
 
@@ -43,6 +47,15 @@ class Length:
 
     time: timedelta
     is_limit: bool
+
+
+def starts_told() -> dict[uuid.UUID, Moment]:
+    """`starts_foreseen` for pages: all of them together look for it once in ten seconds."""
+    told: dict[uuid.UUID, Moment] | None = cache.get(TOLD)
+    if told is None:
+        told = starts_foreseen()
+        cache.set(TOLD, told, TOLD_SECONDS)
+    return told
 
 
 def starts_foreseen() -> dict[uuid.UUID, Moment]:
