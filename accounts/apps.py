@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 def _schedule(sender: object, **kwargs: Any) -> None:
@@ -25,6 +26,7 @@ class AccountsConfig(AppConfig):
     """See the package's models."""
 
     name = "accounts"
+    verbose_name = _("Accounts")
 
     def ready(self) -> None:
         """Has the queue sweep."""

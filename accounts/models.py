@@ -32,7 +32,12 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]
     pending_email = models.EmailField(_("new e-mail address"), blank=True, editable=False)
     # Where the pages begin after the next log-in.
     last_project = models.ForeignKey(
-        "Project", on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+        "Project",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("project of the last visit"),
     )
 
     objects: ClassVar[UserManager["User"]] = UserManager()  # type: ignore[assignment]
@@ -87,14 +92,21 @@ class Project(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=80)
     personal_of = models.OneToOneField(
-        User, on_delete=models.CASCADE, null=True, blank=True, related_name="personal_project"
+        User,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="personal_project",
+        verbose_name=_("personal project of"),
     )
-    members = models.ManyToManyField(User, through="Membership", related_name="projects")
+    members = models.ManyToManyField(
+        User, through="Membership", related_name="projects", verbose_name=_("members")
+    )
     max_active_jobs = models.PositiveSmallIntegerField(
         _("jobs waiting or running at once"), default=20
     )
     max_storage_bytes = models.PositiveBigIntegerField(_("storage, bytes"), default=200 * 2**30)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
     # The operators' own, which keeps what outlives its project; there is at most one.
     is_commons = models.BooleanField(_("keeps what others still need"), default=False)
     deleted_at = models.DateTimeField(_("deleted"), null=True, editable=False)
@@ -253,15 +265,25 @@ class Invitation(models.Model):
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     withdrawn_at = models.DateTimeField(_("withdrawn"), null=True, editable=False)
     project = models.ForeignKey(
-        Project, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+        Project,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("project"),
     )
     role = models.PositiveSmallIntegerField(
         _("role in the project"), choices=Role.choices, default=Role.RESEARCHER
     )
     created_by = models.ForeignKey(
-        User, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("created by"),
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = InvitationQuerySet.as_manager()
 
@@ -351,16 +373,20 @@ class Event(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     # The trail outlives the project.
-    project = models.ForeignKey(Project, on_delete=models.SET_NULL, null=True, related_name="+")
-    subject_type = models.CharField(max_length=60)  # app_label.model
-    subject_id = models.UUIDField()
-    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    verb = models.CharField(max_length=40)
-    old = models.CharField(max_length=24, blank=True)
-    new = models.CharField(max_length=24, blank=True)
-    reason = PhraseField(blank=True)
-    data = models.JSONField(default=dict, blank=True)
-    at = models.DateTimeField(default=timezone.now)
+    project = models.ForeignKey(
+        Project, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("project")
+    )
+    subject_type = models.CharField(_("kind of subject"), max_length=60)  # app_label.model
+    subject_id = models.UUIDField(_("subject's id"))
+    actor = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("who")
+    )
+    verb = models.CharField(_("what was done"), max_length=40)
+    old = models.CharField(_("before"), max_length=24, blank=True)
+    new = models.CharField(_("after"), max_length=24, blank=True)
+    reason = PhraseField(_("reason"), blank=True)
+    data = models.JSONField(_("details"), default=dict, blank=True)
+    at = models.DateTimeField(_("at"), default=timezone.now)
 
     objects = EventQuerySet.as_manager()
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 def _schedule(sender: object, **kwargs: Any) -> None:
@@ -33,6 +34,7 @@ class DatasetsConfig(AppConfig):
     """See the package's models."""
 
     name = "datasets"
+    verbose_name = _("Datasets")
 
     def ready(self) -> None:
         """Connects the receivers."""

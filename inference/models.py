@@ -47,18 +47,25 @@ class Deployment(ProjectOwned):
     }
 
     name = models.CharField(_("name"), max_length=120)  # what `model` is called in the API
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="deployments")
+    version = models.ForeignKey(
+        ModelVersion,
+        on_delete=models.PROTECT,
+        related_name="deployments",
+        verbose_name=_("version"),
+    )
     state = models.CharField(
         _("state"), max_length=10, choices=State.choices, default=State.WAITING
     )
-    reason = PhraseField(blank=True)
+    reason = PhraseField(_("reason"), blank=True)
     idle_seconds = models.PositiveIntegerField(_("unload after idle seconds"), default=300)
     # Refreshed every few seconds while a request is open, so that no counter of open streams has to
     # survive a crash of the process that served them.
-    last_used_at = models.DateTimeField(null=True)
-    restarts = models.PositiveSmallIntegerField(default=0)  # by itself, after an unexpected end
-    ready_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True)
+    restarts = models.PositiveSmallIntegerField(  # by itself, after an unexpected end
+        _("restarts"), default=0
+    )
+    ready_at = models.DateTimeField(_("ready"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
 
     objects = DeploymentQuerySet.as_manager()
 
@@ -103,9 +110,13 @@ class Deployment(ProjectOwned):
 class Replica(models.Model):
     """One workload that serves a deployment."""
 
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="replicas")
-    workload = models.OneToOneField(Workload, on_delete=models.PROTECT, related_name="replica")
-    created_at = models.DateTimeField(auto_now_add=True)
+    deployment = models.ForeignKey(
+        Deployment, on_delete=models.CASCADE, related_name="replicas", verbose_name=_("deployment")
+    )
+    workload = models.OneToOneField(
+        Workload, on_delete=models.PROTECT, related_name="replica", verbose_name=_("workload")
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
         ordering = ("created_at", "id")
@@ -135,11 +146,18 @@ class Conversation(ProjectOwned):
 
     title = models.CharField(_("title"), max_length=120, blank=True)
     deployment = models.ForeignKey(
-        Deployment, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations"
+        Deployment,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="conversations",
+        verbose_name=_("deployment"),
     )
     system_prompt = models.TextField(_("system prompt"), blank=True, max_length=20000)
-    sampling = models.JSONField(default=dict, blank=True)  # temperature, top_p, max_tokens, seed
-    updated_at = models.DateTimeField(auto_now=True)
+    sampling = models.JSONField(  # temperature, top_p, max_tokens, seed
+        _("sampling"), default=dict, blank=True
+    )
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
     objects = ConversationQuerySet.as_manager()
 
@@ -170,16 +188,21 @@ class Message(models.Model):
         FAILED = "failed", _("failed")
 
     conversation = models.ForeignKey(
-        Conversation, on_delete=models.CASCADE, related_name="messages"
+        Conversation,
+        on_delete=models.CASCADE,
+        related_name="messages",
+        verbose_name=_("conversation"),
     )
-    role = models.CharField(max_length=10, choices=Role.choices)
-    content = models.TextField(blank=True)
-    state = models.CharField(max_length=8, choices=State.choices, default=State.DONE)
-    model_name = models.CharField(max_length=120, blank=True)  # who answered
-    usage = models.JSONField(default=dict, blank=True)  # tokens and milliseconds
-    error = PhraseField(blank=True)  # why an answer failed
-    created_at = models.DateTimeField(auto_now_add=True)
-    saved_at = models.DateTimeField(auto_now=True)  # a sign of life of whoever writes the answer
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices)
+    content = models.TextField(_("content"), blank=True)
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.DONE)
+    model_name = models.CharField(_("model's name"), max_length=120, blank=True)  # who answered
+    usage = models.JSONField(_("usage"), default=dict, blank=True)  # tokens and milliseconds
+    error = PhraseField(_("error"), blank=True)  # why an answer failed
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    saved_at = models.DateTimeField(  # a sign of life of whoever writes the answer
+        _("saved"), auto_now=True
+    )
 
     class Meta:
         ordering = ("id",)

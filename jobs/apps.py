@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 def _schedule(sender: object, **kwargs: Any) -> None:
@@ -24,6 +25,7 @@ class JobsConfig(AppConfig):
     """See the package's models."""
 
     name = "jobs"
+    verbose_name = _("Training")
 
     def ready(self) -> None:
         """Connects the receivers."""

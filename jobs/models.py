@@ -166,42 +166,69 @@ class Job(ProjectOwned):
     name = models.CharField(_("name"), max_length=80)
     remark = models.TextField(_("remark"), blank=True, max_length=2000)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
-    engine = models.CharField(max_length=40, default="llamafactory")
+    engine = models.CharField(_("engine"), max_length=40, default="llamafactory")
     stage = models.CharField(_("goal"), max_length=8, choices=Stage.choices, blank=True)
     method = models.CharField(_("method"), max_length=8, choices=Method.choices, blank=True)
-    preset = models.CharField(max_length=16, blank=True)
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="jobs")
-    dataset_versions = models.ManyToManyField(
-        DatasetVersion, through="JobDataset", related_name="jobs"
+    preset = models.CharField(_("preset"), max_length=16, blank=True)
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="jobs", verbose_name=_("model version")
     )
-    gpus = models.PositiveSmallIntegerField("GPUs", default=0)
-    settings = models.JSONField(default=dict)  # the form's fields, engine argument -> value
-    config_overrides = models.TextField(blank=True)  # YAML as the user typed it
-    config = models.TextField(blank=True)  # the final YAML
+    dataset_versions = models.ManyToManyField(
+        DatasetVersion,
+        through="JobDataset",
+        related_name="jobs",
+        verbose_name=_("dataset versions"),
+    )
+    gpus = models.PositiveSmallIntegerField(_("GPUs"), default=0)
+    settings = models.JSONField(  # the form's fields, engine argument -> value
+        _("settings"), default=dict
+    )
+    config_overrides = models.TextField(  # YAML as the user typed it
+        _("changed settings"), blank=True
+    )
+    config = models.TextField(_("configuration"), blank=True)  # the final YAML
     parent = models.ForeignKey(
-        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="clones"
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="clones",
+        verbose_name=_("made from"),
     )
     priority = models.SmallIntegerField(_("priority"), default=50)
 
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.QUEUED)
-    failure = models.CharField(max_length=12, choices=Failure.choices, blank=True)
-    failure_line = PhraseField(blank=True)  # the log line that proves it
-    failure_code = models.CharField(max_length=24, blank=True)  # which advice fits
-    wanted = models.CharField(max_length=8, choices=Wanted.choices, blank=True)
-    output_name = models.CharField(_("register as"), max_length=120, blank=True)
-    idempotency_key = models.CharField(max_length=120, blank=True, editable=False)
-    estimate = models.JSONField(default=dict)  # what was foreseen at the start: bytes, steps
-    step = models.PositiveIntegerField(default=0)
-    total_steps = models.PositiveIntegerField(default=0)
-    phase = models.CharField(max_length=24, blank=True)
-    latest = models.JSONField(default=dict)  # metric -> newest value
-    result = models.JSONField(default=dict)  # what the engine reported at the end
-    output_version = models.OneToOneField(
-        ModelVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="produced_by"
+    failure = models.CharField(_("failure"), max_length=12, choices=Failure.choices, blank=True)
+    failure_line = PhraseField(_("line of the failure"), blank=True)  # the log line that proves it
+    failure_code = models.CharField(  # which advice fits
+        _("kind of failure"), max_length=24, blank=True
     )
-    evaluations = models.ManyToManyField(Evaluation, related_name="jobs", blank=True)
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
+    wanted = models.CharField(_("wanted state"), max_length=8, choices=Wanted.choices, blank=True)
+    output_name = models.CharField(_("register as"), max_length=120, blank=True)
+    idempotency_key = models.CharField(
+        _("idempotency key"), max_length=120, blank=True, editable=False
+    )
+    estimate = models.JSONField(  # what was foreseen at the start: bytes, steps
+        _("estimate"), default=dict
+    )
+    step = models.PositiveIntegerField(_("step"), default=0)
+    total_steps = models.PositiveIntegerField(_("steps in all"), default=0)
+    phase = models.CharField(_("phase"), max_length=24, blank=True)
+    latest = models.JSONField(_("latest figures"), default=dict)  # metric -> newest value
+    result = models.JSONField(_("result"), default=dict)  # what the engine reported at the end
+    output_version = models.OneToOneField(
+        ModelVersion,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="produced_by",
+        verbose_name=_("model version made"),
+    )
+    evaluations = models.ManyToManyField(
+        Evaluation, related_name="jobs", blank=True, verbose_name=_("evaluations")
+    )
+    started_at = models.DateTimeField(_("started"), null=True)
+    finished_at = models.DateTimeField(_("finished"), null=True)
 
     objects = JobQuerySet.as_manager()
 
@@ -282,12 +309,17 @@ class JobDataset(models.Model):
         EVAL = "eval", _("evaluation")
         AFTER = "after", _("evaluation afterwards")
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="datasets")
-    dataset_version = models.ForeignKey(
-        DatasetVersion, on_delete=models.PROTECT, related_name="uses"
+    job = models.ForeignKey(
+        Job, on_delete=models.CASCADE, related_name="datasets", verbose_name=_("job")
     )
-    use = models.CharField(max_length=8, choices=Use.choices, default=Use.TRAIN)
-    position = models.PositiveSmallIntegerField(default=0)
+    dataset_version = models.ForeignKey(
+        DatasetVersion,
+        on_delete=models.PROTECT,
+        related_name="uses",
+        verbose_name=_("dataset version"),
+    )
+    use = models.CharField(_("use"), max_length=8, choices=Use.choices, default=Use.TRAIN)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
 
     class Meta:
         ordering = ("use", "position")
@@ -301,17 +333,31 @@ class JobDataset(models.Model):
 class Attempt(models.Model):
     """One try at a job: one workload."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts")
-    number = models.PositiveSmallIntegerField()
-    workload = models.OneToOneField(Workload, on_delete=models.PROTECT, related_name="attempt")
-    resumed_from = models.ForeignKey(
-        "Checkpoint", on_delete=models.SET_NULL, null=True, related_name="+"
+    job = models.ForeignKey(
+        Job, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("job")
     )
-    resumed_step = models.PositiveIntegerField(default=0)  # older values after it do not stand
-    is_automatic = models.BooleanField(default=False)  # made because the one before was lost
-    metrics_offset = models.PositiveBigIntegerField(default=0)  # bytes of the metric file taken in
-    started_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
+    number = models.PositiveSmallIntegerField(_("number"))
+    workload = models.OneToOneField(
+        Workload, on_delete=models.PROTECT, related_name="attempt", verbose_name=_("workload")
+    )
+    resumed_from = models.ForeignKey(
+        "Checkpoint",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("resumed from"),
+    )
+    resumed_step = models.PositiveIntegerField(  # older values after it do not stand
+        _("resumed at step"), default=0
+    )
+    is_automatic = models.BooleanField(  # made because the one before was lost
+        _("automatic"), default=False
+    )
+    metrics_offset = models.PositiveBigIntegerField(  # bytes of the metric file taken in
+        _("metrics read so far"), default=0
+    )
+    started_at = models.DateTimeField(_("started"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
 
     class Meta:
         ordering = ("number",)
@@ -328,13 +374,17 @@ class Attempt(models.Model):
 class Checkpoint(models.Model):
     """A resumable state that an attempt saved."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="checkpoints")
-    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="checkpoints")
-    name = models.CharField(max_length=40)
-    step = models.PositiveIntegerField()
-    bytes = models.PositiveBigIntegerField(default=0)
-    saved_at = models.DateTimeField()
-    is_present = models.BooleanField(default=True)
+    job = models.ForeignKey(
+        Job, on_delete=models.CASCADE, related_name="checkpoints", verbose_name=_("job")
+    )
+    attempt = models.ForeignKey(
+        Attempt, on_delete=models.CASCADE, related_name="checkpoints", verbose_name=_("attempt")
+    )
+    name = models.CharField(_("name"), max_length=40)
+    step = models.PositiveIntegerField(_("step"))
+    bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0)
+    saved_at = models.DateTimeField(_("saved"))
+    is_present = models.BooleanField(_("there"), default=True)
 
     class Meta:
         ordering = ("step",)
@@ -351,12 +401,16 @@ class Checkpoint(models.Model):
 class Metric(models.Model):
     """What the engine reported at one step. After a resume the newer attempt's values stand."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="metrics")
-    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="+")
-    step = models.PositiveIntegerField()
-    epoch = models.FloatField(null=True)
-    at = models.DateTimeField()
-    values = models.JSONField(default=dict)
+    job = models.ForeignKey(
+        Job, on_delete=models.CASCADE, related_name="metrics", verbose_name=_("job")
+    )
+    attempt = models.ForeignKey(
+        Attempt, on_delete=models.CASCADE, related_name="+", verbose_name=_("attempt")
+    )
+    step = models.PositiveIntegerField(_("step"))
+    epoch = models.FloatField(_("epoch"), null=True)
+    at = models.DateTimeField(_("at"))
+    values = models.JSONField(_("values"), default=dict)
 
     class Meta:
         ordering = ("step",)

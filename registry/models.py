@@ -44,7 +44,12 @@ class Model(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(
-        Project, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        Project,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("project"),
     )
     name = models.CharField(_("name"), max_length=120)
     remark = models.TextField(_("remark"), blank=True, max_length=2000)
@@ -54,9 +59,14 @@ class Model(models.Model):
         help_text=_("A base model that is not enabled cannot be chosen."),
     )
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("created by"),
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = ModelQuerySet.as_manager()
 
@@ -119,25 +129,34 @@ class ModelVersion(models.Model):
         JOB = "job", _("a job")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="versions")
+    model = models.ForeignKey(
+        Model, on_delete=models.CASCADE, related_name="versions", verbose_name=_("model")
+    )
     number = models.PositiveIntegerField(_("version"), default=1)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     source = models.CharField(_("source"), max_length=8, choices=Source.choices)
     base = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="derived"
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="derived",
+        verbose_name=_("base"),
     )
     template = models.CharField(_("chat template"), max_length=60, blank=True)
-    path = models.CharField(
-        max_length=500, blank=True, editable=False
-    )  # under TRAINER_HOME; empty: only on the hub
+    path = models.CharField(  # under TRAINER_HOME; empty: only on the hub
+        _("path"), max_length=500, blank=True, editable=False
+    )
     hf_id = models.CharField("Hugging Face", max_length=200, blank=True)
     ms_id = models.CharField("ModelScope", max_length=200, blank=True)
     parameters = models.PositiveBigIntegerField(_("parameters"), null=True, blank=True)
-    bytes = models.PositiveBigIntegerField(null=True, blank=True, editable=False)
-    facts = models.JSONField(
-        default=dict, blank=True, editable=False
-    )  # parity of an export, training results
-    created_at = models.DateTimeField(auto_now_add=True)
+    bytes = models.PositiveBigIntegerField(
+        _("size in bytes"), null=True, blank=True, editable=False
+    )
+    facts = models.JSONField(  # parity of an export, training results
+        _("facts"), default=dict, blank=True, editable=False
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = ModelVersionQuerySet.as_manager()
 
@@ -211,18 +230,25 @@ class Evaluation(ProjectOwned):
     The data's identity is kept as plain facts: this app knows nothing of `datasets`.
     """
 
-    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="evaluations")
-    baseline = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
-    dataset_version_id = models.UUIDField(db_index=True)
-    dataset_label = models.CharField(max_length=120)
-    settings = models.JSONField(default=dict)  # how the answers were generated
-    predictions_path = models.CharField(
-        max_length=500
-    )  # under TRAINER_HOME, one JSON object a line
-    rows = models.PositiveIntegerField(default=0)
-    scores = models.JSONField(default=dict)  # metric -> value
+    version = models.ForeignKey(
+        ModelVersion,
+        on_delete=models.CASCADE,
+        related_name="evaluations",
+        verbose_name=_("version"),
+    )
+    baseline = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("baseline")
+    )
+    dataset_version_id = models.UUIDField(_("dataset version's id"), db_index=True)
+    dataset_label = models.CharField(_("dataset's name"), max_length=120)
+    settings = models.JSONField(_("settings"), default=dict)  # how the answers were generated
+    predictions_path = models.CharField(  # under TRAINER_HOME, one JSON object a line
+        _("path of the predictions"), max_length=500
+    )
+    rows = models.PositiveIntegerField(_("rows"), default=0)
+    scores = models.JSONField(_("scores"), default=dict)  # metric -> value
     # 95 % intervals, the tokenizer behind BLEU, and the comparison with the baseline
-    details = models.JSONField(default=dict)
+    details = models.JSONField(_("details"), default=dict)
 
     objects = EvaluationQuerySet.as_manager()
 

@@ -41,11 +41,17 @@ class Comparison(models.Model):
         FAILED = "failed", _("failed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    before = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="+")
-    after = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="+")
+    before = models.ForeignKey(
+        DatasetVersion, on_delete=models.CASCADE, related_name="+", verbose_name=_("before")
+    )
+    after = models.ForeignKey(
+        DatasetVersion, on_delete=models.CASCADE, related_name="+", verbose_name=_("after")
+    )
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.WAITING)
-    counts = models.JSONField(default=dict, blank=True)  # same, changed, added, removed
-    progress = models.JSONField(default=dict, blank=True)  # percent, tries
+    counts = models.JSONField(  # same, changed, added, removed
+        _("numbers"), default=dict, blank=True
+    )
+    progress = models.JSONField(_("progress"), default=dict, blank=True)  # percent, tries
     problem = PhraseField(_("problem"), blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     asked_at = models.DateTimeField(_("last asked for"), auto_now_add=True)

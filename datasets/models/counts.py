@@ -37,13 +37,17 @@ class TokenCount(models.Model):
         FAILED = "failed", _("failed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="+")
+    version = models.ForeignKey(
+        DatasetVersion, on_delete=models.CASCADE, related_name="+", verbose_name=_("version")
+    )
     key = models.CharField(_("tokenizer and template"), max_length=400)
     tokenizer = models.CharField(_("tokenizer"), max_length=500)  # its folder under TRAINER_HOME
     template = models.CharField(_("chat template"), max_length=60, blank=True)
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.WAITING)
-    lengths = models.JSONField(default=dict, blank=True)  # as in the version's statistics
-    progress = models.JSONField(default=dict, blank=True)  # percent, tries
+    lengths = models.JSONField(  # as in the version's statistics
+        _("lengths"), default=dict, blank=True
+    )
+    progress = models.JSONField(_("progress"), default=dict, blank=True)  # percent, tries
     problem = PhraseField(_("problem"), blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)

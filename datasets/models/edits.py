@@ -56,25 +56,45 @@ class Revision(models.Model):
         SAVED = "saved", _("saved")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="revisions")
+    version = models.ForeignKey(
+        DatasetVersion,
+        on_delete=models.CASCADE,
+        related_name="revisions",
+        verbose_name=_("version"),
+    )
     kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices, default=Kind.EDITS)
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.OPEN)
     name = models.CharField(_("name"), max_length=80, blank=True)  # of a review
-    bytes = models.PositiveBigIntegerField(default=0)  # of all values that its decisions hold
+    bytes = models.PositiveBigIntegerField(  # of all values that its decisions hold
+        _("size in bytes"), default=0
+    )
     # How it is saved: `drop_rated_under` (1 to 5; None keeps all), `keeps_rest` (rows without a
     # decision). Of a review also how it was begun: `rows`, `wanted` (reviewers of each row).
-    plan = models.JSONField(default=dict, blank=True)
-    progress = models.JSONField(default=dict, blank=True)  # percent, tries
+    plan = models.JSONField(_("plan"), default=dict, blank=True)
+    progress = models.JSONField(_("progress"), default=dict, blank=True)  # percent, tries
     problem = PhraseField(_("problem"), blank=True)  # why it could not be saved
     result = models.ForeignKey(
-        DatasetVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+        DatasetVersion,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("result"),
     )
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("created by"),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     saved_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("saved by"),
     )
     ended_at = models.DateTimeField(_("ended"), null=True)
 
@@ -168,24 +188,30 @@ class RowDecision(models.Model):
         CHANGED = "changed", _("changed")
         EXCLUDED = "excluded", _("left out")
 
-    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="decisions")
+    revision = models.ForeignKey(
+        Revision, on_delete=models.CASCADE, related_name="decisions", verbose_name=_("revision")
+    )
     row = models.PositiveIntegerField(_("row"))  # its number in `rows.jsonl`, from 0
     # In a review a row has as many seats as reviewers are wanted, at a place of the queue; each is
     # held by who looks at it (`by`, since `claimed_at`) until it has a verdict.
     seat = models.PositiveSmallIntegerField(_("seat"), default=0)
-    place = models.PositiveIntegerField(default=0)
-    claimed_at = models.DateTimeField(null=True, blank=True)
+    place = models.PositiveIntegerField(_("place of the row"), default=0)
+    claimed_at = models.DateTimeField(_("claimed"), null=True, blank=True)
     verdict = models.CharField(
         _("verdict"), max_length=8, choices=Verdict.choices, blank=True, default=Verdict.NONE
     )
     # The changed row as JSON; as text, because databases put keys of JSON into an order of theirs.
-    value = models.TextField(blank=True)
+    value = models.TextField(_("new value"), blank=True)
     rating = models.PositiveSmallIntegerField(_("rating"), null=True, blank=True)  # 1 to 5
     note = models.CharField(_("note"), max_length=500, blank=True)
     # Counts its changes, so that who did not see the last one cannot overwrite it unawares.
-    edition = models.PositiveIntegerField(default=1)
+    edition = models.PositiveIntegerField(_("edition"), default=1)
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("decided by"),
     )
     decided_at = models.DateTimeField(_("decided"), auto_now=True)
 

@@ -52,23 +52,37 @@ class Import(ProjectOwned):
     # By kind: repository and revision; path, endpoint and region; directory and path. With `files`,
     # patterns of names, and `choices`, names of offers.
     reference = models.JSONField(_("place"))
-    secret = models.TextField(blank=True, editable=False)  # sealed, and gone when it has ended
+    secret = models.TextField(  # sealed, and gone when it has ended
+        _("secret"), blank=True, editable=False
+    )
     # Whether there was a secret, which is asked for again before it goes on.
-    needs_secret = models.BooleanField(default=False, db_default=False, editable=False)
+    needs_secret = models.BooleanField(
+        _("needs a secret"), default=False, db_default=False, editable=False
+    )
     # Into a new version of this dataset; without one, into a new dataset called `name`.
-    dataset = models.ForeignKey(Dataset, on_delete=models.SET_NULL, null=True, related_name="+")
+    dataset = models.ForeignKey(
+        Dataset, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("dataset")
+    )
     name = models.CharField(_("new dataset"), max_length=80, blank=True)
-    wish = models.JSONField(default=dict, blank=True)  # shape, columns, tags, where known before
+    wish = models.JSONField(  # shape, columns, tags, where known before
+        _("what was asked for"), default=dict, blank=True
+    )
     state = models.CharField(
         _("state"), max_length=10, choices=State.choices, default=State.WAITING
     )
     # Files and bytes so far and in all, percent, tries.
-    progress = models.JSONField(default=dict, blank=True)
-    offers = models.JSONField(default=list, blank=True)  # to choose from: name, files, bytes
+    progress = models.JSONField(_("progress"), default=dict, blank=True)
+    offers = models.JSONField(  # to choose from: name, files, bytes
+        _("what can be chosen"), default=list, blank=True
+    )
     revision = models.CharField(_("revision"), max_length=100, blank=True)  # that was fetched
     problem = PhraseField(_("problem"), blank=True)
     version = models.ForeignKey(
-        DatasetVersion, on_delete=models.SET_NULL, null=True, related_name="imports"
+        DatasetVersion,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="imports",
+        verbose_name=_("version"),
     )
     ended_at = models.DateTimeField(_("ended"), null=True)
 
@@ -130,7 +144,9 @@ class PublicSource(models.Model):
     """Where a public dataset of the installation's list comes from, fetched or not."""
 
     key = models.CharField(_("name"), max_length=80, unique=True)  # in the list
-    dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="source")
+    dataset = models.OneToOneField(
+        Dataset, on_delete=models.CASCADE, related_name="source", verbose_name=_("dataset")
+    )
     entry = models.JSONField(_("entry"))  # as it stands in the list
 
     class Meta:

@@ -68,37 +68,55 @@ class RecipeRun(ProjectOwned):
         FAILED = "failed", _("failed")
         CANCELLED = "cancelled", _("cancelled")
 
-    recipe = models.ForeignKey(Recipe, on_delete=models.SET_NULL, null=True, related_name="runs")
+    recipe = models.ForeignKey(
+        Recipe, on_delete=models.SET_NULL, null=True, related_name="runs", verbose_name=_("recipe")
+    )
     recipe_name = models.CharField(_("recipe"), max_length=80)
     steps = models.JSONField(_("steps"))
     seed = models.PositiveIntegerField(_("seed"))
     source = models.ForeignKey(
-        DatasetVersion, on_delete=models.SET_NULL, null=True, related_name="runs_on"
+        DatasetVersion,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="runs_on",
+        verbose_name=_("source"),
     )
     source_name = models.CharField(_("from"), max_length=120)
     # Further versions that its steps read, to mix with or to compare with.
-    inputs = models.ManyToManyField(DatasetVersion, related_name="+", blank=True)
+    inputs = models.ManyToManyField(
+        DatasetVersion, related_name="+", blank=True, verbose_name=_("inputs")
+    )
     # Into new versions of this dataset; without one, into new datasets called `name`.
-    dataset = models.ForeignKey(Dataset, on_delete=models.SET_NULL, null=True, related_name="+")
+    dataset = models.ForeignKey(
+        Dataset, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("dataset")
+    )
     name = models.CharField(_("new dataset"), max_length=80, blank=True)
     state = models.CharField(
         _("state"), max_length=10, choices=State.choices, default=State.WAITING
     )
-    progress = models.JSONField(default=dict, blank=True)  # rows read, percent, tries
-    report = models.JSONField(default=list, blank=True)  # what each step did
+    progress = models.JSONField(  # rows read, percent, tries
+        _("progress"), default=dict, blank=True
+    )
+    report = models.JSONField(_("report"), default=list, blank=True)  # what each step did
     problem = PhraseField(_("problem"), blank=True)
-    problem_code = models.CharField(max_length=40, db_default="", default="", editable=False)
+    problem_code = models.CharField(
+        _("kind of problem"), max_length=40, db_default="", default="", editable=False
+    )
     started_at = models.DateTimeField(_("started"), null=True)
     ended_at = models.DateTimeField(_("ended"), null=True)
     # Of runs whose steps ask models: what they may spend, and what they spent (`Spent.stored`).
-    asks_models = models.BooleanField(default=False, editable=False)
+    asks_models = models.BooleanField(_("asks models"), default=False, editable=False)
     max_cost = models.DecimalField(_("spending limit"), max_digits=12, decimal_places=2, null=True)
     max_tokens = models.PositiveBigIntegerField(_("limit of tokens"), null=True)
-    currency = models.CharField(max_length=3, blank=True)
-    spent = models.JSONField(default=dict, blank=True)
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
+    spent = models.JSONField(_("spent"), default=dict, blank=True)
     # Somebody had it go on though most answers were of no use.
-    takes_unusable = models.BooleanField(default=False, db_default=False, editable=False)
-    log = models.JSONField(default=list, blank=True)  # the latest lines, see `services.runlog`
+    takes_unusable = models.BooleanField(
+        _("takes unusable rows"), default=False, db_default=False, editable=False
+    )
+    log = models.JSONField(  # the latest lines, see `services.runlog`
+        _("run log"), default=list, blank=True
+    )
 
     MOVES = {
         State.WAITING: (State.RUNNING, State.FAILED, State.CANCELLED),

@@ -58,12 +58,16 @@ class RemovedVersion(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, editable=False)  # the version's own
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", verbose_name=_("project")
+    )
     name = models.CharField(_("version"), max_length=120)
-    parent_id = models.UUIDField(null=True)
-    run_id = models.UUIDField(null=True)  # that made it
-    children = models.JSONField(default=list)  # ids of versions made from it without a run
-    runs = models.JSONField(default=list)  # ids of runs that read it
+    parent_id = models.UUIDField(_("id it was made from"), null=True)
+    run_id = models.UUIDField(_("recipe run's id"), null=True)  # that made it
+    children = models.JSONField(  # ids of versions made from it without a run
+        _("made from it"), default=list
+    )
+    runs = models.JSONField(_("runs"), default=list)  # ids of runs that read it
     created_at = models.DateTimeField(_("created"))
     removed_at = models.DateTimeField(_("deleted"), auto_now_add=True)
 

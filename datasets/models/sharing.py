@@ -38,7 +38,9 @@ class DatasetShare(models.Model):
     """One person, or the members of one project, may read a dataset and use it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    dataset = models.ForeignKey("Dataset", on_delete=models.CASCADE, related_name="shares")
+    dataset = models.ForeignKey(
+        "Dataset", on_delete=models.CASCADE, related_name="shares", verbose_name=_("dataset")
+    )
     user = models.ForeignKey(
         User,
         on_delete=models.CASCADE,
@@ -56,7 +58,11 @@ class DatasetShare(models.Model):
         verbose_name=_("project"),
     )
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("created by"),
     )
     created_at = models.DateTimeField(_("since"), auto_now_add=True)
 

@@ -63,8 +63,8 @@ class Upload(ProjectOwned):
     size = models.PositiveBigIntegerField(_("size"))  # as announced, in bytes
     modified = models.CharField(_("last change"), max_length=255, blank=True)  # the client's words
     # What the client says of the folder that it sends: how many files, how many bytes.
-    folder_files = models.PositiveIntegerField(null=True)
-    folder_size = models.PositiveBigIntegerField(null=True)
+    folder_files = models.PositiveIntegerField(_("files of the folder"), null=True)
+    folder_size = models.PositiveBigIntegerField(_("size of the folder"), null=True)
     expires_at = models.DateTimeField(_("expires"))
 
     objects = UploadQuerySet.as_manager()

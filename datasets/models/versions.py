@@ -62,7 +62,7 @@ class Dataset(ProjectOwned):
     is_public = models.BooleanField(
         _("public"), default=False, help_text=_("Everybody may read it, also without an account.")
     )
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
     objects = DatasetQuerySet.as_manager()
 
@@ -130,56 +130,96 @@ class DatasetVersion(models.Model):
         TEXT = "text", _("plain texts (pretraining)")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
+    dataset = models.ForeignKey(
+        Dataset, on_delete=models.CASCADE, related_name="versions", verbose_name=_("dataset")
+    )
     number = models.PositiveIntegerField(_("version"))
     parent = models.ForeignKey(
-        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="children",
+        verbose_name=_("made from"),
     )
-    state = models.CharField(max_length=10, choices=State.choices, default=State.CHECKING)
+    state = models.CharField(
+        _("state"), max_length=10, choices=State.choices, default=State.CHECKING
+    )
     shape = models.CharField(_("format"), max_length=12, choices=Shape.choices, blank=True)
-    file_columns = models.JSONField(default=list, blank=True)  # names, the most used first
-    columns = models.JSONField(default=dict, blank=True)  # the engine's column -> the file's
-    tags = models.JSONField(default=dict, blank=True)  # role names of conversations
-    filename = models.CharField(max_length=255)  # as uploaded
-    file_format = models.CharField(max_length=8)  # of the rows: json, jsonl, csv, pdf, …
+    file_columns = models.JSONField(  # names, the most used first
+        _("columns of the file"), default=list, blank=True
+    )
+    columns = models.JSONField(  # the engine's column -> the file's
+        _("columns"), default=dict, blank=True
+    )
+    tags = models.JSONField(_("tags"), default=dict, blank=True)  # role names of conversations
+    filename = models.CharField(_("file name"), max_length=255)  # as uploaded
+    file_format = models.CharField(  # of the rows: json, jsonl, csv, pdf, …
+        _("file format"), max_length=8
+    )
     # As in `ingest.Contents`.
-    files = models.JSONField(default=list, blank=True)
-    encoding = models.CharField(max_length=16, blank=True)
-    bytes = models.PositiveBigIntegerField(default=0)  # of the uploaded file
-    stored_bytes = models.PositiveBigIntegerField(default=0)  # of all its files
-    sha256 = models.CharField(max_length=64, blank=True)  # empty until the check has read the file
-    rows = models.PositiveIntegerField(default=0)  # usable ones
-    report = models.JSONField(
-        default=dict, blank=True
-    )  # counts and first findings; all are in findings.jsonl
+    files = models.JSONField(_("files"), default=list, blank=True)
+    encoding = models.CharField(_("encoding"), max_length=16, blank=True)
+    bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0)  # of the uploaded file
+    stored_bytes = models.PositiveBigIntegerField(  # of all its files
+        _("stored in bytes"), default=0
+    )
+    sha256 = models.CharField(  # empty until the check has read the file
+        _("SHA-256"), max_length=64, blank=True
+    )
+    rows = models.PositiveIntegerField(_("usable rows"), default=0)
+    report = models.JSONField(  # counts and first findings; all are in findings.jsonl
+        _("report"), default=dict, blank=True
+    )
     # `families.ways_digest` of the templates of `report.stops`; when there are others, these are
     # found anew.
-    stops_of = models.CharField(max_length=16, db_default="", default="", editable=False)
-    check_name = models.CharField(max_length=24, blank=True)  # folder of the check that counts
-    progress = models.JSONField(default=dict, blank=True)  # phase and share of what goes on
-    near_progress = models.JSONField(null=True, editable=False)  # of the count of near duplicates
+    stops_of = models.CharField(
+        _("stops counted with"), max_length=16, db_default="", default="", editable=False
+    )
+    check_name = models.CharField(  # folder of the check that counts
+        _("folder of the check"), max_length=24, blank=True
+    )
+    progress = models.JSONField(  # phase and share of what goes on
+        _("progress"), default=dict, blank=True
+    )
+    near_progress = models.JSONField(  # of the count of near duplicates
+        _("progress of near duplicates"), null=True, editable=False
+    )
     # What the rows are like, see `datasets.statistics`; None until they are counted, which begins
     # when the version is ready. `error` says why they could not be.
-    statistics = models.JSONField(null=True, blank=True)
-    statistics_format = models.PositiveSmallIntegerField(null=True, editable=False)
+    statistics = models.JSONField(_("statistics"), null=True, blank=True)
+    statistics_format = models.PositiveSmallIntegerField(
+        _("form of the statistics"), null=True, editable=False
+    )
     # By the id of each evaluation set of the project: `datasets.statistics.overlaps.Overlap`.
-    overlaps = models.JSONField(default=dict, blank=True)
+    overlaps = models.JSONField(_("overlaps"), default=dict, blank=True)
     # A digest of the sets that it was compared with; when the project has others, it waits again.
-    compared = models.CharField(max_length=32, db_default="", default="", editable=False)
+    compared = models.CharField(
+        _("compared with"), max_length=32, db_default="", default="", editable=False
+    )
     run = models.ForeignKey(
-        "RecipeRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="outputs"
+        "RecipeRun",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="outputs",
+        verbose_name=_("recipe run"),
     )
     # Where rows that were not uploaded come from, in words that outlive recipe, run and parent.
     # Of a recipe: recipe, steps, seed, source, inputs (further versions), part (train, validation,
     # test or none) and what each step did. Of people: kind (edits, …), source, part, counts, and
     # what each of them decided.
-    lineage = models.JSONField(default=dict, blank=True)
+    lineage = models.JSONField(_("lineage"), default=dict, blank=True)
     is_kept = models.BooleanField(_("pinned"), default=False)  # no rule of retention removes it
     goes_at = models.DateTimeField(_("goes"), null=True, editable=False)  # by such a rule
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("created by"),
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     MOVES = {
         State.CHECKING: (State.MAPPING, State.READY, State.BROKEN),
