@@ -234,10 +234,12 @@ def plan(
         _Room(machine, tenants.get(machine.key, ()))
         for machine in sorted(nodes, key=lambda one: one.name)
     ]
-    planner = _Planner(rooms, now)
+    queue = order(waiting)
+    # What starts now came after all that waits, even where the clock that queued is ahead.
+    planner = _Planner(rooms, max([now, *(request.queued_at for request in queue)]))
     decisions: list[Decision] = []
     place = 0
-    for request in order(waiting):
+    for request in queue:
         placed = planner.place(request)
         if placed is not None:
             decisions.append(placed)

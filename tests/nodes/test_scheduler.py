@@ -145,6 +145,16 @@ def test_gaps_are_not_filled_for_ever() -> None:
     assert codes(decisions) == {1: "busy_cpus", 2: "behind"}
 
 
+def test_what_is_let_in_by_the_same_plan_counts_whatever_the_clocks_say() -> None:
+    """The one that queued may be ahead of the one that plans."""
+    one = machine(cpus=8.0, memory_bytes=64 * GIB)
+    ahead = {"queued_at": NOW + timedelta(hours=1)}
+    head = request(1, cpus=4.0, memory_bytes=60 * GIB, **ahead)
+    waiting = [head, request(2, cpus=4.0, **ahead), request(3, cpus=0.5, **ahead)]
+    decisions = plan(waiting, [tenant(100, one, memory_bytes=8 * GIB)], [one], NOW)
+    assert codes(decisions) == {1: "busy_memory", 2: "placed", 3: "behind"}
+
+
 def test_nothing_is_kept_for_one_that_waits_for_a_service() -> None:
     one = machine(cpus=2.0)
     running = [tenant(100, one, cpus=1, is_service=True)]
