@@ -44,7 +44,7 @@ def test_an_archive_of_tables(tmp_path: Path) -> None:
             ("三.parquet", "parquet", 5),
             ("picture.png", "", 0),
         ]
-        assert "image" in contents.files[-1]["problem"]
+        assert "picture" in contents.files[-1]["problem"]
 
 
 def test_an_archive_of_documents(tmp_path: Path) -> None:

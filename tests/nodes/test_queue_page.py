@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,6 +18,12 @@ from tests.nodes.test_images import ready
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(transactional_db) -> None:
+    """No page tells what was foreseen for another test."""
+    cache.clear()
 
 
 def ran(project, *minutes: int, **fields) -> None:

@@ -1,6 +1,7 @@
 """An update while a training runs: parts stopped, the database migrated, parts started again."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -39,9 +40,8 @@ def stop(machine, *names: str) -> None:
 def test_a_migration_and_a_restart_of_everything(
     engine, home, settings, submit, tmp_path_factory, transactional_db
 ) -> None:
-    """The newest migration of `nodes` is undone and made again: a real change of its tables."""
+    """A migration that changes tables of `nodes`, and all after it, are undone and made again."""
     root = tmp_path_factory.mktemp("far")
-    names = sorted(path.stem for path in (ROOT / "nodes" / "migrations").glob("0*.py"))
     with far_platform(home, settings.ENGINES_DIR, settings.SECRET_KEY, root) as (control, (node,)):
 
         def start() -> None:
@@ -58,10 +58,10 @@ def test_a_migration_and_a_restart_of_everything(
         stop(node)
         stop(control)
         try:
-            migrate(control, "nodes", names[-2])
+            migrate(control, "nodes", "0011_exited_workloads")
             early = manage(node.env, "node_agent")
             assert early.returncode == 75, early.stderr
-            assert f"nodes.{names[-1]} is missing" in early.stderr
+            assert re.search(r" \w+\.\d{4}_\w+ is missing", early.stderr), early.stderr
         finally:
             migrate(control)
         waiting = submit({"steps": 1}, cpus=0.1)  # what comes meanwhile waits
